@@ -1,0 +1,1 @@
+"""An asyncio-native client for the PubNub Presence API, and a harness to test with."""

@@ -1,0 +1,1 @@
+"""How we ask: asyncio and aiohttp."""

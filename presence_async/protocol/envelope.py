@@ -1,0 +1,213 @@
+"""The wrapper around every reply: success into a wire class, failure into an error.
+
+Bodies as recorded: ``{"status": 200, "message": "OK", "service": "Presence", …}`` for
+success; for failure the fields vary by service and era, ``error`` may be true, 1,
+``"1"``, an object or text, ``message`` may be missing or named ``error_message``, and
+a body of status 400 or more may come with HTTP 200.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from ..errors import (
+    AccessDeniedError,
+    RateLimitedError,
+    RejectedRequestError,
+    ReplyFormatError,
+    ServiceError,
+    UnavailableError,
+)
+from .exchange import HttpReply
+from .json_codec import Json, JsonError, decode
+
+__all__ = ["Acknowledged", "error_reply", "read", "success_reply"]
+
+WireT = TypeVar("WireT")
+
+_EXCERPT_CHARACTERS = 200
+_HTTP_OK = 200
+_HTTP_REDIRECT = 300
+_HTTP_REFUSED = 400
+_HTTP_RATE_LIMITED = 429
+_HTTP_UNAVAILABLE = 500
+_HEADERS: Mapping[str, str] = {
+    "content-type": 'text/javascript; charset="UTF-8"',
+    "cache-control": "no-cache",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "OPTIONS, GET, POST",
+}
+
+
+class Acknowledged(msgspec.Struct, gc=False):
+    """A success without data: heartbeat, leave, registry changes."""
+
+    status: int
+
+
+class _Refused(msgspec.Struct):
+    """The fields of an error body, each of any type, all optional."""
+
+    status: object = None
+    error: object = None
+    message: object = None
+    error_message: object = None
+    service: object = None
+    payload: object = None
+
+
+_REFUSED = msgspec.json.Decoder(_Refused)
+_ANYTHING = msgspec.json.Decoder(object)
+
+
+def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
+    """Read the body of a success into a wire class.
+
+    A wire class with a ``status`` field is a success only below 400; give every wire
+    class that field, with or without a default.
+
+    Raises:
+        ServiceError: The status, or the status in the body, says no.
+        ReplyFormatError: A success status with a body of another shape.
+    """
+    if not _HTTP_OK <= reply.status < _HTTP_REDIRECT:
+        raise _service_error(reply, _refused(reply))
+    try:
+        wire = decode(reply.body, decoder)
+    except JsonError as error:
+        reason = str(error)
+    else:
+        if getattr(wire, "status", _HTTP_OK) < _HTTP_REFUSED:
+            return wire
+        reason = "an error inside a success"
+    refused = _refused(reply)
+    if _body_status(refused) >= _HTTP_REFUSED:
+        raise _service_error(reply, refused)
+    raise _format_error(reply, reason)
+
+
+def success_reply(fields: Mapping[str, object]) -> HttpReply:
+    """Write a success of the presence service, compact with sorted keys (2025)."""
+    body = {"status": 200, "message": "OK", "service": "Presence", **fields}
+    return HttpReply(status=_HTTP_OK, body=_written(body), headers=_HEADERS)
+
+
+def error_reply(
+    status: int,
+    message: str,
+    *,
+    service: str = "Presence",
+    payload: Mapping[str, Json] | None = None,
+    retry_after_s: int | None = None,
+) -> HttpReply:
+    """Write a refusal in the form of the 2025 recordings."""
+    fields: dict[str, object] = {
+        "status": status,
+        "error": True,
+        "message": message,
+        "service": service,
+    }
+    if payload is not None:
+        fields["payload"] = payload
+    headers = dict(_HEADERS)
+    if retry_after_s is not None:
+        headers["retry-after"] = str(retry_after_s)
+    return HttpReply(status=status, body=_written(fields) + b"\n", headers=headers)
+
+
+def _written(fields: Mapping[str, object]) -> bytes:
+    # As the service writes: ASCII with \uXXXX escapes.
+    return json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _refused(reply: HttpReply) -> _Refused:
+    try:
+        return decode(reply.body, _REFUSED)
+    except JsonError:
+        return _Refused(message=_array_message(reply.body))
+
+
+def _array_message(body: bytes) -> object:
+    """Find the words in the array form of an error: ``[0, "Invalid Key", "…"]``."""
+    try:
+        match decode(body, _ANYTHING):
+            case [_, str(message), *_]:
+                return message
+            case _:
+                return None
+    except JsonError:
+        return None
+
+
+def _body_status(refused: _Refused) -> int:
+    status = refused.status
+    return status if isinstance(status, int) and not isinstance(status, bool) else 0
+
+
+def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
+    status = reply.status
+    if status < _HTTP_REDIRECT:
+        status = _body_status(refused)
+    message = _message(refused)
+    kind = _error_class(status)
+    service = refused.service if isinstance(refused.service, str) else ""
+    said = f" {message!r}" if message else ""
+    error = kind(
+        f"{service or 'the service'} answered {status}{said}",
+        status=status,
+        message=message,
+        service=service,
+    )
+    if isinstance(error, AccessDeniedError):
+        error.channels = _names_refused(refused.payload, "channels")
+        error.channel_groups = tuple(
+            name.removeprefix(":")
+            for name in _names_refused(refused.payload, "channel-groups")
+        )
+    return error
+
+
+def _error_class(status: int) -> type[ServiceError]:
+    if status in {401, 403}:
+        return AccessDeniedError
+    if status == _HTTP_RATE_LIMITED:
+        return RateLimitedError
+    if status >= _HTTP_UNAVAILABLE:
+        return UnavailableError
+    return RejectedRequestError
+
+
+def _message(refused: _Refused) -> str:
+    match refused:
+        case _Refused(message=str(text)) | _Refused(error_message=str(text)) if text:
+            return _shortened(text)
+        case _Refused(error={"message": str(text)}) | _Refused(error=str(text)):
+            return _shortened(text)
+        case _:
+            return ""
+
+
+def _names_refused(payload: object, kind: str) -> tuple[str, ...]:
+    listed = payload.get(kind) if isinstance(payload, dict) else None
+    if not isinstance(listed, list):
+        return ()
+    return tuple([name for name in listed if isinstance(name, str)])
+
+
+def _format_error(reply: HttpReply, reason: str) -> ReplyFormatError:
+    text = reply.body[: _EXCERPT_CHARACTERS * 4].decode(errors="replace")
+    return ReplyFormatError(
+        f"the service answered {reply.status} with an unexpected body"
+        if reply.body
+        else f"the service answered {reply.status} with an empty body",
+        excerpt=text[:_EXCERPT_CHARACTERS],
+        cause=reason,
+    )
+
+
+def _shortened(text: str) -> str:
+    return text[:_EXCERPT_CHARACTERS]

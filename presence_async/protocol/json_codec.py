@@ -1,0 +1,204 @@
+"""JSON, strictly: what we send is exactly JSON, what we read raises one error.
+
+msgspec leaves gaps that are closed here. Encoding turns nan, datetimes, bytes and sets
+into other things; decoding raises ``RecursionError`` for depth, ``UnicodeDecodeError``
+for bad text, and lets one hostile value spoil a whole document.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from ..errors import InvalidArgumentError
+
+__all__ = [
+    "MAX_STATE_DEPTH",
+    "Json",
+    "JsonError",
+    "decode",
+    "decode_object",
+    "encode_state",
+    "plain_state",
+]
+
+Json: TypeAlias = (
+    "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+)
+WireT = TypeVar("WireT")
+
+MAX_STATE_DEPTH = 100
+"""Levels of nesting that a state may have."""
+
+_MAX_REPLY_DEPTH = 500
+_UNDECODABLE = b"1e999"
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.",
+    re.DOTALL,
+)
+_OBJECT: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder(dict[str, Any])
+
+
+class JsonError(ValueError):
+    """A text is not the JSON that was expected; says why, never what."""
+
+
+def decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
+    """Decode a document into a wire class.
+
+    Values that the wire class keeps raw (``msgspec.Raw``) may be anything: one that
+    cannot be decoded does not spoil the document, only itself.
+
+    Raises:
+        JsonError: Not JSON, not UTF-8, nested too deeply, or not of the class.
+    """
+    try:
+        return _decode(text, decoder)
+    except JsonError as error:
+        failure = error
+    defused = _defuse(text)
+    if defused == text:
+        raise failure
+    return _decode(defused, decoder)
+
+
+def decode_object(text: bytes) -> dict[str, Json]:
+    """Decode one JSON object, such as a state.
+
+    Raises:
+        JsonError: Not a JSON object, or it holds what JSON cannot.
+    """
+    return _decode(text, _OBJECT)
+
+
+def plain_state(state: object, argument: str = "state") -> dict[str, Json]:
+    """Check that a state is exactly a JSON object and copy it deeply.
+
+    Args:
+        state: A mapping of ``str`` to JSON values, at most 100 levels deep.
+        argument: What the caller calls it, for the error.
+
+    Raises:
+        InvalidArgumentError: It holds anything else; names the path to it.
+    """
+    if not isinstance(state, Mapping):
+        raise InvalidArgumentError(
+            argument, f"must be a JSON object (a dict), not {type(state).__name__}"
+        )
+    return _plain_object(state, argument, argument, 1)
+
+
+def encode_state(state: Mapping[str, Json]) -> str:
+    """Encode what ``plain_state`` returned, compactly."""
+    return msgspec.json.encode(state).decode()
+
+
+def _decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
+    try:
+        return decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        reason = str(error) or "not JSON"
+    except RecursionError:
+        reason = "nested too deeply"
+    raise JsonError(reason)
+
+
+def _defuse(text: bytes) -> bytes:
+    """Swap what the decoder trips over for a number out of range.
+
+    That number passes where a value is kept raw and fails where it is read, so the
+    harm stays where it is: lone surrogates, nan, and nesting beyond any use.
+    """
+    parts: list[bytes] = []
+    position = depth = 0
+    skipped_from = -1
+    for token in _TOKENS.finditer(text):
+        mark = token.group()[:1]
+        if mark in b"[{":
+            depth += 1
+            if depth == _MAX_REPLY_DEPTH:
+                skipped_from = token.start()
+        elif mark in b"]}":
+            if depth == _MAX_REPLY_DEPTH:
+                parts += [text[position:skipped_from], _UNDECODABLE]
+                position, skipped_from = token.end(), -1
+            depth -= 1
+        elif skipped_from < 0 and _is_undecodable(token.group()):
+            parts += [text[position : token.start()], _replacement(mark)]
+            position = token.end()
+    return b"".join([*parts, text[position:]])
+
+
+def _is_undecodable(token: bytes) -> bool:
+    if not token.startswith(b'"'):
+        return True
+    return b"\\u" in token and any(
+        len(escape) == len(b"\\ud800") for escape in _ESCAPES.findall(token)
+    )
+
+
+def _replacement(mark: bytes) -> bytes:
+    return b'"\xff"' if mark == b'"' else _UNDECODABLE
+
+
+def _plain(value: object, argument: str, path: str, depth: int) -> Json:
+    if depth > MAX_STATE_DEPTH:
+        raise InvalidArgumentError(
+            argument,
+            f"nests deeper than {MAX_STATE_DEPTH} levels, or holds itself;"
+            " write a flatter object",
+        )
+    if isinstance(value, str):
+        return _plain_text(value, argument, path)
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return _plain_float(value, argument, path)
+    if isinstance(value, (list, tuple)):
+        return [
+            _plain(item, argument, f"{path}[{index}]", depth + 1)
+            for index, item in enumerate(value)
+        ]
+    if isinstance(value, Mapping):
+        return _plain_object(value, argument, path, depth)
+    raise InvalidArgumentError(
+        argument,
+        f"{path} is a {type(value).__name__}, which JSON has no form for;"
+        " write a str, number, bool, None, list or dict",
+    )
+
+
+def _plain_object(
+    value: Mapping[object, object], argument: str, path: str, depth: int
+) -> dict[str, Json]:
+    plain: dict[str, Json] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise InvalidArgumentError(
+                argument, f"{path} has the key {key!r}; write a str as key"
+            )
+        name = _plain_text(key, argument, path)
+        plain[name] = _plain(item, argument, f"{path}[{name!r}]", depth + 1)
+    return plain
+
+
+def _plain_float(value: float, argument: str, path: str) -> float:
+    if not math.isfinite(value):
+        raise InvalidArgumentError(
+            argument, f"{path} is {value}, which JSON has no form for; write None"
+        )
+    return float(value)
+
+
+def _plain_text(value: str, argument: str, path: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidArgumentError(
+            argument, f"{path} holds a lone surrogate; write valid Unicode"
+        )
+    return str(value)

@@ -1,0 +1,150 @@
+"""Which names may be sent: users, channels, channel groups and keys.
+
+Rules from the PubNub documentation and from what keeps a name from reaching another
+path: see each function. Everything returned here is safe to escape and send.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from ..errors import InvalidArgumentError
+
+__all__ = [
+    "MAX_DOCUMENTED_LENGTH",
+    "MAX_LENGTH",
+    "PRESENCE_SUFFIX",
+    "channel_names",
+    "group_names",
+    "is_presence_name",
+    "key",
+    "present_names",
+    "user_id",
+]
+
+MAX_LENGTH = 2048
+"""Characters; longer names are refused before any request."""
+
+MAX_DOCUMENTED_LENGTH = 92
+"""UTF-8 characters that the service documents for user ids and channels."""
+
+PRESENCE_SUFFIX = "-pnpres"
+"""Reserved ending of the names that carry presence events."""
+
+Names = str | Iterable[str] | None
+
+
+def channel_names(names: Names, argument: str = "channels") -> tuple[str, ...]:
+    """Check channel names; one ``str`` is one name, ``None`` is none.
+
+    Args:
+        names: One name or an iterable of names, read once.
+        argument: What the caller calls it, for the error.
+
+    Returns:
+        The names in the order given, without duplicates.
+
+    Raises:
+        InvalidArgumentError: A name is empty, blank, over 2,048 characters, holds a
+            lone surrogate, a comma or a ``.``/``..`` segment.
+    """
+    return _names(names, argument)
+
+
+def group_names(names: Names, argument: str = "channel_groups") -> tuple[str, ...]:
+    """Check channel-group names, by the rules of ``channel_names``."""
+    return _names(names, argument)
+
+
+def present_names(
+    names: tuple[str, ...], argument: str = "channels"
+) -> tuple[str, ...]:
+    """Refuse ``-pnpres`` names where a user is to be present: nobody can be there."""
+    for name in names:
+        if is_presence_name(name):
+            raise InvalidArgumentError(
+                argument,
+                f"{name!r} names a stream of events where nobody can be present;"
+                f" write {name.removesuffix(PRESENCE_SUFFIX)!r}",
+            )
+    return names
+
+
+def is_presence_name(name: str) -> bool:
+    """Tell whether a name carries the presence events of another."""
+    return name.endswith(PRESENCE_SUFFIX)
+
+
+def user_id(name: object, argument: str = "user_id") -> str:
+    """Check a user id; unlike a channel it may hold a comma."""
+    return _checked(_text(name, argument), argument)
+
+
+def key(name: object, argument: str) -> str:
+    """Check a publish, subscribe or secret key: present and printable."""
+    text = _checked(_text(name, argument), argument)
+    if not text.isprintable() or " " in text or "/" in text:
+        raise InvalidArgumentError(
+            argument, "a key has no spaces, slashes or control characters; copy it anew"
+        )
+    return text
+
+
+def _names(names: object, argument: str) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if isinstance(names, str):
+        return (_checked_in_list(names, argument),)
+    if isinstance(names, (bytes, bytearray)) or not isinstance(names, Iterable):
+        raise InvalidArgumentError(
+            argument,
+            f"must be a str or an iterable of str, not {type(names).__name__}",
+        )
+    checked = [_checked_in_list(_text(name, argument), argument) for name in names]
+    return tuple(dict.fromkeys(checked))
+
+
+def _text(name: object, argument: str) -> str:
+    if not isinstance(name, str):
+        raise InvalidArgumentError(
+            argument, f"must be a str, not {type(name).__name__}; write str(value)"
+        )
+    return name
+
+
+@functools.lru_cache(maxsize=8192)
+def _checked_in_list(name: str, argument: str) -> str:
+    if "," in name:
+        raise InvalidArgumentError(
+            argument,
+            f"{_shown(name)} has a comma, which separates names on the wire;"
+            " write a list of names",
+        )
+    return _checked(name, argument)
+
+
+@functools.lru_cache(maxsize=8192)
+def _checked(name: str, argument: str) -> str:
+    if not name or name.isspace():
+        raise InvalidArgumentError(argument, "a name must not be empty or blank")
+    if len(name) > MAX_LENGTH:
+        raise InvalidArgumentError(
+            argument,
+            f"{_shown(name)} has {len(name)} characters; write at most {MAX_LENGTH}",
+        )
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidArgumentError(
+            argument, f"{_shown(name)} holds a lone surrogate; write valid Unicode"
+        )
+    if any(segment in {".", ".."} for segment in name.split("/")):
+        raise InvalidArgumentError(
+            argument,
+            f"{_shown(name)} is or holds a '.' or '..' path segment, which servers"
+            " may resolve to another path; write another name",
+        )
+    return name
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= MAX_DOCUMENTED_LENGTH else f"{name[:40]}…")

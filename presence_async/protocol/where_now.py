@@ -1,0 +1,89 @@
+"""Where now: the channels a user is present on.
+
+Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-where-now (read
+2026-11), and 19 recorded replies: a user who is nowhere gets an empty list and 200;
+channels reached through a group are listed, the group never is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import attrs
+import msgspec
+
+from . import envelope, names
+from .encoding import decode_name, encode_name
+from .exchange import HttpReply, HttpRequest, route_fields
+
+__all__ = ["WhereNow", "WhereNowOperation"]
+
+
+@attrs.frozen(kw_only=True)
+class WhereNow:
+    """Where a user is.
+
+    Attributes:
+        user_id: The user asked about.
+        channels: The channels that user is present on, in no particular order.
+    """
+
+    user_id: str
+    channels: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields ready for JSON."""
+        return {"user_id": self.user_id, "channels": list(self.channels)}
+
+
+class _Payload(msgspec.Struct, gc=False):
+    channels: tuple[str, ...]
+
+
+class _Reply(msgspec.Struct, gc=False):
+    payload: _Payload
+    status: int = 200
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+
+
+@attrs.frozen(kw_only=True)
+class WhereNowOperation:
+    """Ask where one user is."""
+
+    name: ClassVar[str] = "where now"
+    route: ClassVar[re.Pattern[str]] = re.compile(
+        r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/uuid/(?P<user>[^/]+)"
+    )
+
+    subscribe_key: str
+    user_id: str = attrs.field(converter=names.user_id)
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """Asked by the client's own user, whoever it is about."""
+        return None
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        key, user = encode_name(self.subscribe_key), encode_name(self.user_id)
+        return HttpRequest(path=f"/v2/presence/sub-key/{key}/uuid/{user}")
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> WhereNowOperation:
+        """Hear it."""
+        parts = route_fields(cls.route, request)
+        return cls(
+            subscribe_key=decode_name(parts["key"]), user_id=decode_name(parts["user"])
+        )
+
+    def to_reply(self, value: WhereNow) -> HttpReply:
+        """Answer it."""
+        return envelope.success_reply({"payload": {"channels": list(value.channels)}})
+
+    def read(self, reply: HttpReply) -> WhereNow:
+        """Understand the answer."""
+        wire = envelope.read(reply, _REPLY)
+        return WhereNow(user_id=self.user_id, channels=wire.payload.channels)
