@@ -1,1 +1,101 @@
-"""An asyncio-native client for the PubNub Presence API, and a harness to test with."""
+"""An asyncio-native client for the PubNub Presence API, and a harness to test with.
+
+Names are looked up when they are first used, so that importing the package, as the
+pytest plugin makes every test run do, costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .client.auth import AuthToken as AuthToken
+    from .client.client import PresenceClient as PresenceClient
+    from .client.config import PresenceConfig as PresenceConfig
+    from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
+    from .client.joining import Joining as Joining
+    from .client.lease import Lease as Lease
+    from .client.lease import LeaseChange as LeaseChange
+    from .client.lease import LeaseHealth as LeaseHealth
+    from .client.reports import ClosedPresence as ClosedPresence
+    from .client.reports import CloseReport as CloseReport
+    from .client.reports import HeartbeatStats as HeartbeatStats
+    from .client.retry import ExponentialRetry as ExponentialRetry
+    from .client.retry import LinearRetry as LinearRetry
+    from .client.retry import NoRetry as NoRetry
+    from .client.retry import RetryPolicy as RetryPolicy
+    from .errors import AccessDeniedError as AccessDeniedError
+    from .errors import ClientClosedError as ClientClosedError
+    from .errors import ConnectError as ConnectError
+    from .errors import ConnectionLostError as ConnectionLostError
+    from .errors import DeadlineError as DeadlineError
+    from .errors import InvalidArgumentError as InvalidArgumentError
+    from .errors import PresenceError as PresenceError
+    from .errors import RateLimitedError as RateLimitedError
+    from .errors import RejectedRequestError as RejectedRequestError
+    from .errors import ReplyFormatError as ReplyFormatError
+    from .errors import RequestError as RequestError
+    from .errors import ServiceError as ServiceError
+    from .errors import TransportError as TransportError
+    from .errors import UnavailableError as UnavailableError
+    from .protocol.here_now import ChannelOccupancy as ChannelOccupancy
+    from .protocol.here_now import HereNow as HereNow
+    from .protocol.here_now import HereNowCounts as HereNowCounts
+    from .protocol.here_now import Occupant as Occupant
+    from .protocol.user_state import UserState as UserState
+    from .protocol.where_now import WhereNow as WhereNow
+
+_HOMES = {
+    "AccessDeniedError": "errors",
+    "AuthToken": "client.auth",
+    "ChannelOccupancy": "protocol.here_now",
+    "ClientClosedError": "errors",
+    "CloseReport": "client.reports",
+    "ClosedPresence": "client.reports",
+    "ConnectError": "errors",
+    "ConnectionLostError": "errors",
+    "DeadlineError": "errors",
+    "ExponentialRetry": "client.retry",
+    "HeartbeatManager": "client.heartbeat_manager",
+    "HeartbeatStats": "client.reports",
+    "HereNow": "protocol.here_now",
+    "HereNowCounts": "protocol.here_now",
+    "InvalidArgumentError": "errors",
+    "Joining": "client.joining",
+    "Lease": "client.lease",
+    "LeaseChange": "client.lease",
+    "LeaseHealth": "client.lease",
+    "LinearRetry": "client.retry",
+    "NoRetry": "client.retry",
+    "Occupant": "protocol.here_now",
+    "PresenceClient": "client.client",
+    "PresenceConfig": "client.config",
+    "PresenceError": "errors",
+    "RateLimitedError": "errors",
+    "RejectedRequestError": "errors",
+    "ReplyFormatError": "errors",
+    "RequestError": "errors",
+    "RetryPolicy": "client.retry",
+    "ServiceError": "errors",
+    "TransportError": "errors",
+    "UnavailableError": "errors",
+    "UserState": "protocol.user_state",
+    "WhereNow": "protocol.where_now",
+}
+
+__all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
+    *sorted(_HOMES)
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(f".{home}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

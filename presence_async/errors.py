@@ -126,9 +126,16 @@ class ConnectError(TransportError):
 
 
 class ConnectionLostError(TransportError):
-    """The connection broke before the whole answer had arrived."""
+    """The connection broke before the whole answer had arrived.
+
+    Attributes:
+        was_reused: Whether the connection had served an earlier request, so that the
+            service may simply have closed it while it was idle.
+    """
 
     advice = "Try again; the service may or may not have acted."
+
+    was_reused: bool = False
 
 
 class DeadlineError(TransportError, TimeoutError):

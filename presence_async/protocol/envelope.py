@@ -91,8 +91,14 @@ def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
 
 
 def success_reply(fields: Mapping[str, object]) -> HttpReply:
-    """Write a success of the presence service, compact with sorted keys (2025)."""
-    body = {"status": 200, "message": "OK", "service": "Presence", **fields}
+    """Write a success, compact with sorted keys (2025).
+
+    Args:
+        fields: Beside status, message and service, or instead of them; ``None``
+            leaves one out.
+    """
+    common = {"status": 200, "message": "OK", "service": "Presence"}
+    body = {k: v for k, v in {**common, **fields}.items() if v is not None}
     return HttpReply(status=_HTTP_OK, body=_written(body), headers=_HEADERS)
 
 

@@ -19,8 +19,13 @@ __all__ = [
     "group_names",
     "is_presence_name",
     "key",
+    "one_channel",
+    "one_group",
     "present_names",
+    "require_any",
+    "some_channels",
     "user_id",
+    "without_presence",
 ]
 
 MAX_LENGTH = 2048
@@ -69,6 +74,37 @@ def present_names(
                 f" write {name.removesuffix(PRESENCE_SUFFIX)!r}",
             )
     return names
+
+
+def without_presence(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave ``-pnpres`` names out, as the service does in heartbeats and leaves."""
+    return tuple([name for name in names if not is_presence_name(name)])
+
+
+def one_channel(name: str, argument: str = "channel") -> str:
+    """Check one channel name, by the rules of ``channel_names``."""
+    return _checked_in_list(_text(name, argument), argument)
+
+
+def one_group(name: str, argument: str = "group") -> str:
+    """Check one channel-group name, by the rules of ``channel_names``."""
+    return _checked_in_list(_text(name, argument), argument)
+
+
+def some_channels(names: Names, argument: str = "channels") -> tuple[str, ...]:
+    """Check channel names of which there must be at least one."""
+    checked = _names(names, argument)
+    if not checked:
+        raise InvalidArgumentError(argument, "names nothing; name at least one")
+    return checked
+
+
+def require_any(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> None:
+    """Refuse a call that names neither a channel nor a group."""
+    if not channels and not channel_groups:
+        raise InvalidArgumentError(
+            "channels", "nothing is named; name a channel or a channel group"
+        )
 
 
 def is_presence_name(name: str) -> bool:

@@ -1,0 +1,224 @@
+"""Leaves that are owed: sent by the client whatever became of who asked for them.
+
+A cancelled ``join``, the end of a block and ``close`` all hand their leave over here.
+It goes out in the user's lane, without the names that are held again by then, and is
+tried until it is acknowledged, refused, or the service has timed the user out anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from ..errors import ClientClosedError, PresenceError, RequestError
+from ..protocol.leave import LeaveOperation
+from .gates import Gate
+from .lanes import Lanes
+from .pipeline import Budget, RequestPipeline
+from .retry import NoRetry, RetryPolicy, is_retryable
+from .task_owner import TaskOwner
+
+__all__ = ["HeldNames", "LeaveDesk", "OwedLeave"]
+
+logger = logging.getLogger("presence_async.client")
+
+_RETRY_PACE_S = 5.0
+
+
+@attrs.frozen(kw_only=True)
+class HeldNames:
+    """The channels and channel groups that leases of one user hold."""
+
+    channels: frozenset[str] = frozenset()
+    channel_groups: frozenset[str] = frozenset()
+
+
+@attrs.define(eq=False, kw_only=True)
+class OwedLeave:
+    """One leave on its way.
+
+    Attributes:
+        user_id: Who leaves.
+        channels: The channels to leave.
+        channel_groups: The channel groups to leave.
+        until_s: Loop time when the service will have timed the user out.
+        timeout_s: For the first round of attempts; later rounds have their own.
+        retry: For the first round.
+        params: Sent beside the config's query parameters.
+        beats_rest: Whether the user's other leases have to be beaten afterwards.
+        error: What the first round ran into.
+    """
+
+    user_id: str
+    channels: tuple[str, ...]
+    channel_groups: tuple[str, ...]
+    until_s: float
+    timeout_s: float
+    retry: RetryPolicy
+    params: tuple[tuple[str, str], ...] = ()
+    beats_rest: bool = False
+    error: PresenceError | None = None
+    first_round: asyncio.Event = attrs.field(factory=asyncio.Event, repr=False)
+    timer: asyncio.TimerHandle | None = attrs.field(default=None, repr=False)
+
+
+class LeaveDesk:
+    """Sends owed leaves, a bounded number at once.
+
+    Args:
+        pipeline: For budgets.
+        lanes: The users' lanes.
+        gate: The gate of heartbeats and leaves.
+        workers: How many leaves are under way at once.
+        attempt_timeout_s: The budget of each later round.
+        held: Tells what a user's leases hold now.
+        on_left: Called after each leave that is over.
+    """
+
+    def __init__(
+        self,
+        pipeline: RequestPipeline,
+        lanes: Lanes,
+        gate: Gate,
+        *,
+        workers: int,
+        attempt_timeout_s: float,
+        held: Callable[[str], HeldNames],
+        on_left: Callable[[OwedLeave], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._lanes = lanes
+        self._gate = gate
+        self._max_workers = workers
+        self._attempt_timeout_s = attempt_timeout_s
+        self._held = held
+        self._on_left = on_left
+        self._owed: set[OwedLeave] = set()
+        self._ready: deque[tuple[OwedLeave, Budget]] = deque()
+        self._workers = TaskOwner()
+
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    def __iter__(self) -> Iterator[OwedLeave]:
+        return iter(list(self._owed))
+
+    def owe(self, leave: OwedLeave, *, delay_s: float = 0) -> OwedLeave:
+        """Take a leave over; it goes out ``delay_s`` from now."""
+        self._owed.add(leave)
+        if delay_s > 0:
+            self._later(leave, delay_s)
+        else:
+            self._hand_out(leave)
+        return leave
+
+    async def wait(self, leave: OwedLeave) -> None:
+        """Wait for the first round of a leave.
+
+        Raises:
+            RequestError: It failed; the leave is still owed unless it was refused.
+
+        Cancellation: ends the waiting, not the leave.
+        """
+        await leave.first_round.wait()
+        if leave.error is not None:
+            raise leave.error
+
+    def hasten(self, timeout_s: float) -> None:
+        """Send what waits for its time now, with so many seconds left."""
+        for leave in self._owed:
+            if leave.timer is not None:
+                leave.timer.cancel()
+                leave.timeout_s = timeout_s
+                self._hand_out(leave)
+
+    async def finish(self) -> None:
+        """Wait until nothing is under way; what failed stays owed."""
+        await self._workers.finish()
+
+    def abort(self) -> None:
+        """Send nothing more; whoever waits is told that the client is closed."""
+        self._ready.clear()
+        self._workers.abort()
+        for leave in self._owed:
+            if leave.timer is not None:
+                leave.timer.cancel()
+            if not leave.first_round.is_set():
+                leave.error = leave.error or ClientClosedError(
+                    "closed before the leave was acknowledged"
+                )
+                leave.first_round.set()
+        self._owed.clear()
+
+    def _later(self, leave: OwedLeave, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        leave.timer = loop.call_later(delay_s, self._hand_out, leave)
+
+    def _hand_out(self, leave: OwedLeave) -> None:
+        leave.timer = None
+        self._ready.append((leave, self._pipeline.budget(leave.timeout_s)))
+        if len(self._workers) < self._max_workers:
+            self._workers.start(self._work(), name="presence leave")
+
+    async def _work(self) -> None:
+        while self._ready:
+            leave, budget = self._ready.popleft()
+            try:
+                await self._deliver(leave, budget)
+            except (RequestError, ClientClosedError) as error:
+                self._failed(leave, error)
+            else:
+                self._settle(leave)
+
+    async def _deliver(self, leave: OwedLeave, budget: Budget) -> None:
+        async with self._lanes.turn(leave.user_id, budget, "leave") as lane:
+            operation = self._operation(leave)
+            if operation is None:
+                return
+            await lane.send(
+                operation,
+                budget=budget,
+                retry=leave.retry,
+                gate=self._gate,
+                params=leave.params,
+            )
+
+    def _operation(self, leave: OwedLeave) -> LeaveOperation | None:
+        """Say what is left to leave: not what a lease holds again by now."""
+        held = self._held(leave.user_id)
+        channels = tuple(c for c in leave.channels if c not in held.channels)
+        groups = tuple(g for g in leave.channel_groups if g not in held.channel_groups)
+        if not channels and not groups:
+            return None
+        return LeaveOperation(
+            subscribe_key=self._pipeline.subscribe_key,
+            user_id=leave.user_id,
+            channels=channels,
+            channel_groups=groups,
+        )
+
+    def _failed(self, leave: OwedLeave, error: PresenceError) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if not leave.first_round.is_set():
+            leave.error = error
+            leave.first_round.set()
+        if not _is_worth_retrying(error) or now_s + _RETRY_PACE_S >= leave.until_s:
+            logger.warning("%s will time out instead: %s", leave.user_id, error)
+            self._settle(leave)
+            return
+        leave.timeout_s = self._attempt_timeout_s
+        leave.retry = NoRetry()
+        self._later(leave, _RETRY_PACE_S)
+
+    def _settle(self, leave: OwedLeave) -> None:
+        self._owed.discard(leave)
+        leave.first_round.set()
+        self._on_left(leave)
+
+
+def _is_worth_retrying(error: PresenceError) -> bool:
+    return isinstance(error, RequestError) and is_retryable(error)

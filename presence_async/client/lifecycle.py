@@ -1,0 +1,84 @@
+"""The life of a client: made, started, used, closed; each once and in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+
+from ..errors import ClientClosedError
+
+__all__ = ["Lifecycle"]
+
+
+class _Stage(enum.Enum):
+    MADE = "has not been started; use 'async with', or await start()"
+    OPEN = "is open"
+    CLOSING = "is being closed"
+    CLOSED = "is closed; make another one"
+
+
+class Lifecycle:
+    """Where a client stands, and which event loop it belongs to."""
+
+    def __init__(self) -> None:
+        self._stage = _Stage.MADE
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over: asyncio.Event | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are taken."""
+        return self._stage is _Stage.OPEN
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client is closed or about to be."""
+        return self._stage in {_Stage.CLOSING, _Stage.CLOSED}
+
+    @property
+    def needs_closing(self) -> bool:
+        """Whether it was started and nobody has begun to close it."""
+        return self._stage is _Stage.OPEN
+
+    def open(self) -> None:
+        """Begin, in the running loop.
+
+        Raises:
+            ClientClosedError: It was closed before.
+        """
+        if self.is_closed:
+            raise ClientClosedError(f"the client {self._stage.value}")
+        self._loop = asyncio.get_running_loop()
+        self._stage = _Stage.OPEN
+
+    def check(self) -> None:
+        """Refuse a call that cannot be served.
+
+        Raises:
+            ClientClosedError: Not started, closed, or called from another event loop.
+        """
+        if self._stage is not _Stage.OPEN:
+            raise ClientClosedError(f"the client {self._stage.value}")
+        if self._loop is not asyncio.get_running_loop():
+            raise ClientClosedError(
+                "the client belongs to another event loop; make one for each loop"
+            )
+
+    def begin_closing(self) -> bool:
+        """Claim the closing; false when somebody else has."""
+        if self.is_closed:
+            return False
+        self._is_over = asyncio.Event()
+        self._stage = _Stage.CLOSING
+        return True
+
+    def end_closing(self) -> None:
+        """Close, and let those go on who wait for it."""
+        self._stage = _Stage.CLOSED
+        if self._is_over is not None:
+            self._is_over.set()
+
+    async def wait_closed(self) -> None:
+        """Wait for whoever is closing."""
+        if self._is_over is not None:
+            await self._is_over.wait()

@@ -1,0 +1,75 @@
+"""Every occupant of a channel, page by page."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from ..protocol.here_now import ChannelOccupancy, Occupant
+
+__all__ = ["OccupantPages"]
+
+FetchPage = Callable[[int], Awaitable[ChannelOccupancy]]
+
+
+class OccupantPages:
+    """An iterator that asks for the next page when the last one is used up.
+
+    Pages are taken one after the other while people come and go, so somebody may be
+    missed or, if the service moves them, be on two pages: the second is left out.
+
+    Args:
+        fetch: Returns the page that starts at an offset.
+        page_size: How many a full page holds.
+    """
+
+    def __init__(self, fetch: FetchPage, page_size: int) -> None:
+        self._fetch = fetch
+        self._page_size = page_size
+        self._offset = 0
+        self._page: deque[Occupant] = deque()
+        self._seen: set[str] = set()
+        self._is_last = False
+        self._occupancy = -1
+        self._is_closed = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all pages were read and held as many as the last occupancy said."""
+        return self._is_last and not self._page and len(self._seen) == self._occupancy
+
+    async def close(self) -> None:
+        """Ask for no more pages."""
+        self._is_closed = True
+        self._page.clear()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Occupant:
+        """Return the next occupant.
+
+        Raises:
+            RequestError: A page could not be had; the next call asks for it again.
+
+        Cancellation: loses nothing.
+        """
+        while not self._page:
+            if self._is_last or self._is_closed:
+                raise StopAsyncIteration
+            await self._turn_page()
+        return self._page.popleft()
+
+    async def _turn_page(self) -> None:
+        page = await self._fetch(self._offset)
+        occupants = page.occupants or ()
+        self._occupancy = page.occupancy
+        self._offset += self._page_size
+        self._is_last = (
+            len(occupants) < self._page_size or self._offset >= page.occupancy
+        )
+        for occupant in occupants:
+            if occupant.user_id not in self._seen:
+                self._seen.add(occupant.user_id)
+                self._page.append(occupant)

@@ -1,0 +1,343 @@
+"""The one way to the service: encode, deadline, attempts, decode.
+
+Only here is a failed request repeated. Heartbeats pass with ``NoRetry``: their next
+try is the schedule's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from ..errors import (
+    AccessDeniedError,
+    ClientClosedError,
+    ConnectError,
+    ConnectionLostError,
+    DeadlineError,
+    InvalidArgumentError,
+    PresenceError,
+    ReplyFormatError,
+    RequestError,
+    ServiceError,
+    TransportError,
+    UnavailableError,
+)
+from ..protocol.exchange import HttpReply, HttpRequest, Operation
+from ..protocol.identity import Identity, redacted
+from . import wall_clock
+from .auth import AuthToken, Tokens
+from .config import PresenceConfig
+from .deadlines import Deadlines, TimeLimit
+from .gates import Gate
+from .retry import RetryPolicy, is_retryable
+from .transport import Transport
+
+__all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
+
+ReplyT = TypeVar("ReplyT")
+Params = tuple[tuple[str, str], ...]
+
+logger = logging.getLogger("presence_async.client")
+
+MAX_REQUEST_BYTES = 32 * 1024
+"""The service answers 414 above this, headers included."""
+
+_HEADER_ALLOWANCE_BYTES = 512
+
+
+@attrs.frozen(slots=True)
+class Budget:
+    """When a call began and when it has to be over, in loop time."""
+
+    started_s: float
+    deadline_s: float
+
+
+@attrs.frozen(slots=True)
+class Answer(Generic[ReplyT]):
+    """A reply with the facts about how it came.
+
+    Attributes:
+        value: What the operation read.
+        sent_at_s: Loop time when the answered attempt was sent.
+        age_s: How long the answer had lain in a cache.
+    """
+
+    value: ReplyT
+    sent_at_s: float
+    age_s: float
+
+
+class Unclear(Protocol):
+    """Hears of an attempt whose effect nobody knows."""
+
+    def __call__(self, *, is_pending: bool) -> None:
+        """Note it.
+
+        Args:
+            is_pending: No reply came, so the service may still act on it later.
+        """
+        ...
+
+
+@attrs.define(slots=True)
+class _Call(Generic[ReplyT]):
+    """One call on its way through the pipeline."""
+
+    operation: Operation[ReplyT]
+    request: HttpRequest
+    user_id: str
+    budget: Budget
+    gate: Gate
+    attempt_timeout_s: float
+    params: Params
+    on_unclear: Unclear | None
+    attempts: int = 0
+    failures: int = 0
+    last_failure: RequestError | None = None
+    token: AuthToken | None = None
+    is_on_the_wire: bool = False
+    has_new_token: bool = False
+    has_new_connection: bool = False
+
+
+class RequestPipeline:
+    """Sends operations, each with one budget for everything it takes.
+
+    Args:
+        config: Limits and retry policy.
+        identity: What every request carries.
+        transport: What puts one request on the wire.
+        tokens: Where tokens come from.
+    """
+
+    def __init__(
+        self,
+        config: PresenceConfig,
+        identity: Identity,
+        transport: Transport,
+        tokens: Tokens,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._transport = transport
+        self._tokens = tokens
+        self._deadlines = Deadlines()
+        self._queries = Gate(config.max_connections)
+        self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
+        self._is_closed = False
+
+    @property
+    def subscribe_key(self) -> str:
+        """The key set of every operation."""
+        return self._config.subscribe_key
+
+    def budget(self, timeout_s: float) -> Budget:
+        """Start the clock of a call."""
+        now_s = asyncio.get_running_loop().time()
+        return Budget(now_s, now_s + timeout_s)
+
+    def limit(self, budget: Budget) -> TimeLimit:
+        """Bound what a call does beside sending, such as waiting for its turn."""
+        return TimeLimit(self._deadlines, budget.deadline_s)
+
+    def out_of_turn(self, name: str, budget: Budget) -> PresenceError:
+        """Return the error of a call whose time went by before it could be sent."""
+        if self._is_closed:
+            return ClientClosedError(f"closed while {name} waited for its turn")
+        total_s = budget.deadline_s - budget.started_s
+        return DeadlineError(
+            f"its {total_s:g} s were over",
+            operation=name,
+            attempts=0,
+            elapsed_s=total_s,
+            cause="an earlier request of the same user was still under way",
+        )
+
+    def close(self) -> None:
+        """End what is on its way with ``ClientClosedError``; send nothing more."""
+        self._is_closed = True
+        self._deadlines.end_all()
+
+    async def send(
+        self,
+        operation: Operation[ReplyT],
+        *,
+        budget: Budget,
+        retry: RetryPolicy | None = None,
+        gate: Gate | None = None,
+        attempt_timeout_s: float | None = None,
+        params: Params = (),
+        on_unclear: Unclear | None = None,
+    ) -> Answer[ReplyT]:
+        """Send an operation until it is answered, refused, or out of time.
+
+        Args:
+            operation: What to ask.
+            budget: Covers connecting, all attempts, waits and the body.
+            retry: ``None``: the config's.
+            gate: Which gate to pass; ``None``: the queries'.
+            attempt_timeout_s: For each attempt; ``None``: the config's.
+            params: Sent beside the config's query parameters.
+            on_unclear: Called for each attempt that the service may have acted on
+                without saying so.
+
+        Raises:
+            InvalidArgumentError: The request would pass 32 KiB.
+            RequestError: Operation, attempts, time and cause are filled in.
+            ClientClosedError: The client was closed meanwhile.
+
+        Cancellation: ends at once; the service may act on an attempt under way.
+        """
+        call = _Call(
+            operation=operation,
+            request=operation.to_request(),
+            user_id=operation.acting_user_id or self._config.user_id,
+            budget=budget,
+            gate=gate or self._queries,
+            attempt_timeout_s=attempt_timeout_s or self._config.attempt_timeout_s,
+            params=params,
+            on_unclear=on_unclear,
+        )
+        policy = retry or self._config.retry
+        while True:
+            try:
+                return await self._attempt(call)
+            except RequestError as error:
+                failure = self._noted(error, call)
+            if self._is_closed:
+                raise ClientClosedError(f"closed while {operation.name} was under way")
+            delay_s = self._delay_s(failure, call, policy)
+            if delay_s is None:
+                raise failure
+            logger.info("%s; trying again in %.2f s", failure, delay_s)
+            await asyncio.sleep(delay_s)
+
+    async def _attempt(self, call: _Call[ReplyT]) -> Answer[ReplyT]:
+        limit = TimeLimit(self._deadlines, call.budget.deadline_s)
+        call.is_on_the_wire = False
+        try:
+            async with limit, call.gate:
+                return await self._exchange(call, limit)
+        except TimeoutError:
+            if not limit.is_up:
+                raise
+        raise self._out_of_time(call)
+
+    async def _exchange(self, call: _Call[ReplyT], limit: TimeLimit) -> Answer[ReplyT]:
+        call.token = await self._tokens.current(call.user_id)
+        request = self._stamped(call)
+        sent_at_s = asyncio.get_running_loop().time()
+        limit.move(min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s))
+        reply = await self._sent(request, call)
+        try:
+            value = call.operation.read(reply)
+        except (UnavailableError, ReplyFormatError):
+            if call.on_unclear is not None:
+                call.on_unclear(is_pending=False)
+            raise
+        return Answer(value, sent_at_s, _age_s(reply))
+
+    async def _sent(self, request: HttpRequest, call: _Call[ReplyT]) -> HttpReply:
+        call.attempts += 1
+        call.is_on_the_wire = True
+        is_logged = logger.isEnabledFor(logging.DEBUG)
+        if is_logged:
+            self._log_request(request, call)
+        try:
+            reply = await self._transport.send(request)
+        except ConnectError:
+            raise
+        except (TransportError, asyncio.CancelledError):
+            if call.on_unclear is not None:
+                call.on_unclear(is_pending=True)
+            raise
+        if is_logged:
+            logger.debug("< %s %d", call.operation.name, reply.status)
+        return reply
+
+    def _stamped(self, call: _Call[ReplyT]) -> HttpRequest:
+        config = self._config
+        request = self._identity.stamp(
+            call.request,
+            user_id=call.user_id,
+            token=call.token.value if call.token is not None else None,
+            request_id=str(uuid.uuid4()),
+            timestamp_s=int(wall_clock.now_s()) if config.secret_key else None,
+            query_params=call.params,
+        )
+        size = len(request.path) + len(request.query) + _HEADER_ALLOWANCE_BYTES
+        if size > MAX_REQUEST_BYTES:
+            raise InvalidArgumentError(
+                "request",
+                f"{call.operation.name} would take {size} bytes, and the service"
+                f" takes {MAX_REQUEST_BYTES}; name fewer channels or a smaller state",
+            )
+        return request
+
+    def _delay_s(
+        self, failure: RequestError, call: _Call[ReplyT], policy: RetryPolicy
+    ) -> float | None:
+        """Return how long to wait before the next attempt; ``None``: no other."""
+        if isinstance(failure, AccessDeniedError) and not call.has_new_token:
+            call.has_new_token = True
+            return 0 if self._tokens.refuse(call.user_id, call.token) else None
+        is_stale = isinstance(failure, ConnectionLostError) and failure.was_reused
+        if is_stale and not call.has_new_connection:
+            call.has_new_connection = True
+            return 0
+        call.failures += 1
+        if not is_retryable(failure):
+            return None
+        delay_s = policy.delay_s(call.failures, self._random)
+        if delay_s is None:
+            return None
+        if isinstance(failure, ServiceError) and failure.retry_after_s is not None:
+            delay_s += failure.retry_after_s
+        left_s = call.budget.deadline_s - asyncio.get_running_loop().time()
+        return delay_s if delay_s < left_s else None
+
+    def _out_of_time(self, call: _Call[ReplyT]) -> RequestError:
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= call.budget.deadline_s:
+            total_s = call.budget.deadline_s - call.budget.started_s
+            problem = f"its {total_s:g} s were over"
+        else:
+            problem = f"no answer within {call.attempt_timeout_s:g} s"
+        error = DeadlineError(problem, last_failure=call.last_failure)
+        if not call.is_on_the_wire:
+            error.cause = "still waiting to be sent"
+        return error
+
+    def _noted(self, error: RequestError, call: _Call[ReplyT]) -> RequestError:
+        """Fill in what only the pipeline knows, and take out what nobody may see.
+
+        The traceback is dropped on purpose: its frames lead into the transport, where
+        the URL with its token is a local variable.
+        """
+        now_s = asyncio.get_running_loop().time()
+        error.operation = call.operation.name
+        error.attempts = call.attempts
+        error.elapsed_s = now_s - call.budget.started_s
+        secrets = [self._config.secret_key, call.token and call.token.value]
+        hidden = [secret for secret in secrets if secret]
+        for field, value in vars(error).items():
+            if isinstance(value, str):
+                setattr(error, field, redacted(value, hidden))
+        error.args = (error.problem,)
+        call.last_failure = error
+        return error.with_traceback(None)
+
+    def _log_request(self, request: HttpRequest, call: _Call[ReplyT]) -> None:
+        logger.debug("> %s %s", call.operation.name, self._identity.loggable(request))
+
+
+def _age_s(reply: HttpReply) -> float:
+    age = reply.headers.get("age", "0")
+    return float(age) if age.isdecimal() else 0.0

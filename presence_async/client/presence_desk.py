@@ -1,0 +1,375 @@
+"""PresenceDesk: joins, leaves and changes of leases, and the end of all of them.
+
+Where a user's presence begins and ends; ``HeartbeatManager`` keeps what lies between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+import attrs
+
+from ..errors import ClientClosedError, InvalidArgumentError, RequestError
+from ..protocol import names
+from ..protocol.heartbeat import HeartbeatOperation
+from ..protocol.leave import LeaveOperation
+from ..protocol.user_state import SetStateOperation
+from .config import PresenceConfig
+from .gates import Gate
+from .heartbeat_manager import HeartbeatManager
+from .lanes import Lanes
+from .lease import Lease, LeaseHealth
+from .leaves import LeaveDesk, OwedLeave
+from .pipeline import Budget, RequestPipeline
+from .register import PresenceRegister
+from .repeats import Repeats
+from .reports import ClosedPresence, CloseReport
+from .retry import RetryPolicy
+from .state_changes import StateChanges
+from .user_presence import UserPresence, plan_beats
+
+__all__ = ["PresenceDesk"]
+
+logger = logging.getLogger("presence_async.client")
+
+Names = str | Iterable[str]
+Params = tuple[tuple[str, str], ...]
+
+
+class PresenceDesk:
+    """Everything of a client that makes, changes and ends presence."""
+
+    def __init__(
+        self,
+        config: PresenceConfig,
+        pipeline: RequestPipeline,
+        on_orphaned: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._register = PresenceRegister()
+        self._gate = Gate(
+            config.max_beats_in_flight, rate_per_s=config.max_requests_per_s
+        )
+        attempt_s = config.attempt_timeout_s
+        self.lanes = Lanes(pipeline, attempt_s, self._acknowledged)
+        self._leaves = LeaveDesk(
+            pipeline,
+            self.lanes,
+            self._gate,
+            workers=config.max_beats_in_flight,
+            attempt_timeout_s=attempt_s,
+            held=self._register.held,
+            on_left=self._left,
+        )
+        self._repeats = Repeats(pipeline, self.lanes, self._gate, after_s=attempt_s)
+        self.states = StateChanges(config, pipeline, self.lanes, self._register)
+        self.heartbeats = HeartbeatManager(
+            config,
+            pipeline,
+            self.lanes,
+            self._gate,
+            self._register,
+            leaving=lambda: len(self._leaves) + len(self._repeats),
+            on_orphaned=on_orphaned,
+        )
+        self._is_closing = False
+        self._closing: list[tuple[ClosedPresence, OwedLeave]] = []
+        self._skipped: list[ClosedPresence] = []
+
+    # Joining.
+
+    async def join(
+        self, lease: Lease, *, timeout_s: float, retry: RetryPolicy
+    ) -> Lease:
+        """Announce a lease; returns it after its first acknowledged heartbeat.
+
+        Cancellation: what the service may have been told is taken back by a leave
+        that the client sends.
+        """
+        budget = self._pipeline.budget(timeout_s)
+        if lease.state is not None:
+            lease.state_version = self.states.next_version()
+        presence = self._register.enter(lease)
+        try:
+            await self._announce(presence, lease, budget, retry)
+        except BaseException:
+            self._dismiss(lease)
+            raise
+        return lease
+
+    async def _announce(
+        self,
+        presence: UserPresence,
+        lease: Lease,
+        budget: Budget,
+        retry: RetryPolicy,
+    ) -> None:
+        is_heard = False
+
+        def note_heard(*, is_pending: bool) -> None:  # noqa: ARG001  # either way
+            nonlocal is_heard
+            is_heard = True
+
+        expiries: list[float] = []
+        async with self.lanes.turn(lease.user_id, budget, "join") as lane:
+            self._check_open()
+            lease.is_announced = True
+            try:
+                # The first heartbeat travels alone, so that a refusal is about this
+                # lease and nothing else.
+                for beat in plan_beats(presence, self._config.subscribe_key, [lease]):
+                    answer = await lane.send(
+                        beat.operation,
+                        budget=budget,
+                        gate=self._gate,
+                        retry=retry,
+                        params=lease.params,
+                        on_unclear=note_heard,
+                    )
+                    is_heard = True
+                    timeout_s = beat.operation.presence_timeout_s
+                    expiries.append(answer.sent_at_s + timeout_s - answer.age_s)
+            except (RequestError, InvalidArgumentError):
+                lease.is_announced = is_heard
+                raise
+        self._check_open()
+        self.heartbeats.joined(lease, presence, min(expiries))
+
+    def _dismiss(self, lease: Lease) -> None:
+        """Take back a lease that did not come about."""
+        if not self._register.holds(lease):
+            return
+        channels, groups = lease.channels, lease.channel_groups
+        self._register.strike(lease)
+        if lease.is_announced and not self._is_closing:
+            self._owe(lease, channels, groups, self._config.close_timeout_s)
+
+    # Leaving.
+
+    async def leave(self, lease: Lease) -> None:
+        """Release a lease and wait for its leave, unless it lingers."""
+        owed = self._release(lease, self._config.call_timeout_s)
+        if owed is not None and not lease.linger_s:
+            await self._leaves.wait(owed)
+
+    async def end_block(self, lease: Lease) -> None:
+        """Release a lease at the end of its block, which a failure must not fail."""
+        owed = self._release(lease, self._config.close_timeout_s)
+        if owed is None or lease.linger_s:
+            return
+        await owed.first_round.wait()
+        if owed.error is not None:
+            logger.warning("%s may stay present: %s", lease.user_id, owed.error)
+
+    async def leave_names(
+        self,
+        user_id: str,
+        channels: tuple[str, ...],
+        channel_groups: tuple[str, ...],
+        *,
+        timeout_s: float,
+        params: Params,
+    ) -> None:
+        """Take names out of every lease of a user, then leave them."""
+        presence = self._register.get(user_id)
+        until_s = self._now_s() + self._config.presence_timeout_s
+        if presence is not None:
+            until_s = max([until_s, *(x.expires_at_s for x in presence.leases)])
+        self._register.narrow(user_id, channels, channel_groups)
+        owed = self._leaves.owe(
+            OwedLeave(
+                user_id=user_id,
+                channels=channels,
+                channel_groups=channel_groups,
+                until_s=until_s,
+                timeout_s=timeout_s,
+                retry=self._config.retry,
+                params=params,
+                beats_rest=bool(channel_groups),
+            )
+        )
+        await self._leaves.wait(owed)
+
+    def _release(self, lease: Lease, timeout_s: float) -> OwedLeave | None:
+        if not self._register.holds(lease):
+            return None
+        lease.turn(LeaseHealth.RELEASED, "left")
+        self._register.strike(lease)
+        return self._owe(lease, lease.channels, lease.channel_groups, timeout_s)
+
+    def _owe(
+        self,
+        lease: Lease,
+        channels: tuple[str, ...],
+        channel_groups: tuple[str, ...],
+        timeout_s: float,
+    ) -> OwedLeave:
+        held = self._register.held(lease.user_id)
+        # A name that another lease holds may now have another timeout or state, and
+        # leaving a group may leave channels of other leases unseen by us.
+        beats_rest = bool(
+            channel_groups
+            or not held.channels.isdisjoint(channels)
+            or not held.channel_groups.isdisjoint(channel_groups)
+        )
+        leave = OwedLeave(
+            user_id=lease.user_id,
+            channels=channels,
+            channel_groups=channel_groups,
+            until_s=self._now_s() + lease.presence_timeout_s,
+            timeout_s=timeout_s,
+            retry=self._config.retry,
+            params=lease.params,
+            beats_rest=beats_rest,
+        )
+        return self._leaves.owe(leave, delay_s=lease.linger_s)
+
+    # Changing a lease.
+
+    async def add_channels(self, lease: Lease, channels: Names) -> None:
+        """Announce more channels and make them part of a lease."""
+        self._check_held(lease)
+        added = names.present_names(names.channel_names(channels))
+        more = tuple(c for c in added if c not in lease.channels)
+        if not more:
+            return
+        extra = lease.twin(more)
+        await self.join(
+            extra, timeout_s=self._config.call_timeout_s, retry=self._config.retry
+        )
+        self._register.strike(extra)
+        if not self._register.holds(lease):
+            self._owe(extra, more, (), self._config.close_timeout_s)
+            self._check_held(lease)
+        lease.channels += more
+        lease.expires_at_s = min(lease.expires_at_s, extra.expires_at_s)
+
+    async def remove_channels(self, lease: Lease, channels: Names) -> None:
+        """Take channels out of a lease and leave those that no other lease holds."""
+        self._check_held(lease)
+        removed = names.channel_names(channels)
+        gone = tuple(c for c in lease.channels if c in removed)
+        rest = tuple(c for c in lease.channels if c not in removed)
+        if not rest and not lease.channel_groups:
+            await self.leave(lease)
+        elif gone:
+            lease.channels = rest
+            await self._leaves.wait(
+                self._owe(lease, gone, (), self._config.call_timeout_s)
+            )
+
+    # Closing.
+
+    async def close(self, timeout_s: float) -> None:
+        """Leave everything; returns when nothing is left to do.
+
+        Cancellation: call ``abort`` then; ``report`` tells how far it got.
+        """
+        self._is_closing = True
+        self.heartbeats.stop_beating()
+        self._closing = [
+            (_closed(leave.user_id, leave.channels, leave.channel_groups), leave)
+            for leave in self._leaves
+        ]
+        for presence in self._register.clear():
+            self._close_presence(presence, timeout_s)
+        self._leaves.hasten(timeout_s)
+        await self._leaves.finish()
+        await self._repeats.finish()
+
+    def abort(self) -> None:
+        """Cancel whatever is under way, without waiting."""
+        self._is_closing = True
+        self.heartbeats.abort()
+        self.states.abort()
+        self._leaves.abort()
+        self._repeats.abort()
+
+    async def finish(self) -> None:
+        """Wait until the tasks cancelled by ``abort`` have ended."""
+        await self.states.finish()
+        await self._leaves.finish()
+        await self._repeats.finish()
+        await self.heartbeats.finish()
+
+    def report(self) -> CloseReport:
+        """Say which presences were left and which were not."""
+        left = [was for was, leave in self._closing if leave.error is None]
+        failed = [
+            attrs.evolve(was, error=leave.error)
+            for was, leave in self._closing
+            if leave.error is not None
+        ]
+        return CloseReport(
+            left=tuple(left), failed=tuple(failed), skipped=tuple(self._skipped)
+        )
+
+    def _close_presence(self, presence: UserPresence, timeout_s: float) -> None:
+        told = [x for x in presence.leases if x.is_joined or x.is_announced]
+        channels = tuple(dict.fromkeys(c for x in told for c in x.channels))
+        groups = tuple(dict.fromkeys(g for x in told for g in x.channel_groups))
+        for lease in presence.joined:
+            lease.turn(LeaseHealth.RELEASED, "the client was closed")
+        if not told:
+            return
+        was = _closed(presence.user_id, channels, groups)
+        if not self._config.leave_on_close:
+            self._skipped.append(was)
+            return
+        leave = OwedLeave(
+            user_id=presence.user_id,
+            channels=channels,
+            channel_groups=groups,
+            until_s=self._now_s() + timeout_s,
+            timeout_s=timeout_s,
+            retry=self._config.retry,
+            params=told[0].params,
+        )
+        self._closing.append((was, self._leaves.owe(leave)))
+
+    # What lanes and leaves report.
+
+    def _acknowledged(
+        self, user_id: str, operation: object, *, is_in_doubt: bool
+    ) -> None:
+        if not isinstance(
+            operation, (HeartbeatOperation, LeaveOperation, SetStateOperation)
+        ):
+            return
+        self._repeats.supersede(user_id, operation)
+        if not is_in_doubt:
+            return
+        presence = self._register.get(user_id)
+        is_kept = presence is not None and presence.joined
+        if is_kept and isinstance(operation, HeartbeatOperation):
+            after_s = self._config.attempt_timeout_s
+            self.heartbeats.beat_by(user_id, self._now_s() + after_s)
+        else:
+            self._repeats.add(user_id, operation)
+
+    def _left(self, leave: OwedLeave) -> None:
+        if leave.beats_rest:
+            self.heartbeats.beat_by(leave.user_id, self._now_s())
+
+    def _check_open(self) -> None:
+        if self._is_closing:
+            raise ClientClosedError("the client was closed while joining")
+
+    def _check_held(self, lease: Lease) -> None:
+        if not self._register.holds(lease):
+            raise InvalidArgumentError("lease", "was released; join again")
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _closed(
+    user_id: str, channels: tuple[str, ...], channel_groups: tuple[str, ...]
+) -> ClosedPresence:
+    return ClosedPresence(
+        user_id=user_id, channels=channels, channel_groups=channel_groups
+    )

@@ -1,0 +1,103 @@
+"""When a failed request is tried again: pure arithmetic, no clock, no IO."""
+
+from __future__ import annotations
+
+import random
+from typing import Protocol
+
+import attrs
+
+from ..errors import (
+    ConnectError,
+    ConnectionLostError,
+    DeadlineError,
+    RateLimitedError,
+    RequestError,
+    ServiceError,
+    UnavailableError,
+)
+from .checks import at_least_one, positive_finite
+
+__all__ = ["ExponentialRetry", "LinearRetry", "NoRetry", "RetryPolicy", "is_retryable"]
+
+_HTTP_REQUEST_TIMEOUT = 408
+_LARGEST_EXPONENT = 60
+
+
+class RetryPolicy(Protocol):
+    """Decides how long to wait before the next attempt of one call."""
+
+    def delay_s(self, failures: int, rng: random.Random) -> float | None:
+        """Return the seconds to wait, or ``None`` to give up.
+
+        Args:
+            failures: How many attempts have failed so far, 1 or more.
+            rng: Where jitter comes from.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class ExponentialRetry:
+    """Wait at random between 0 and ``min(cap_s, base_s * 2**n)``: full jitter.
+
+    Attributes:
+        base_s: The upper end of the first wait, in seconds.
+        cap_s: The upper end of every wait, in seconds.
+        attempts: Requests in all, the first included; ``math.inf`` for no limit.
+    """
+
+    base_s: float = attrs.field(default=0.25, validator=positive_finite)
+    cap_s: float = attrs.field(default=5.0, validator=positive_finite)
+    attempts: float = attrs.field(default=4, validator=at_least_one)
+
+    def delay_s(self, failures: int, rng: random.Random) -> float | None:
+        """Return a wait with full jitter, or ``None`` after the last attempt."""
+        if failures >= self.attempts:
+            return None
+        exponent = min(failures - 1, _LARGEST_EXPONENT)
+        return rng.uniform(0, min(self.cap_s, self.base_s * 2**exponent))
+
+
+@attrs.frozen(kw_only=True)
+class LinearRetry:
+    """Wait the same time before each attempt, spread by a jitter.
+
+    Attributes:
+        wait_s: Seconds between attempts.
+        jitter_s: Up to so many seconds more, at random.
+        attempts: Requests in all, the first included; ``math.inf`` for no limit.
+    """
+
+    wait_s: float = attrs.field(default=2.0, validator=positive_finite)
+    jitter_s: float = attrs.field(default=1.0, validator=positive_finite)
+    attempts: float = attrs.field(default=4, validator=at_least_one)
+
+    def delay_s(self, failures: int, rng: random.Random) -> float | None:
+        """Return the wait, or ``None`` after the last attempt."""
+        if failures >= self.attempts:
+            return None
+        return self.wait_s + rng.uniform(0, self.jitter_s)
+
+
+@attrs.frozen
+class NoRetry:
+    """One attempt, whatever happens."""
+
+    def delay_s(self, failures: int, rng: random.Random) -> float | None:  # noqa: ARG002  # the shape of a policy
+        """Give up."""
+        return None
+
+
+def is_retryable(error: RequestError) -> bool:
+    """Tell whether another attempt of the same request may fare better.
+
+    Yes for what never got a whole answer, for 408, 429 and 5xx; no for other refusals
+    and for success with an undocumented body.
+    """
+    if isinstance(error, ServiceError):
+        return (
+            isinstance(error, (RateLimitedError, UnavailableError))
+            or error.status == _HTTP_REQUEST_TIMEOUT
+        )
+    return isinstance(error, (ConnectError, ConnectionLostError, DeadlineError))

@@ -1,0 +1,97 @@
+"""When the next heartbeat of a user is due: pure, takes ``now_s``.
+
+A presence counts from when its last acknowledged heartbeat was *sent*, since the
+service may have acted at any time after.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from typing import Generic, Protocol, TypeVar
+
+__all__ = [
+    "Schedule",
+    "attempt_limit_s",
+    "next_beat_s",
+    "phase",
+    "retry_gap_s",
+]
+
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+_LOST_PACE_S = 5.0
+_SHORTEST_ATTEMPT_S = 1.0
+_SHORTEST_GAP_S = 0.1
+
+
+class Scheduled(Protocol):
+    """What a schedule holds: knows itself when it is due."""
+
+    due_s: float
+
+
+ItemT = TypeVar("ItemT", bound=Scheduled)
+
+
+class Schedule(Generic[ItemT]):
+    """Items by due time; moving one costs ``O(log n)`` and no timer."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, ItemT]] = []
+        self._sequence = 0
+
+    def put(self, item: ItemT, due_s: float) -> None:
+        """Make an item due at another time; ``math.inf`` takes it out."""
+        item.due_s = due_s
+        if due_s < math.inf:
+            self._sequence += 1
+            heapq.heappush(self._heap, (due_s, self._sequence, item))
+
+    def next_due_s(self) -> float:
+        """Return when the first item is due, ``math.inf`` when there is none."""
+        heap = self._heap
+        while heap and heap[0][2].due_s != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else math.inf
+
+    def pop_due(self, now_s: float) -> ItemT | None:
+        """Take the first item that is due, if any."""
+        if self.next_due_s() > now_s:
+            return None
+        _, _, item = heapq.heappop(self._heap)
+        item.due_s = math.inf
+        return item
+
+
+def phase(number: int) -> float:
+    """Return the share of its first interval that the n-th user waits, 0 to 1.
+
+    Multiples of the golden ratio: any run of users is spread evenly, whenever they
+    joined, so that no second is busier than another.
+    """
+    return (number * _GOLDEN_RATIO) % 1.0
+
+
+def next_beat_s(due_s: float, interval_s: float, now_s: float) -> float:
+    """Return the next due time, on the beat of the last one: no drift."""
+    next_due_s = due_s + interval_s
+    return next_due_s if next_due_s > now_s else now_s + interval_s
+
+
+def retry_gap_s(remaining_s: float, rng: random.Random) -> float:
+    """Return the wait after a failed heartbeat.
+
+    While presence lasts, at most an eighth of what is left, so that several tries fit
+    in; once it is lost, at most 5 s, so that recovery is noticed soon.
+    """
+    longest_s = remaining_s / 8 if remaining_s > 0 else _LOST_PACE_S
+    return max(_SHORTEST_GAP_S, longest_s * rng.uniform(0.5, 1.0))
+
+
+def attempt_limit_s(remaining_s: float, attempt_timeout_s: float) -> float:
+    """Return how long one heartbeat may be on the wire while at risk or lost."""
+    if remaining_s <= 0:
+        return min(_LOST_PACE_S, attempt_timeout_s)
+    longest_s = max(remaining_s / 4, _SHORTEST_ATTEMPT_S)
+    return min(longest_s, attempt_timeout_s)

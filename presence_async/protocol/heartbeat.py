@@ -1,0 +1,110 @@
+"""Heartbeat: announce a user as present for some seconds.
+
+Source: https://www.pubnub.com/docs/sdks/rest-api/heartbeat-a-channel (read 2026-11)
+and 66 recorded replies, all alike: whether the user was present before does not show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+import attrs
+import msgspec
+
+from ..errors import InvalidArgumentError
+from . import envelope, names
+from .address import Address, channel_path, group_query
+from .encoding import encode_name
+from .exchange import HttpReply, HttpRequest
+from .json_codec import Json, JsonError, decode_object, encode_state, plain_state
+
+__all__ = ["DEFAULT_PRESENCE_TIMEOUT_S", "HeartbeatOperation"]
+
+DEFAULT_PRESENCE_TIMEOUT_S = 300
+"""Seconds the service assumes when the request names none."""
+
+_LONGEST_TIMEOUT_DIGITS = 9
+_REPLY = msgspec.json.Decoder(envelope.Acknowledged)
+_OK = envelope.success_reply({})
+
+
+@attrs.frozen(kw_only=True)
+class HeartbeatOperation:
+    """Say that a user is present on channels and channel groups.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: Who is present.
+        channels: Where.
+        channel_groups: Groups, on whose members the user is present.
+        presence_timeout_s: Seconds until the service reports a timeout.
+        state: State by channel or group name; ``None``: say nothing about state.
+    """
+
+    name: ClassVar[str] = "heartbeat"
+    route: ClassVar[re.Pattern[str]] = re.compile(
+        r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/channel/(?P<channels>[^/]*)/heartbeat"
+    )
+
+    subscribe_key: str
+    user_id: str
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+    presence_timeout_s: int = DEFAULT_PRESENCE_TIMEOUT_S
+    state: Mapping[str, Mapping[str, Json]] | None = None
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """The user who is present."""
+        return self.user_id
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        query = [f"heartbeat={self.presence_timeout_s}"]
+        query += group_query(self.channel_groups)
+        if self.state is not None:
+            query.append(f"state={encode_name(encode_state(self.state))}")
+        path = channel_path(self.subscribe_key, self.channels)
+        return HttpRequest(path=f"{path}/heartbeat", query="&".join(query))
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> HeartbeatOperation:
+        """Hear it; names of presence events are left out, as the service does."""
+        address = Address.of(cls.route, request)
+        return cls(
+            subscribe_key=address.subscribe_key,
+            user_id=address.query_user_id,
+            channels=names.without_presence(address.channels),
+            channel_groups=names.without_presence(address.channel_groups),
+            presence_timeout_s=_timeout_s(address.params.get("heartbeat", "")),
+            state=_states(address.params.get("state")),
+        )
+
+    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
+        """Answer it."""
+        return _OK
+
+    def read(self, reply: HttpReply) -> None:
+        """Understand the answer."""
+        envelope.read(reply, _REPLY)
+
+
+def _timeout_s(text: str) -> int:
+    # What is no positive number counts as absent: the service accepts an empty value.
+    if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TIMEOUT_DIGITS:
+        return int(text) or DEFAULT_PRESENCE_TIMEOUT_S
+    return DEFAULT_PRESENCE_TIMEOUT_S
+
+
+def _states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
+    if text is None:
+        return None
+    try:
+        states = decode_object(text.encode())
+    except JsonError:
+        pass
+    else:
+        return {name: plain_state(state, "state") for name, state in states.items()}
+    raise InvalidArgumentError("state", "must be a JSON object keyed by channel")

@@ -1,0 +1,281 @@
+"""Here now: who is present on channels, on the members of groups, or everywhere.
+
+Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-here-now (read 2026-11)
+and 71 recorded replies. Which of two shapes a reply has depends on the request alone:
+flat for exactly one channel and no group, else by channel. Channels with nobody on them
+are left out of the second. ``limit`` and ``offset`` are per channel; counts are always
+those of the full set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
+
+import attrs
+import msgspec
+
+from ..errors import InvalidArgumentError, ReplyFormatError
+from . import envelope
+from .address import Address, channel_path, group_query
+from .encoding import encode_name
+from .exchange import HttpReply, HttpRequest
+from .occupancy import ChannelOccupancy, HereNow, HereNowCounts, Occupant
+
+__all__ = [
+    "ChannelOccupancy",
+    "HereNow",
+    "HereNowCounts",
+    "HereNowOperation",
+    "Occupant",
+]
+
+MAX_LIMIT = 1000
+
+
+class _Entry(msgspec.Struct, gc=False):
+    uuid: str
+    state: msgspec.Raw = msgspec.Raw()
+
+
+class _Channel(msgspec.Struct, gc=False):
+    occupancy: int
+    uuids: list[str | _Entry] | None = None
+
+
+class _Channels(msgspec.Struct, gc=False):
+    channels: dict[str, _Channel]
+    total_channels: int
+    total_occupancy: int
+
+
+class _Reply(msgspec.Struct, gc=False):
+    """Both shapes in one, told apart by what is there."""
+
+    status: int = 200
+    payload: _Channels | None = None
+    occupancy: int | None = None
+    uuids: list[str | _Entry] | None = None
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+
+
+@attrs.frozen(kw_only=True)
+class HereNowOperation:
+    """Ask who is present.
+
+    Attributes:
+        subscribe_key: The key set.
+        channels: Which channels; with no groups either: every occupied one.
+        channel_groups: Groups, whose members are answered.
+        include_user_ids: Whether to say who, or only how many.
+        include_state: Whether to say in which state.
+        limit: Occupants of each channel at most; 0: counts only; ``None``: all.
+        offset: How many occupants of each channel to skip.
+    """
+
+    name: ClassVar[str] = "here now"
+    route: ClassVar[re.Pattern[str]] = re.compile(
+        r"/v2/presence/sub[-_]key/(?P<key>[^/]+)(?:/channel/(?P<channels>[^/]*))?"
+    )
+
+    subscribe_key: str
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+    include_user_ids: bool = True
+    include_state: bool = False
+    limit: int | None = attrs.field(default=MAX_LIMIT)
+    offset: int = attrs.field(default=0)
+
+    @limit.validator
+    def _check_limit(self, _: object, value: int | None) -> None:
+        if value is not None and not (_is_int(value) and 0 <= value <= MAX_LIMIT):
+            raise InvalidArgumentError(
+                "limit", f"must be an int up to {MAX_LIMIT}, not {value!r}"
+            )
+
+    @offset.validator
+    def _check_offset(self, _: object, value: int) -> None:
+        if not _is_int(value) or value < 0:
+            raise InvalidArgumentError(
+                "offset", f"must be an int from 0, not {value!r}; write 0 for the start"
+            )
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """Asked by the client's own user."""
+        return None
+
+    @property
+    def is_global(self) -> bool:
+        """Whether every occupied channel of the key set is meant."""
+        return not self.channels and not self.channel_groups
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        path = channel_path(self.subscribe_key, self.channels)
+        if self.is_global:
+            path = f"/v2/presence/sub-key/{encode_name(self.subscribe_key)}"
+        query = group_query(self.channel_groups)
+        if self.include_state:
+            query.append("state=1")
+        if not self.include_user_ids:
+            query.append("disable_uuids=1")
+        if self.limit is not None:
+            query.append(f"limit={self.limit}")
+        if self.offset:
+            query.append(f"offset={self.offset}")
+        return HttpRequest(path=path, query="&".join(query))
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> HereNowOperation:
+        """Hear it; also Go's spelling ``disable-uuids``."""
+        address = Address.of(cls.route, request)
+        params = address.params
+        hidden = params.get("disable_uuids", params.get("disable-uuids", "0"))
+        limit = _heard_int(params, "limit")
+        return cls(
+            subscribe_key=address.subscribe_key,
+            channels=address.channels,
+            channel_groups=address.channel_groups,
+            include_user_ids=hidden != "1" and limit != 0,
+            include_state=params.get("state") == "1",
+            limit=limit,
+            offset=_heard_int(params, "offset") or 0,
+        )
+
+    def to_reply(self, value: HereNow | HereNowCounts) -> HttpReply:
+        """Answer it."""
+        if self._is_flat:
+            (channel,) = self.channels
+            return envelope.success_reply(self._said(value.channels[channel]))
+        channels = {
+            name: self._said(channel)
+            for name, channel in value.channels.items()
+            if channel.occupancy
+        }
+        payload = {
+            "channels": channels,
+            "total_channels": value.total_channels,
+            "total_occupancy": value.total_occupancy,
+        }
+        return envelope.success_reply({"payload": payload})
+
+    def read(self, reply: HttpReply) -> HereNow | HereNowCounts:
+        """Understand the answer."""
+        wire = envelope.read(reply, _REPLY)
+        if wire.payload is not None:
+            payload = wire.payload
+            found = {n: self._heard(n, c, reply) for n, c in payload.channels.items()}
+            totals = payload.total_channels, payload.total_occupancy
+        elif wire.occupancy is not None and len(self.channels) == 1:
+            (name,) = self.channels
+            channel = _Channel(occupancy=wire.occupancy, uuids=wire.uuids)
+            found = {name: self._heard(name, channel, reply)}
+            totals = int(wire.occupancy > 0), wire.occupancy
+        else:
+            raise _unexpected(reply, "neither payload nor occupancy")
+        return self._result(found, *totals)
+
+    @property
+    def is_divisible(self) -> bool:
+        """Not from an offset on: pages of parts are not parts of a page."""
+        return self.offset == 0
+
+    def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
+        """Ask the same about other names."""
+        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+
+    def merged(
+        self, replies: Sequence[HereNow | HereNowCounts]
+    ) -> HereNow | HereNowCounts:
+        """Put together the answers about parts of the names; count anew."""
+        found = {name: c for reply in replies for name, c in reply.channels.items()}
+        occupancies = [c.occupancy for c in found.values() if c.occupancy]
+        return self._result(found, len(occupancies), sum(occupancies))
+
+    @property
+    def _is_flat(self) -> bool:
+        return len(self.channels) == 1 and not self.channel_groups
+
+    def _result(
+        self, found: dict[str, ChannelOccupancy], channels: int, occupancy: int
+    ) -> HereNow | HereNowCounts:
+        for name in self.channels:
+            if name not in found:
+                found[name] = self._nobody(name)
+        kind = HereNow if self.include_user_ids else HereNowCounts
+        return kind(channels=found, total_channels=channels, total_occupancy=occupancy)
+
+    def _nobody(self, channel: str) -> ChannelOccupancy:
+        if not self.include_user_ids:
+            return ChannelOccupancy(channel=channel, occupancy=0)
+        return ChannelOccupancy(
+            channel=channel,
+            occupancy=0,
+            user_ids=(),
+            is_complete=self.offset == 0,
+            states=() if self.include_state else None,
+        )
+
+    def _heard(
+        self, name: str, channel: _Channel, reply: HttpReply
+    ) -> ChannelOccupancy:
+        occupancy, entries = channel.occupancy, channel.uuids
+        if occupancy < 0:
+            raise _unexpected(reply, f"an occupancy of {occupancy}")
+        if not self.include_user_ids:
+            return ChannelOccupancy(channel=name, occupancy=occupancy)
+        if entries is None:
+            if occupancy:
+                raise _unexpected(reply, "an occupancy without the user ids asked for")
+            return self._nobody(name)
+        user_ids = tuple([e if isinstance(e, str) else e.uuid for e in entries])
+        return ChannelOccupancy(
+            channel=name,
+            occupancy=occupancy,
+            user_ids=user_ids,
+            is_complete=self.offset == 0 and len(user_ids) == occupancy,
+            states=tuple(map(_raw_state, entries)) if self.include_state else None,
+        )
+
+    def _said(self, channel: ChannelOccupancy) -> dict[str, object]:
+        if not self.include_user_ids:
+            return {"occupancy": channel.occupancy}
+        return {"occupancy": channel.occupancy, "uuids": self._said_entries(channel)}
+
+    def _said_entries(self, channel: ChannelOccupancy) -> list[object]:
+        if not self.include_state:
+            return list(channel.user_ids or ())
+        return [
+            {"uuid": o.user_id, "state": o.state} if o.state else {"uuid": o.user_id}
+            for o in channel.occupants or ()
+        ]
+
+
+def _raw_state(entry: str | _Entry) -> bytes:
+    raw = b"" if isinstance(entry, str) else bytes(entry.state)
+    return b"" if raw == b"null" else raw
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _heard_int(params: Mapping[str, str], name: str) -> int | None:
+    text = params.get(name)
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(2**63)):
+        return int(text)
+    raise InvalidArgumentError(name, f"must be a whole number, not {text[:40]!r}")
+
+
+def _unexpected(reply: HttpReply, what: str) -> ReplyFormatError:
+    return ReplyFormatError(
+        f"the service answered {reply.status} with an unexpected body",
+        excerpt=reply.body[:200].decode(errors="replace"),
+        cause=what,
+    )

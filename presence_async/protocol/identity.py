@@ -1,0 +1,247 @@
+"""Who asks: what every request carries beside its own parameters.
+
+The common parameters are ``uuid`` and ``pnsdk``, ``auth`` with a token, ``requestid``
+for each attempt, and ``timestamp`` and ``signature`` with a secret key.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+import attrs
+
+from ..errors import InvalidArgumentError
+from .encoding import decode_query, encode_name, encode_query
+from .exchange import HttpRequest
+
+__all__ = [
+    "RESERVED_PARAMS",
+    "Identity",
+    "checked_query_params",
+    "is_signed",
+    "redacted",
+    "signature_v2",
+]
+
+_SDK: Final = "presence-async/0.1.0"
+
+RESERVED_PARAMS: Final = frozenset({
+    "add",
+    "auth",
+    "callback",
+    "channel-group",
+    "disable_uuids",
+    "ee",
+    "filter-expr",
+    "heartbeat",
+    "instanceid",
+    "limit",
+    "offset",
+    "pnsdk",
+    "remove",
+    "requestid",
+    "signature",
+    "state",
+    "timestamp",
+    "tr",
+    "tt",
+    "uuid",
+})
+"""Parameters that the library sends itself, which callers may not name."""
+
+Params = tuple[tuple[str, str], ...]
+
+_SECRET_PARAMS: Final = re.compile(r"\b(auth|signature)=[^&\s'\"]*", re.IGNORECASE)
+_SHORTEST_SECRET: Final = 4
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """A key set and the user who asks.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: Who asks unless a request speaks for another.
+        publish_key: Part of signatures.
+        secret_key: Signs requests; ``None``: no signature.
+        query_params: Sent with every request.
+    """
+
+    subscribe_key: str
+    user_id: str
+    publish_key: str | None = None
+    secret_key: str | None = attrs.field(default=None, repr=False)
+    query_params: Params = attrs.field(default=(), repr=False)
+
+    def stamp(
+        self,
+        request: HttpRequest,
+        *,
+        user_id: str | None = None,
+        token: str | None = None,
+        request_id: str | None = None,
+        timestamp_s: int | None = None,
+        query_params: Params = (),
+    ) -> HttpRequest:
+        """Add what every request carries.
+
+        Args:
+            request: What an operation says.
+            user_id: For whom; ``None``: the identity's own user.
+            token: Sent as ``auth``.
+            request_id: New for each attempt, so that no cache can answer.
+            timestamp_s: Unix seconds; needed with a secret key.
+            query_params: Sent beside the identity's; they win over these.
+        """
+        user = encode_name(user_id or self.user_id)
+        query = f"{_COMMON}&uuid={user}"
+        if request.query:
+            query = f"{request.query}&{query}"
+        if request_id is not None:
+            query += f"&requestid={request_id}"
+        if token is not None:
+            query += f"&auth={quote(token, safe='')}"
+        if self.query_params or query_params:
+            custom = {**dict(self.query_params), **dict(query_params)}
+            query += "&" + encode_query(custom.items())
+        if self.secret_key is not None:
+            query += f"&timestamp={timestamp_s}"
+            signature = self._signature(request.path, query)
+            query += f"&signature={encode_name(signature)}"
+        return HttpRequest(path=request.path, query=query)
+
+    def loggable(self, request: HttpRequest) -> str:
+        """Return a request's target with its secrets hidden."""
+        return _SECRET_PARAMS.sub(r"\1=***", request.target)
+
+    def _signature(self, path: str, query: str) -> str:
+        return signature_v2(
+            path=path,
+            params=decode_query(query),
+            publish_key=self.publish_key or "",
+            secret_key=self.secret_key or "",
+        )
+
+
+_COMMON: Final = encode_query([("pnsdk", _SDK)])
+
+
+def signature_v2(
+    *,
+    path: str,
+    params: Iterable[tuple[str, str]],
+    publish_key: str,
+    secret_key: str,
+    method: str = "GET",
+    body: str = "",
+) -> str:
+    """Sign a request: HMAC-SHA256 over method, key, path, sorted query and body.
+
+    Args:
+        path: Exactly as on the wire.
+        params: Decoded names and values, without ``signature``.
+        publish_key: May be empty.
+        secret_key: The key of the HMAC.
+        method: Upper case.
+        body: Empty for GET.
+
+    Source: https://www.pubnub.com/docs/sdks/rest-api/signature (read 2026-11).
+    """
+    query = "&".join(f"{name}={_signed(value)}" for name, value in sorted(params))
+    text = f"{method}\n{publish_key}\n{path}\n{query}\n{body}"
+    digest = hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).digest()
+    return "v2." + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def is_signed(request: HttpRequest, *, publish_key: str, secret_key: str) -> bool:
+    """Tell whether a request carries the signature its content comes to.
+
+    Raises:
+        InvalidArgumentError: The query's escapes are broken.
+    """
+    params = decode_query(request.query)
+    expected = signature_v2(
+        path=request.path,
+        params=[(name, value) for name, value in params if name != "signature"],
+        publish_key=publish_key,
+        secret_key=secret_key,
+    )
+    given = dict(params).get("signature", "")
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def checked_query_params(
+    query_params: Mapping[str, str | int | float | bool] | None,
+) -> Params:
+    """Check parameters of the caller's own.
+
+    Raises:
+        InvalidArgumentError: One is ours, or is not text or a number.
+    """
+    if query_params is None:
+        return ()
+    if not isinstance(query_params, Mapping):
+        raise InvalidArgumentError("query_params", "must be a dict of names and values")
+    return tuple([(_name(n), _value(n, v)) for n, v in query_params.items()])
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """Take secrets out of a text, such as an error message that echoes the URL.
+
+    Secrets shorter than 4 characters stay, unless they follow ``auth=``: they would
+    take half the text with them.
+    """
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            for form in _forms(secret):
+                text = text.replace(form, "***")
+    return _SECRET_PARAMS.sub(r"\1=***", text)
+
+
+@functools.lru_cache(maxsize=256)
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return how a secret may be written, longest first."""
+    escaped = quote(secret, safe="")
+    as_json = secret.encode("ascii", "backslashreplace").decode()
+    forms = {secret, escaped, escaped.lower(), quote(escaped, safe=""), as_json}
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _signed(value: str) -> str:
+    # Unlike elsewhere a tilde is escaped too.
+    return encode_name(value).replace("~", "%7E")
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InvalidArgumentError(
+            "query_params", f"{name!r} is no name of a parameter; write a str"
+        )
+    if name in RESERVED_PARAMS:
+        raise InvalidArgumentError(
+            "query_params", f"{name!r} is set by the library; leave it out"
+        )
+    return name
+
+
+def _value(name: object, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, (str, int, float)):
+        raise InvalidArgumentError(
+            "query_params",
+            f"{name!r} is a {type(value).__name__}; write a str or a number",
+        )
+    text = str(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidArgumentError(
+            "query_params", f"{name!r} holds a lone surrogate; write valid Unicode"
+        )
+    return text

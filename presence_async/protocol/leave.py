@@ -1,0 +1,74 @@
+"""Leave: a user is no longer present.
+
+Source: https://www.pubnub.com/docs/sdks/rest-api/leave-a-channel (read 2026-11) and
+266 recorded replies: 200 also when the user was not there; 403 without read access.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import attrs
+import msgspec
+
+from . import envelope, names
+from .address import Address, channel_path, group_query
+from .exchange import HttpReply, HttpRequest
+
+__all__ = ["LeaveOperation"]
+
+_REPLY = msgspec.json.Decoder(envelope.Acknowledged)
+_OK = envelope.success_reply({"action": "leave"})
+
+
+@attrs.frozen(kw_only=True)
+class LeaveOperation:
+    """Say that a user has left channels and channel groups.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: Who leaves.
+        channels: What is left.
+        channel_groups: Groups, whose members are left.
+    """
+
+    name: ClassVar[str] = "leave"
+    route: ClassVar[re.Pattern[str]] = re.compile(
+        r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/channel/(?P<channels>[^/]*)/leave"
+    )
+
+    subscribe_key: str
+    user_id: str
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """The user who leaves."""
+        return self.user_id
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        path = channel_path(self.subscribe_key, self.channels)
+        query = "&".join(group_query(self.channel_groups))
+        return HttpRequest(path=f"{path}/leave", query=query)
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> LeaveOperation:
+        """Hear it; names of presence events are left out, as the service does."""
+        address = Address.of(cls.route, request)
+        return cls(
+            subscribe_key=address.subscribe_key,
+            user_id=address.query_user_id,
+            channels=names.without_presence(address.channels),
+            channel_groups=names.without_presence(address.channel_groups),
+        )
+
+    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
+        """Answer it."""
+        return _OK
+
+    def read(self, reply: HttpReply) -> None:
+        """Understand the answer."""
+        envelope.read(reply, _REPLY)

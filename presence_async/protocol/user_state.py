@@ -1,0 +1,234 @@
+"""User state: a JSON object kept for one user on one channel.
+
+Source: https://www.pubnub.com/docs/sdks/rest-api/set-state-for-a-channel (read
+2026-11), 34 recorded get replies and 55 recorded set replies: a set replaces the whole
+state, also that of an absent user, and answers with what it stored, flat for any number
+of channels. A get answers in one of two shapes that only the request tells apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
+
+import attrs
+import msgspec
+
+from ..errors import InvalidArgumentError, ReplyFormatError
+from . import envelope
+from .address import Address, channel_path, group_query
+from .encoding import encode_name
+from .exchange import HttpReply, HttpRequest
+from .json_codec import Json, JsonError, decode_object, encode_state, plain_state
+
+__all__ = ["GetStateOperation", "SetStateOperation", "UserState"]
+
+_STATE_PATH = (
+    r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/channel/(?P<channels>[^/]*)"
+    r"/uuid/(?P<user>[^/]+)"
+)
+
+
+@attrs.frozen(kw_only=True)
+class UserState:
+    """The state of one user.
+
+    Attributes:
+        user_id: Whose.
+        states: State by channel; ``{}`` where none is stored.
+    """
+
+    user_id: str
+    states: Mapping[str, Mapping[str, Json]]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields ready for JSON."""
+        return {
+            "user_id": self.user_id,
+            "states": {channel: dict(state) for channel, state in self.states.items()},
+        }
+
+
+class _OneState(msgspec.Struct, gc=False):
+    payload: msgspec.Raw
+    status: int = 200
+
+
+class _Channels(msgspec.Struct, gc=False):
+    channels: dict[str, msgspec.Raw]
+
+
+class _ManyStates(msgspec.Struct, gc=False):
+    payload: _Channels
+    status: int = 200
+
+
+_ONE_STATE = msgspec.json.Decoder(_OneState)
+_MANY_STATES = msgspec.json.Decoder(_ManyStates)
+
+
+@attrs.frozen(kw_only=True)
+class SetStateOperation:
+    """Replace a user's state on channels and on the members of groups.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: Whose state.
+        channels: Where.
+        channel_groups: Groups, on whose members it is set.
+        state: The new state; ``{}`` clears.
+        acting_user_id: Who asks for it; ``None``: the client's own user.
+    """
+
+    name: ClassVar[str] = "set state"
+    route: ClassVar[re.Pattern[str]] = re.compile(_STATE_PATH + "/data")
+
+    subscribe_key: str
+    user_id: str
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+    state: Mapping[str, Json]
+    acting_user_id: str | None = None
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        path = channel_path(self.subscribe_key, self.channels)
+        query = [f"state={encode_name(encode_state(self.state))}"]
+        query += group_query(self.channel_groups)
+        return HttpRequest(
+            path=f"{path}/uuid/{encode_name(self.user_id)}/data", query="&".join(query)
+        )
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> SetStateOperation:
+        """Hear it."""
+        address = Address.of(cls.route, request)
+        return cls(
+            subscribe_key=address.subscribe_key,
+            user_id=address.path_user_id,
+            channels=address.channels,
+            channel_groups=address.channel_groups,
+            state=_heard_state(address.params.get("state")),
+            acting_user_id=address.params.get("uuid"),
+        )
+
+    def to_reply(self, value: Mapping[str, Json]) -> HttpReply:
+        """Answer it."""
+        return envelope.success_reply({"payload": value})
+
+    def read(self, reply: HttpReply) -> Mapping[str, Json]:
+        """Understand the answer."""
+        wire = envelope.read(reply, _ONE_STATE)
+        return _read_state(wire.payload, "payload", reply)
+
+
+@attrs.frozen(kw_only=True)
+class GetStateOperation:
+    """Ask for a user's state on channels and on the members of groups.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: Whose state.
+        channels: Where.
+        channel_groups: Groups, whose members are answered.
+    """
+
+    name: ClassVar[str] = "get state"
+    route: ClassVar[re.Pattern[str]] = re.compile(_STATE_PATH)
+
+    subscribe_key: str
+    user_id: str
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """Asked by the client's own user, whoever it is about."""
+        return None
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        path = channel_path(self.subscribe_key, self.channels)
+        return HttpRequest(
+            path=f"{path}/uuid/{encode_name(self.user_id)}",
+            query="&".join(group_query(self.channel_groups)),
+        )
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> GetStateOperation:
+        """Hear it."""
+        address = Address.of(cls.route, request)
+        return cls(
+            subscribe_key=address.subscribe_key,
+            user_id=address.path_user_id,
+            channels=address.channels,
+            channel_groups=address.channel_groups,
+        )
+
+    def to_reply(self, value: UserState) -> HttpReply:
+        """Answer it."""
+        if self._is_about_one_channel:
+            (channel,) = self.channels
+            state = value.states.get(channel, {})
+            return envelope.success_reply({
+                "payload": state,
+                "uuid": self.user_id,
+                "channel": channel,
+            })
+        return envelope.success_reply({
+            "payload": {"channels": value.states},
+            "uuid": self.user_id,
+        })
+
+    def read(self, reply: HttpReply) -> UserState:
+        """Understand the answer."""
+        if self._is_about_one_channel:
+            raw = {self.channels[0]: envelope.read(reply, _ONE_STATE).payload}
+        else:
+            raw = envelope.read(reply, _MANY_STATES).payload.channels
+        states = {name: _read_state(state, name, reply) for name, state in raw.items()}
+        missing: dict[str, Mapping[str, Json]] = {
+            channel: {} for channel in self.channels if channel not in states
+        }
+        return UserState(user_id=self.user_id, states={**states, **missing})
+
+    @property
+    def is_divisible(self) -> bool:
+        """Always."""
+        return True
+
+    def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
+        """Ask the same about other names."""
+        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+
+    def merged(self, replies: Sequence[UserState]) -> UserState:
+        """Put together the answers about parts of the names."""
+        states = {name: s for reply in replies for name, s in reply.states.items()}
+        return UserState(user_id=self.user_id, states=states)
+
+    @property
+    def _is_about_one_channel(self) -> bool:
+        return len(self.channels) == 1 and not self.channel_groups
+
+
+def _read_state(raw: msgspec.Raw, where: str, reply: HttpReply) -> Mapping[str, Json]:
+    try:
+        return decode_object(bytes(raw))
+    except JsonError as error:
+        reason = str(error)
+    raise ReplyFormatError(
+        f"the service answered {reply.status} with a state that is no object",
+        excerpt=bytes(raw)[:200].decode(errors="replace"),
+        cause=f"{where}: {reason}",
+    )
+
+
+def _heard_state(text: str | None) -> Mapping[str, Json]:
+    if text is None:
+        raise InvalidArgumentError("state", "No state specified.")
+    try:
+        return plain_state(decode_object(text.encode()))
+    except JsonError:
+        pass
+    raise InvalidArgumentError("state", "must be a JSON object")
