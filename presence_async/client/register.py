@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from .lease import Lease, LeaseHealth
@@ -41,6 +42,7 @@ class PresenceRegister:
         if presence.leases:
             presence.forget_states()
             return presence
+        presence.due_s = math.inf
         del self._presences[lease.user_id]
         return None
 
@@ -75,4 +77,6 @@ class PresenceRegister:
         """Take every user out."""
         presences = list(self._presences.values())
         self._presences.clear()
+        for presence in presences:
+            presence.due_s = math.inf
         return presences

@@ -96,13 +96,19 @@ class UserPresence:
         )
 
     def note_state(self, names: Iterable[str], state: State, version: int) -> None:
-        """Keep a state for those of the names that are held."""
-        held = self.held()
-        kept = {
-            name: (version, state)
-            for name in names
-            if name in held.channels or name in held.channel_groups
-        }
+        """Keep a state for those of the names that are held.
+
+        A lease that is meant as a whole takes it over; the rest is kept by name.
+        """
+        named = set(names)
+        partly: set[str] = set()
+        for lease in self.leases:
+            own = {*lease.channels, *lease.channel_groups}
+            if own <= named:
+                lease.keep_state(state, version)
+            else:
+                partly |= own & named
+        kept = {name: (version, state) for name in partly}
         if kept:
             self.states = {**(self.states or {}), **kept}
 

@@ -74,6 +74,11 @@ class Operation(Protocol[ReplyT]):
     """Matches the whole escaped path of its requests."""
 
     @property
+    def subscribe_key(self) -> str:
+        """The key set it is about."""
+        ...
+
+    @property
     def acting_user_id(self) -> str | None:
         """The user the request speaks for; ``None``: the client's own."""
         ...

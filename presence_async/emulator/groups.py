@@ -1,0 +1,60 @@
+"""The channel-group registry: which channels a group stands for. Pure.
+
+Groups are resolved when a request is processed, as recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+__all__ = ["ChannelGroups"]
+
+ValueT = TypeVar("ValueT")
+
+
+class ChannelGroups:
+    """The channel groups of one subscribe key."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, dict[str, None]] = {}
+
+    def add(self, group: str, channels: Iterable[str]) -> None:
+        """Add channels; makes the group if there is none."""
+        self._channels.setdefault(group, {}).update(dict.fromkeys(channels))
+
+    def remove(self, group: str, channels: Iterable[str]) -> None:
+        """Take channels out; a group without channels is gone."""
+        members = self._channels.get(group, {})
+        for channel in channels:
+            members.pop(channel, None)
+        if not members:
+            self._channels.pop(group, None)
+
+    def delete(self, group: str) -> None:
+        """Delete a group; an unknown one is no error."""
+        self._channels.pop(group, None)
+
+    def channels(self, group: str) -> tuple[str, ...]:
+        """Return the members of a group, none of an unknown one."""
+        return tuple(self._channels.get(group, ()))
+
+    def names(self) -> tuple[str, ...]:
+        """Return every group."""
+        return tuple(self._channels)
+
+    def expand(
+        self, channels: Iterable[str], channel_groups: Iterable[str]
+    ) -> tuple[str, ...]:
+        """Return channels and the members of groups, each once."""
+        members = [c for group in channel_groups for c in self.channels(group)]
+        return tuple(dict.fromkeys([*channels, *members]))
+
+    def spread(self, values: Mapping[str, ValueT]) -> dict[str, ValueT]:
+        """Give what is said of a group to its members; a channel's own wins."""
+        spread = {
+            channel: value
+            for name, value in values.items()
+            for channel in self.channels(name)
+        }
+        return {**spread, **values}

@@ -1,0 +1,93 @@
+"""What arrived at the emulator, newest last. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import overload
+
+import attrs
+
+__all__ = ["Journal", "JournalEntry"]
+
+
+@attrs.frozen(kw_only=True)
+class JournalEntry:
+    """One request.
+
+    Attributes:
+        at_s: When it arrived, in loop time.
+        operation: Its name, such as ``"heartbeat"``; ``""`` for an unknown path.
+        subscribe_key: The key set; ``""`` for an unknown path.
+        path: As on the wire, still escaped.
+        query: As on the wire, without ``?``.
+        params: The query decoded; empty when its escapes are broken.
+        user_id: The ``uuid`` parameter.
+        channels: The channels named.
+        channel_groups: The groups named.
+    """
+
+    at_s: float
+    operation: str
+    subscribe_key: str
+    path: str
+    query: str
+    params: Mapping[str, str]
+    user_id: str | None
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+
+
+class Journal(Sequence[JournalEntry]):
+    """The newest requests.
+
+    Args:
+        size: How many are kept; older ones are only counted.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._entries: deque[JournalEntry] = deque(maxlen=size)
+        self._total = 0
+
+    def __repr__(self) -> str:
+        return f"<Journal of {self._total} requests, {len(self)} kept>"
+
+    @property
+    def total(self) -> int:
+        """How many requests arrived in all."""
+        return self._total
+
+    def add(self, entry: JournalEntry) -> None:
+        """Note a request."""
+        self._entries.append(entry)
+        self._total += 1
+
+    def clear(self) -> None:
+        """Forget everything, the total too."""
+        self._entries.clear()
+        self._total = 0
+
+    def of(self, operation: str) -> list[JournalEntry]:
+        """Return the requests of one operation."""
+        return [entry for entry in self._entries if entry.operation == operation]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[JournalEntry]:
+        return iter(list(self._entries))
+
+    @overload
+    def __getitem__(self, index: int) -> JournalEntry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[JournalEntry]: ...
+
+    def __getitem__(self, index: int | slice) -> JournalEntry | list[JournalEntry]:
+        if isinstance(index, int):
+            return self._entries[index]
+        start, stop, step = index.indices(len(self._entries))
+        if step < 1:
+            return list(self._entries)[index]
+        return list(islice(self._entries, start, stop, step))

@@ -1,0 +1,57 @@
+"""From a request to the operation it asks for, and to the method that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..protocol.channel_groups import (
+    AddChannelsOperation,
+    DeleteGroupOperation,
+    ListChannelsOperation,
+    ListGroupsOperation,
+    RemoveChannelsOperation,
+)
+from ..protocol.exchange import HttpRequest, Operation
+from ..protocol.heartbeat import HeartbeatOperation
+from ..protocol.here_now import HereNowOperation
+from ..protocol.leave import LeaveOperation
+from ..protocol.user_state import GetStateOperation, SetStateOperation
+from ..protocol.where_now import WhereNowOperation
+from .keyset import Keyset
+
+__all__ = ["ROUTES", "Handler", "operation_kind"]
+
+Handler = Callable[[Keyset, Any, float], object]
+Kind = type[Operation[Any]]
+
+ROUTES: Mapping[Kind, Handler] = {
+    HeartbeatOperation: Keyset.heartbeat,
+    LeaveOperation: Keyset.leave,
+    WhereNowOperation: Keyset.where_now,
+    HereNowOperation: Keyset.here_now,
+    SetStateOperation: Keyset.set_state,
+    GetStateOperation: Keyset.get_state,
+    AddChannelsOperation: Keyset.add_channels,
+    RemoveChannelsOperation: Keyset.remove_channels,
+    ListChannelsOperation: Keyset.list_channels,
+    DeleteGroupOperation: Keyset.delete_group,
+    ListGroupsOperation: Keyset.list_groups,
+}
+"""Each operation and the method of ``Keyset`` that serves it."""
+
+# These share a path with ``ListChannelsOperation``, which comes after them.
+_NEEDED_PARAMETER: Mapping[Kind, str] = {
+    AddChannelsOperation: "add",
+    RemoveChannelsOperation: "remove",
+}
+
+
+def operation_kind(request: HttpRequest) -> Kind | None:
+    """Return the operation a request asks for, ``None`` for an unknown path."""
+    for kind in ROUTES:
+        if kind.route.fullmatch(request.path) is not None:
+            needed = _NEEDED_PARAMETER.get(kind)
+            if needed is None or f"&{needed}=" in f"&{request.query}":
+                return kind
+    return None
