@@ -51,6 +51,7 @@ class OwedLeave:
         params: Sent beside the config's query parameters.
         beats_rest: Whether the user's other leases have to be beaten afterwards.
         error: What the first round ran into.
+        has_listener: Whether somebody waits for it and tells of its failure.
     """
 
     user_id: str
@@ -62,6 +63,7 @@ class OwedLeave:
     params: tuple[tuple[str, str], ...] = ()
     beats_rest: bool = False
     error: PresenceError | None = None
+    has_listener: bool = False
     first_round: asyncio.Event = attrs.field(factory=asyncio.Event, repr=False)
     timer: asyncio.TimerHandle | None = attrs.field(default=None, repr=False)
 
@@ -116,17 +118,16 @@ class LeaveDesk:
             self._hand_out(leave)
         return leave
 
-    async def wait(self, leave: OwedLeave) -> None:
-        """Wait for the first round of a leave.
+    async def wait(self, leave: OwedLeave) -> PresenceError | None:
+        """Wait for the first round of a leave; returns what it ran into.
 
-        Raises:
-            RequestError: It failed; the leave is still owed unless it was refused.
+        After a failure the leave is still owed, unless it was refused.
 
         Cancellation: ends the waiting, not the leave.
         """
+        leave.has_listener = True
         await leave.first_round.wait()
-        if leave.error is not None:
-            raise leave.error
+        return leave.error
 
     def hasten(self, timeout_s: float) -> None:
         """Send what waits for its time now, with so many seconds left."""
@@ -207,7 +208,8 @@ class LeaveDesk:
             leave.error = error
             leave.first_round.set()
         if not _is_worth_retrying(error) or now_s + _RETRY_PACE_S >= leave.until_s:
-            logger.warning("%s will time out instead: %s", leave.user_id, error)
+            level = logging.INFO if leave.has_listener else logging.WARNING
+            logger.log(level, "%s will time out instead: %s", leave.user_id, error)
             self._settle(leave)
             return
         leave.timeout_s = self._attempt_timeout_s

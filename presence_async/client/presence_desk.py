@@ -153,16 +153,16 @@ class PresenceDesk:
         """Release a lease and wait for its leave, unless it lingers."""
         owed = self._release(lease, self._config.call_timeout_s)
         if owed is not None and not lease.linger_s:
-            await self._leaves.wait(owed)
+            await self._wait(owed)
 
     async def end_block(self, lease: Lease) -> None:
         """Release a lease at the end of its block, which a failure must not fail."""
         owed = self._release(lease, self._config.close_timeout_s)
         if owed is None or lease.linger_s:
             return
-        await owed.first_round.wait()
-        if owed.error is not None:
-            logger.warning("%s may stay present: %s", lease.user_id, owed.error)
+        error = await self._leaves.wait(owed)
+        if error is not None:
+            logger.warning("%s may stay present: %s", lease.user_id, error)
 
     async def leave_names(
         self,
@@ -191,7 +191,12 @@ class PresenceDesk:
                 beats_rest=bool(channel_groups),
             )
         )
-        await self._leaves.wait(owed)
+        await self._wait(owed)
+
+    async def _wait(self, owed: OwedLeave) -> None:
+        error = await self._leaves.wait(owed)
+        if error is not None:
+            raise error
 
     def _release(self, lease: Lease, timeout_s: float) -> OwedLeave | None:
         if not self._register.holds(lease):
@@ -257,9 +262,7 @@ class PresenceDesk:
             await self.leave(lease)
         elif gone:
             lease.channels = rest
-            await self._leaves.wait(
-                self._owe(lease, gone, (), self._config.call_timeout_s)
-            )
+            await self._wait(self._owe(lease, gone, (), self._config.call_timeout_s))
 
     # Closing.
 

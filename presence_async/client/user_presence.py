@@ -108,7 +108,7 @@ class UserPresence:
                 lease.keep_state(state, version)
             else:
                 partly |= own & named
-        kept = {name: (version, state) for name in partly}
+        kept = dict.fromkeys(partly, (version, state))
         if kept:
             self.states = {**(self.states or {}), **kept}
 

@@ -1,1 +1,1 @@
-"""How users test."""
+"""How users test: the virtual-time loop and the leak check."""

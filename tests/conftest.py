@@ -1,0 +1,65 @@
+"""What every test shares: virtual time, the leak check, the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import hypothesis
+import pytest
+
+from presence_async import PresenceClient, PresenceConfig
+from presence_async.emulator import PresenceEmulator
+from presence_async.testing.leaks import LeakCheck
+from presence_async.testing.virtual_loop import VirtualLoop
+
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, database=None, max_examples=60
+)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.hookimpl
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test in virtual time, but those that need the real clock."""
+    if item.get_closest_marker("real_time") is not None:
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": VirtualLoop}
+
+
+@pytest.fixture(autouse=True)
+def leaks_nothing(request: pytest.FixtureRequest) -> None:
+    """Fail a test that leaves a task or an unread exception behind."""
+    test = getattr(request, "function", None)
+    if inspect.iscoroutinefunction(test):
+        request.getfixturevalue("leak_check")
+
+
+@pytest.fixture
+async def leak_check() -> AsyncIterator[None]:
+    """The leak check around an async test."""
+    async with LeakCheck():
+        yield
+
+
+@pytest.fixture
+async def emulator(leak_check: None) -> AsyncIterator[PresenceEmulator]:  # noqa: ARG001  # before it
+    """A service of one's own."""
+    async with PresenceEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def config(emulator: PresenceEmulator) -> PresenceConfig:
+    """A config that points to the emulator."""
+    return emulator.config(user_id="bob")
+
+
+@pytest.fixture
+async def client(config: PresenceConfig) -> AsyncIterator[PresenceClient]:
+    """A started client of the emulator, closed at the end."""
+    async with PresenceClient(config) as client:
+        yield client
