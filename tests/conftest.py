@@ -46,7 +46,7 @@ async def leak_check() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def emulator(leak_check: None) -> AsyncIterator[PresenceEmulator]:  # noqa: ARG001  # before it
+async def emulator(leak_check: None) -> AsyncIterator[PresenceEmulator]:  # before it
     """A service of one's own."""
     async with PresenceEmulator() as emulator:
         yield emulator

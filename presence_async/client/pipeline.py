@@ -29,7 +29,7 @@ from ..errors import (
     UnavailableError,
 )
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
-from ..protocol.identity import Identity, redacted
+from ..protocol.identity import Identity, loggable, redacted
 from . import wall_clock
 from .auth import AuthToken, Tokens
 from .config import PresenceConfig
@@ -249,7 +249,7 @@ class RequestPipeline:
         call.is_on_the_wire = True
         is_logged = logger.isEnabledFor(logging.DEBUG)
         if is_logged:
-            self._log_request(request, call)
+            logger.debug("> %s %s", call.operation.name, loggable(request))
         try:
             reply = await self._transport.send(request)
         except ConnectError:
@@ -333,9 +333,6 @@ class RequestPipeline:
         error.args = (error.problem,)
         call.last_failure = error
         return error.with_traceback(None)
-
-    def _log_request(self, request: HttpRequest, call: _Call[ReplyT]) -> None:
-        logger.debug("> %s %s", call.operation.name, self._identity.loggable(request))
 
 
 def _age_s(reply: HttpReply) -> float:

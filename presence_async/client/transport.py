@@ -7,6 +7,7 @@ chained: each becomes one of ours with a redacted line about the cause.
 from __future__ import annotations
 
 import contextvars
+import os
 import ssl
 import weakref
 import zlib
@@ -263,6 +264,9 @@ def _translated(error: Exception) -> TransportError:
 
 def _cause(error: Exception) -> str:
     """Name the kind and the system's words; aiohttp's own text may show the URL."""
-    words = error.strerror if isinstance(error, OSError) else None
+    words = None
+    if isinstance(error, OSError):
+        is_system = error.errno is not None and error.errno > 0
+        words = os.strerror(error.errno or 0) if is_system else error.strerror
     kind = type(error).__name__
     return f"{kind}: {words}" if words else kind

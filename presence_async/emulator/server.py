@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ..protocol import envelope
 from ..protocol.exchange import HttpReply, HttpRequest
+from ..protocol.identity import loggable
 from ..protocol.json_codec import Json
 from .faults import Fault
 from .journal import Journal
@@ -206,7 +207,10 @@ class PresenceEmulator:
             return _response(envelope.error_reply(405, "Method Not Allowed"))
         heard = HttpRequest(path=path, query=query)
         exchange = self._service.receive(heard, now_s=self._now_s())
-        return await self._answer(request, exchange)
+        response = await self._answer(request, exchange)
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%d %s", response.status, loggable(heard))
+        return response
 
     async def _answer(
         self, request: web.BaseRequest, exchange: Exchange

@@ -26,6 +26,7 @@ __all__ = [
     "Identity",
     "checked_query_params",
     "is_signed",
+    "loggable",
     "redacted",
     "signature_v2",
 ]
@@ -117,10 +118,6 @@ class Identity:
             query += f"&signature={encode_name(signature)}"
         return HttpRequest(path=request.path, query=query)
 
-    def loggable(self, request: HttpRequest) -> str:
-        """Return a request's target with its secrets hidden."""
-        return _SECRET_PARAMS.sub(r"\1=***", request.target)
-
     def _signature(self, path: str, query: str) -> str:
         return signature_v2(
             path=path,
@@ -131,6 +128,11 @@ class Identity:
 
 
 _COMMON: Final = encode_query([("pnsdk", _SDK)])
+
+
+def loggable(request: HttpRequest) -> str:
+    """Return a request's target with its token and signature hidden."""
+    return _SECRET_PARAMS.sub(r"\1=***", request.target)
 
 
 def signature_v2(

@@ -1,0 +1,46 @@
+"""A bot that is present until it is told to stop, and then leaves in order.
+
+    python examples/stay_present.py lobby        # Ctrl-C or SIGTERM ends it
+
+Runs against a local emulator, or against the real service when
+PUBNUB_SUBSCRIBE_KEY and PUBNUB_USER_ID are set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import sys
+
+from presence_async import PresenceClient, PresenceConfig
+from presence_async.emulator import PresenceEmulator
+
+
+async def stay(config: PresenceConfig, channel: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with PresenceClient(config) as client:
+        # A bot may be deployed during an outage: it keeps trying until it is in.
+        await client.join(channel, state={"kind": "bot"}, timeout_s=math.inf)
+        print(f"{config.user_id} is present on {channel}", flush=True)
+        await stop.wait()
+    report = client.close_report
+    print(f"left {len(report.left) if report else 0} of 1", flush=True)
+
+
+async def main(channel: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        if os.environ.get("PUBNUB_SUBSCRIBE_KEY"):
+            config = PresenceConfig.from_env()
+        else:
+            emulator = await stack.enter_async_context(PresenceEmulator())
+            config = emulator.config(user_id="weather-bot")
+        await stay(config, channel)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "lobby"))

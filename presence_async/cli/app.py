@@ -1,0 +1,41 @@
+"""The commands, one line each."""
+
+from __future__ import annotations
+
+import typer
+
+from .demo import demo
+from .emulate import emulate
+from .get_state import get_state
+from .here_now import here_now
+from .join import join
+from .set_state import set_state
+from .where_now import where_now
+
+__all__ = ["run"]
+
+app = typer.Typer(
+    name="presence-async",
+    help="Ask PubNub who is present, and keep users present.",
+    epilog=(
+        "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
+        " PUBNUB_AUTH, PUBNUB_ORIGIN and their like; secrets from there only."
+        " Exit code: 0 done, 1 the service or the network said no, 2 wrong usage."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo)
+app.command("here-now")(here_now)
+app.command("where-now")(where_now)
+app.command("get-state")(get_state)
+app.command("set-state")(set_state)
+app.command("join")(join)
+app.command("emulate")(emulate)
+
+
+def run() -> None:
+    """Run the command named on the command line."""
+    app()

@@ -1,0 +1,73 @@
+"""``presence-async join``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from .. import Lease, LeaseHealth, PresenceClient
+from . import options
+from .output import print_json, say, shown
+from .running import run, until_stopped
+from .set_state import parsed_state
+
+__all__ = ["join"]
+
+
+def join(
+    channels: options.Channels = None,
+    group: options.Groups = None,
+    state: Annotated[
+        str | None, typer.Option(help="A JSON object every heartbeat carries.")
+    ] = None,
+    presence_timeout: Annotated[
+        int | None,
+        typer.Option(help="Seconds until a timeout [env: PUBNUB_PRESENCE_TIMEOUT_S]."),
+    ] = None,
+    subscribe_key: options.SubscribeKey = None,
+    user_id: options.UserId = None,
+    origin: options.Origin = None,
+    timeout_s: options.TimeoutS = 30,
+    as_json: options.AsJson = False,
+) -> None:
+    """Be present on CHANNELS until Ctrl-C, then leave.
+
+    Example: presence-async join lobby --user-id alice --state '{"mood": "ok"}'
+    """
+
+    async def stay() -> None:
+        config = options.config_of(
+            subscribe_key, user_id, origin, presence_timeout_s=presence_timeout
+        )
+        first = parsed_state(state) if state is not None else None
+        async with PresenceClient(config) as client:
+            lease = await client.join(
+                channels, channel_groups=group, state=first, timeout_s=timeout_s
+            )
+            watcher = asyncio.create_task(_tell(lease, as_json=as_json), name="health")
+            await until_stopped()
+            try:
+                await lease.leave()
+            finally:
+                await asyncio.wait({watcher})
+
+    run(stay)
+
+
+async def _tell(lease: Lease, *, as_json: bool) -> None:
+    """Print each change of the lease's health."""
+    where = ", ".join([*lease.channels, *lease.channel_groups])
+    async for change in lease.changes():
+        if as_json:
+            print_json({
+                "user_id": lease.user_id,
+                "health": change.health,
+                "reason": change.reason,
+                "remaining_s": round(change.remaining_s, 1),
+            })
+        elif change.health is LeaseHealth.RELEASED:
+            say(f"leaving {shown(where)}")
+        else:
+            say(f"{shown(lease.user_id)} on {shown(where)}: {change.health}")

@@ -1,0 +1,69 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..client.config import PresenceConfig
+
+__all__ = [
+    "AsJson",
+    "Channels",
+    "Groups",
+    "Origin",
+    "SubscribeKey",
+    "TimeoutS",
+    "UserId",
+    "config_of",
+]
+
+Channels = Annotated[
+    list[str] | None, typer.Argument(help="Channels.", show_default=False)
+]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option("--group", "-g", help="A channel group; may be repeated."),
+]
+SubscribeKey = Annotated[
+    str | None,
+    typer.Option(help="The key set [env: PUBNUB_SUBSCRIBE_KEY].", show_default=False),
+]
+UserId = Annotated[
+    str | None,
+    typer.Option(help="Who you are [env: PUBNUB_USER_ID].", show_default=False),
+]
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        help="Host, host:port or URL of the service [env: PUBNUB_ORIGIN].",
+        show_default=False,
+    ),
+]
+TimeoutS = Annotated[
+    float, typer.Option("--timeout", help="Seconds for the whole call.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one line.")]
+
+
+def config_of(
+    subscribe_key: str | None,
+    user_id: str | None,
+    origin: str | None,
+    **more: object,
+) -> PresenceConfig:
+    """Make a config from the options given and the environment for the rest.
+
+    Raises:
+        InvalidArgumentError: Something is missing or wrong.
+    """
+    given = {
+        "subscribe_key": subscribe_key,
+        "user_id": user_id,
+        "origin": origin,
+        **more,
+    }
+    return PresenceConfig.from_env(**{
+        name: value for name, value in given.items() if value is not None
+    })

@@ -1,0 +1,60 @@
+"""How commands print: tables for people, JSON for programs, errors on one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["complain", "console", "print_json", "print_table", "say", "shown"]
+
+_WIDTH = 80
+
+
+def console() -> Console:
+    """Return a console of at most 80 columns; plain text when piped."""
+    plain = Console(highlight=False, markup=False, emoji=False)
+    return Console(
+        highlight=False, markup=False, emoji=False, width=min(plain.width, _WIDTH)
+    )
+
+
+def say(text: str = "") -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def complain(text: str) -> None:
+    """Print one line on stderr."""
+    print(f"presence-async: {shown(text)}", file=sys.stderr, flush=True)
+
+
+def print_json(value: object) -> None:
+    """Print JSON on one line."""
+    say(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
+) -> None:
+    """Print rows under headings; pass names from the network through ``shown``."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console().print(table)
+
+
+def shown(value: object) -> str:
+    """Return text in which every control character is spelt out."""
+    if isinstance(value, Mapping):
+        value = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in str(value)
+    )

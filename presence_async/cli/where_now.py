@@ -1,0 +1,43 @@
+"""``presence-async where-now``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import PresenceClient
+from . import options
+from .output import print_json, say, shown
+from .running import run
+
+__all__ = ["where_now"]
+
+
+def where_now(
+    whom: Annotated[
+        str | None,
+        typer.Argument(help="Whom to look for; yourself when nobody is named."),
+    ] = None,
+    subscribe_key: options.SubscribeKey = None,
+    user_id: options.UserId = None,
+    origin: options.Origin = None,
+    timeout_s: options.TimeoutS = 30,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the channels a user is present on, one a line.
+
+    Example: presence-async where-now alice
+    """
+
+    async def ask() -> None:
+        config = options.config_of(subscribe_key, user_id, origin)
+        async with PresenceClient(config) as client:
+            where = await client.where_now(whom, timeout_s=timeout_s)
+        if as_json:
+            print_json(where.to_dict())
+        else:
+            for channel in sorted(where.channels):
+                say(shown(channel))
+
+    run(ask)

@@ -1,0 +1,221 @@
+"""The commands as a user types them: what they print and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from presence_async import PresenceClient
+from presence_async.emulator import Fault, PresenceEmulator
+
+pytestmark = pytest.mark.real_time
+
+Result = tuple[int | None, str, str]
+
+
+async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-m", "presence_async"),
+        *arguments,
+        env=inherited | {"COLUMNS": "80"} | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def run(*arguments: str, **environment: str) -> Result:
+    process = await start(*arguments, **environment)
+    out, errors = await process.communicate()
+    return process.returncode, out.decode(), errors.decode()
+
+
+@pytest.fixture
+def service(emulator: PresenceEmulator) -> dict[str, str]:
+    return {
+        "PUBNUB_SUBSCRIBE_KEY": "demo",
+        "PUBNUB_ORIGIN": f"http://{emulator.origin}",
+        "PUBNUB_USER_ID": "bob",
+    }
+
+
+async def test_here_now_prints_a_table_and_json(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join("lobby", state={"mood": "ok"})
+
+    table, as_json = await asyncio.gather(
+        run("here-now", "lobby", "--state", **service),
+        run("here-now", "lobby", "--state", "--json", **service),
+    )
+
+    assert table[0] == 0
+    assert '│ lobby   │ 1         │ bob {"mood": "ok"} │' in table[1]
+    assert as_json[0] == 0
+    assert json.loads(as_json[1])["channels"]["lobby"]["occupants"] == [
+        {"user_id": "bob", "state": {"mood": "ok"}, "state_error": None}
+    ]
+
+
+async def test_here_now_without_channels_is_global_and_counts(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join(["lobby", "news"])
+
+    code, out, _ = await run("here-now", "--counts", "--json", **service)
+
+    assert code == 0
+    assert json.loads(out)["channels"] == {"lobby": 1, "news": 1}
+
+
+async def test_states_are_set_and_read(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    written = await run("set-state", '{"a": [1]}', "lobby", "--of", "eve", **service)
+    read = await run("get-state", "lobby", "--of", "eve", "--json", **service)
+
+    assert written == (0, 'stored {"a": [1]}\n', "")
+    assert json.loads(read[1]) == {"user_id": "eve", "states": {"lobby": {"a": [1]}}}
+
+
+async def test_join_stays_until_a_signal_then_leaves(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--state", '{"a": 1}', **service)
+    assert process.stdout is not None
+    first = await process.stdout.readline()
+    present = dict(emulator.occupants("lobby"))
+    where = await run("where-now", **service)
+
+    process.send_signal(signal.SIGINT)
+    out, errors = await process.communicate()
+
+    assert first == b"bob on lobby: fresh\n"
+    assert present == {"bob": {"a": 1}}
+    assert where == (0, "lobby\n", "")
+    assert (out, errors, process.returncode) == (b"leaving lobby\n", b"", 0)
+    assert not emulator.occupants("lobby")
+
+
+async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
+    process = await start("emulate", "--verbose")
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+
+    asked = await run(
+        *("where-now", "--origin", url, "--subscribe-key", "any", "--user-id", "bob"),
+        PUBNUB_AUTH="top-secret-token",
+    )
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert url.startswith("http://127.0.0.1:")
+    assert asked == (0, "", "")
+    assert process.returncode == 0
+    assert "200 /v2/presence/sub-key/any/uuid/bob" in errors.decode()
+    assert "top-secret-token" not in errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
+        (
+            ["here-now", "a,b", *["--subscribe-key", "k", "--user-id", "u"]],
+            "has a comma",
+        ),
+        (
+            ["set-state", "[1]", "x", *["--subscribe-key", "k", "--user-id", "u"]],
+            "list",
+        ),
+        (["here-now", "--limit", "many"], "Invalid value"),
+        (["no-such-command"], "No such command"),
+    ],
+    ids=["no key", "comma", "no object", "no number", "no command"],
+)
+async def test_wrong_usage_ends_with_2_and_says_why(
+    arguments: list[str], words: str
+) -> None:
+    code, out, errors = await run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+async def test_a_service_that_says_no_ends_with_1_and_one_line(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    emulator.inject(Fault(status=403))
+
+    code, out, errors = await run("where-now", **service)
+
+    assert (code, out) == (1, "")
+    assert errors.count("\n") == 1
+    assert errors.startswith("presence-async: where now failed after 1 attempt")
+
+
+async def test_no_service_at_all_ends_with_1_and_one_line() -> None:
+    code, _, errors = await run(
+        *("where-now", "--origin", "http://127.0.0.1:9", "--timeout", "0.2"),
+        PUBNUB_SUBSCRIBE_KEY="demo",
+        PUBNUB_USER_ID="bob",
+    )
+
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "Connection refused" in errors
+
+
+async def test_control_characters_of_strangers_do_not_reach_the_terminal(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join("lobby", user_id="\x1b[31mred\x07")
+
+    _, out, _ = await run("here-now", "lobby", **service)
+
+    assert "\x1b" not in out
+    assert "\\x1b[31mred\\x07" in out
+
+
+async def test_the_demo_tells_its_story_in_time() -> None:
+    async with asyncio.timeout(15):
+        code, out, errors = await run("demo")
+
+    assert (code, errors) == (0, "")
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "\x1b" not in out
+    assert out.splitlines()[-7:] == [
+        "   alice join",
+        "   bob join",
+        "   carol join",
+        "   alice state-change",
+        "   carol leave",
+        "   bob timeout",
+        "   alice leave",
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "here-now", "where-now", "get-state", "set-state", "join", "emulate"],
+)
+async def test_help_has_an_example(command: str) -> None:
+    code, out, _ = await run(command, "--help")
+
+    assert code == 0
+    assert f"presence-async {command}" in " ".join(out.split()).split("Example:")[1]
+
+
+async def test_help_does_not_wait_for_the_http_stack() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c"),
+        "import presence_async, sys; sys.exit('aiohttp' in sys.modules)",
+    )
+
+    assert await process.wait() == 0

@@ -1,0 +1,91 @@
+"""Every example runs, against the emulator and against the service that is named."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from presence_async.emulator import PresenceEmulator
+
+pytestmark = pytest.mark.real_time
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+async def start(name: str, **environment: str) -> asyncio.subprocess.Process:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / name), "lobby"),
+        env=inherited | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+def service(emulator: PresenceEmulator, user_id: str) -> dict[str, str]:
+    return {
+        "PUBNUB_SUBSCRIBE_KEY": "demo",
+        "PUBNUB_ORIGIN": f"http://{emulator.origin}",
+        "PUBNUB_USER_ID": user_id,
+    }
+
+
+async def test_who_is_here_shows_the_emulators_users() -> None:
+    process = await start("who_is_here.py")
+    out, errors = await process.communicate()
+
+    assert errors.decode() == ""
+    assert out.decode().splitlines() == [
+        "2 on lobby",
+        "  alice {'mood': 'ok'} also on ['lobby']",
+        "  bob {} also on ['lobby', 'news']",
+    ]
+
+
+async def test_who_is_here_asks_the_service_named(emulator: PresenceEmulator) -> None:
+    process = await start("who_is_here.py", **service(emulator, "eve"))
+    out, errors = await process.communicate()
+
+    assert (out.decode(), errors.decode()) == ("0 on lobby\n", "")
+    assert emulator.requests[0].user_id == "eve"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stay_present_leaves_when_told_to_stop(
+    emulator: PresenceEmulator, number: signal.Signals
+) -> None:
+    process = await start("stay_present.py", **service(emulator, "bot"))
+    assert process.stdout is not None
+    first = await process.stdout.readline()
+    present = set(emulator.occupants("lobby"))
+
+    process.send_signal(number)
+    out, errors = await process.communicate()
+
+    assert first == b"bot is present on lobby\n"
+    assert present == {"bot"}
+    assert (out, errors, process.returncode) == (b"left 1 of 1\n", b"", 0)
+    assert not emulator.occupants("lobby")
+
+
+async def test_stay_present_runs_on_its_own_emulator() -> None:
+    process = await start("stay_present.py")
+    assert process.stdout is not None
+    first = await process.stdout.readline()
+
+    process.send_signal(signal.SIGTERM)
+    out, errors = await process.communicate()
+
+    assert first == b"weather-bot is present on lobby\n"
+    assert (out, errors, process.returncode) == (b"left 1 of 1\n", b"", 0)
+
+
+def test_every_example_has_a_test() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+
+    assert [p.name for p in EXAMPLES.glob("*.py") if p.name not in text] == []
