@@ -32,7 +32,7 @@ CALLS: dict[str, Call] = {
 }
 
 
-@pytest.fixture(params=CALLS.values(), ids=CALLS.keys())
+@pytest.fixture(params=list(CALLS.values()), ids=list(CALLS))
 def call(request: pytest.FixtureRequest) -> Call:
     chosen: Call = request.param
     return chosen

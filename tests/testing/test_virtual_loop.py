@@ -26,21 +26,23 @@ async def test_a_day_of_sleep_takes_no_time() -> None:
 
 
 async def test_timers_fire_in_order_and_on_time() -> None:
-    fired: list[tuple[int, float]] = []
+    fired: list[float] = []
     began = loop().time()
 
     for delay in (30, 10, 20):
-        loop().call_later(delay, lambda d=delay: fired.append((d, loop().time())))
+        loop().call_later(delay, lambda: fired.append(loop().time() - began))
     await asyncio.sleep(31)
 
-    assert fired == [(d, pytest.approx(began + d)) for d in (10, 20, 30)]
+    assert fired == pytest.approx([10, 20, 30])
 
 
 async def test_a_thread_is_waited_for_before_the_clock_jumps() -> None:
-    async with asyncio.timeout(3600):
-        answer = await asyncio.to_thread(lambda: time.sleep(0.05) or "done")
+    started_s = time.monotonic()
 
-    assert answer == "done"
+    async with asyncio.timeout(3600):
+        await asyncio.to_thread(time.sleep, 0.05)
+
+    assert time.monotonic() - started_s >= 0.05
 
 
 async def test_a_suspend_moves_the_outer_clocks_only() -> None:
