@@ -68,45 +68,49 @@ def checked_auth(auth: object) -> None:
 class Tokens:
     """The token to send for each user.
 
+    Attributes:
+        are_used: Whether any request carries one.
+
     Cancellation: a cancelled fetch leaves the next caller to fetch.
     """
 
     def __init__(self, auth: Auth) -> None:
-        self._auth = auth
         self._of_user: dict[str, AuthToken] = {}
+        self.are_used = auth is not None
+        self._use(auth)
         self._fetching: dict[str, asyncio.Lock] = {}
 
     def __repr__(self) -> str:
         return f"<Tokens of {len(self._of_user)} users>"
 
-    def known(self, user_id: str) -> AuthToken | None:
-        """Return the token at hand without fetching, or ``None``."""
-        token = self._of_user.get(user_id)
-        if token is None and isinstance(self._auth, str):
-            return AuthToken(value=self._auth)
-        return token
+    def at_hand(self, user_id: str) -> AuthToken | None:
+        """Return a token that needs no fetching, or ``None``."""
+        token = self._of_user.get(user_id, self._common)
+        return None if token is None or token.is_due else token
 
-    async def current(self, user_id: str) -> AuthToken | None:
-        """Return the token to send, fetching it when there is none or it ends soon.
+    async def fetch(self, user_id: str) -> AuthToken | None:
+        """Fetch a token, or wait for whoever is fetching that user's.
 
         Raises:
             AccessDeniedError: The provider raised or returned something else.
         """
-        token = self.known(user_id)
-        if not callable(self._auth) or (token is not None and not token.is_due):
-            return token
+        provider = self._provider
+        if provider is None:
+            return None
         lock = self._fetching.setdefault(user_id, asyncio.Lock())
-        async with lock:
-            latest = self._of_user.get(user_id)
-            if latest is not None and latest is not token:
-                return latest
-            self._of_user[user_id] = await _fetched(self._auth, user_id)
-        self._fetching.pop(user_id, None)
-        return self._of_user[user_id]
+        try:
+            async with lock:
+                # Whoever held the lock before may have fetched it.
+                token = self.at_hand(user_id)
+                if token is None:
+                    token = self._of_user[user_id] = await _fetched(provider, user_id)
+                return token
+        finally:
+            self._fetching.pop(user_id, None)
 
     def refuse(self, user_id: str, token: AuthToken | None) -> bool:
         """Forget a token the service refused; tells whether another may be had."""
-        if not callable(self._auth) or token is None:
+        if self._provider is None or token is None:
             return False
         if self._of_user.get(user_id) is token:
             del self._of_user[user_id]
@@ -115,8 +119,9 @@ class Tokens:
     def set(self, token: Auth, user_id: str | None) -> None:
         """Use another token or provider, for one user or for all."""
         checked_auth(token)
+        self.are_used = True
         if user_id is None:
-            self._auth = token
+            self._use(token)
             self._of_user.clear()
         elif isinstance(token, str):
             self._of_user[user_id] = AuthToken(value=token)
@@ -129,6 +134,10 @@ class Tokens:
             self._of_user.clear()
         else:
             self._of_user.pop(user_id, None)
+
+    def _use(self, auth: Auth) -> None:
+        self._common = AuthToken(value=auth) if isinstance(auth, str) else None
+        self._provider = auth if callable(auth) else None
 
 
 async def _fetched(provider: TokenProvider, user_id: str) -> AuthToken:

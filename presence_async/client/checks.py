@@ -77,6 +77,19 @@ def checked_page_size(value: object, argument: str) -> int:
     return value
 
 
+def checked_offset(value: object) -> int:
+    """Return how many occupants to skip, 0 or more.
+
+    Raises:
+        InvalidArgumentError: Not an ``int``, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidArgumentError(
+            "offset", f"must be an int from 0, not {value!r}; write 0 for the start"
+        )
+    return value
+
+
 def checked_linger_s(value: object) -> float:
     """Return a wait in seconds, 0 or more and finite.
 

@@ -32,6 +32,7 @@ from ..protocol.where_now import WhereNow, WhereNowOperation
 from .auth import Auth, Tokens
 from .checks import (
     checked_linger_s,
+    checked_offset,
     checked_page_size,
     checked_presence_timeout_s,
     checked_timeout_s,
@@ -42,7 +43,7 @@ from .joining import Joining
 from .lease import Lease
 from .lifecycle import Lifecycle
 from .occupants import OccupantPages
-from .pipeline import RequestPipeline
+from .pipeline import Budget, RequestPipeline
 from .presence_desk import PresenceDesk
 from .reports import CloseReport
 from .retry import ExponentialRetry
@@ -56,7 +57,6 @@ logger = logging.getLogger("presence_async.client")
 ReplyT = TypeVar("ReplyT")
 Names = str | Iterable[str] | None
 QueryParams = Mapping[str, str] | None
-Params = tuple[tuple[str, str], ...]
 
 
 class PresenceClient:
@@ -140,6 +140,7 @@ class PresenceClient:
             return self
         self._life.open()
         await self._transport.open()
+        self._pipeline.open()
         self._presence.heartbeats.start()
         if self._config.presence_timeout_s > LARGEST_UNCLAMPED_TIMEOUT_S:
             logger.warning(
@@ -183,7 +184,7 @@ class PresenceClient:
     async def _leave_all(self, timeout_s: float) -> None:
         limit = self._pipeline.limit(self._pipeline.budget(timeout_s))
         try:
-            async with limit:
+            with limit:
                 await self._presence.close(timeout_s)
         except TimeoutError:
             if not limit.is_up:
@@ -269,8 +270,7 @@ class PresenceClient:
         Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-here-now (read
         2026-11).
         """
-        named = names.channel_names(channels)
-        groups = names.group_names(channel_groups)
+        named, groups = names.places(channels, channel_groups)
         operation = HereNowOperation(
             subscribe_key=self._config.subscribe_key,
             channels=named,
@@ -278,14 +278,14 @@ class PresenceClient:
             include_user_ids=include_user_ids,
             include_state=include_state,
             limit=checked_page_size(limit, "limit"),
-            offset=offset,
+            offset=checked_offset(offset),
         )
-        params = checked_query_params(query_params)
         is_global = channels is None and channel_groups is None
         if not is_global and not named and not groups:
-            self._life.check()
+            checked_query_params(query_params)
+            self._begin(timeout_s)
             return operation.merged([])
-        return await self._ask_in_parts(operation, params, timeout_s)
+        return await self._ask_in_parts(operation, query_params, timeout_s)
 
     def occupants(
         self,
@@ -303,7 +303,7 @@ class PresenceClient:
         """
         one = names.one_channel(channel)
         size = checked_page_size(page_size, "page_size")
-        params = checked_query_params(query_params)
+        checked_query_params(query_params)
 
         async def fetch(offset: int) -> ChannelOccupancy:
             operation = HereNowOperation(
@@ -315,7 +315,7 @@ class PresenceClient:
                 limit=size,
                 offset=offset,
             )
-            here = await self._ask(operation, params, timeout_s)
+            here = await self._ask(operation, query_params, timeout_s)
             return here.channels[one]
 
         return OccupantPages(fetch, size)
@@ -338,7 +338,7 @@ class PresenceClient:
             subscribe_key=self._config.subscribe_key,
             user_id=self._user(user_id),
         )
-        return await self._ask(operation, checked_query_params(query_params), timeout_s)
+        return await self._ask(operation, query_params, timeout_s)
 
     # State.
 
@@ -368,17 +368,16 @@ class PresenceClient:
         Returns:
             The state the service stored.
         """
+        named, groups = names.present_places(channels, channel_groups)
         operation = SetStateOperation(
             subscribe_key=self._config.subscribe_key,
             user_id=self._user(user_id),
-            channels=names.present_names(names.channel_names(channels)),
-            channel_groups=_present_groups(channel_groups),
+            channels=named,
+            channel_groups=groups,
             state=plain_state(state),
         )
-        names.require_any(operation.channels, operation.channel_groups)
         params = checked_query_params(query_params)
-        self._life.check()
-        budget = self._pipeline.budget(self._timeout_s(timeout_s))
+        budget = self._begin(timeout_s)
         return await self._presence.states.send(operation, budget, params)
 
     async def get_state(
@@ -399,15 +398,15 @@ class PresenceClient:
             query_params: See the class.
             timeout_s: See the class.
         """
+        named, groups = names.places(channels, channel_groups)
+        names.require_any(named, groups)
         operation = GetStateOperation(
             subscribe_key=self._config.subscribe_key,
             user_id=self._user(user_id),
-            channels=names.channel_names(channels),
-            channel_groups=names.group_names(channel_groups),
+            channels=named,
+            channel_groups=groups,
         )
-        names.require_any(operation.channels, operation.channel_groups)
-        params = checked_query_params(query_params)
-        return await self._ask_in_parts(operation, params, timeout_s)
+        return await self._ask_in_parts(operation, query_params, timeout_s)
 
     # Presence.
 
@@ -447,11 +446,12 @@ class PresenceClient:
         a leave, which the client sends within ``close_timeout_s``.
         """
         timeout = presence_timeout_s
+        named, groups = names.present_places(channels, channel_groups)
         lease = Lease(
             self._presence,
             user_id=self._user(user_id),
-            channels=names.present_names(names.channel_names(channels)),
-            channel_groups=_present_groups(channel_groups),
+            channels=named,
+            channel_groups=groups,
             state=None if state is None else plain_state(state),
             presence_timeout_s=(
                 self._config.presence_timeout_s
@@ -461,7 +461,6 @@ class PresenceClient:
             linger_s=checked_linger_s(linger_s),
             params=checked_query_params(query_params),
         )
-        names.require_any(lease.channels, lease.channel_groups)
         return Joining(self._join(lease, self._timeout_s(timeout_s)))
 
     async def _join(self, lease: Lease, timeout_s: float) -> Lease:
@@ -496,9 +495,7 @@ class PresenceClient:
             timeout_s: See the class.
         """
         timeout = presence_timeout_s
-        named = names.present_names(names.channel_names(channels))
-        groups = _present_groups(channel_groups)
-        names.require_any(named, groups)
+        named, groups = names.present_places(channels, channel_groups)
         plain = None if state is None else plain_state(state)
         operation = HeartbeatOperation(
             subscribe_key=self._config.subscribe_key,
@@ -512,9 +509,7 @@ class PresenceClient:
             ),
             state=None if plain is None else dict.fromkeys((*named, *groups), plain),
         )
-        await self._ask_in_lane(
-            operation, checked_query_params(query_params), timeout_s
-        )
+        await self._ask_in_lane(operation, query_params, timeout_s)
 
     async def leave(
         self,
@@ -536,9 +531,7 @@ class PresenceClient:
 
         Cancellation: ends the waiting, not the leave.
         """
-        named = names.present_names(names.channel_names(channels))
-        groups = _present_groups(channel_groups)
-        names.require_any(named, groups)
+        named, groups = names.present_places(channels, channel_groups)
         user = self._user(user_id)
         params = checked_query_params(query_params)
         limit_s = self._timeout_s(timeout_s)
@@ -563,7 +556,7 @@ class PresenceClient:
             group=names.one_group(group),
             channels=names.some_channels(channels),
         )
-        await self._ask(operation, checked_query_params(query_params), timeout_s)
+        await self._ask(operation, query_params, timeout_s)
 
     async def remove_channels(
         self,
@@ -579,7 +572,7 @@ class PresenceClient:
             group=names.one_group(group),
             channels=names.some_channels(channels),
         )
-        await self._ask(operation, checked_query_params(query_params), timeout_s)
+        await self._ask(operation, query_params, timeout_s)
 
     async def delete_group(
         self,
@@ -592,7 +585,7 @@ class PresenceClient:
         operation = DeleteGroupOperation(
             subscribe_key=self._config.subscribe_key, group=names.one_group(group)
         )
-        await self._ask(operation, checked_query_params(query_params), timeout_s)
+        await self._ask(operation, query_params, timeout_s)
 
     async def list_channels(
         self,
@@ -605,14 +598,14 @@ class PresenceClient:
         operation = ListChannelsOperation(
             subscribe_key=self._config.subscribe_key, group=names.one_group(group)
         )
-        return await self._ask(operation, checked_query_params(query_params), timeout_s)
+        return await self._ask(operation, query_params, timeout_s)
 
     async def list_groups(
         self, *, query_params: QueryParams = None, timeout_s: float | None = None
     ) -> tuple[str, ...]:
         """Return the names of all groups of the key set."""
         operation = ListGroupsOperation(subscribe_key=self._config.subscribe_key)
-        return await self._ask(operation, checked_query_params(query_params), timeout_s)
+        return await self._ask(operation, query_params, timeout_s)
 
     # Tokens.
 
@@ -649,25 +642,36 @@ class PresenceClient:
             return self._config.call_timeout_s
         return checked_timeout_s(timeout_s)
 
-    async def _ask(
-        self, operation: Operation[ReplyT], params: Params, timeout_s: float | None
-    ) -> ReplyT:
-        budget_s = self._timeout_s(timeout_s)
+    def _begin(self, timeout_s: float | None) -> Budget:
+        """Check that calls are taken, and start the clock of one."""
+        if timeout_s is not None:
+            checked_timeout_s(timeout_s)
         self._life.check()
-        budget = self._pipeline.budget(budget_s)
-        return (
-            await self._pipeline.send(operation, budget=budget, params=params)
-        ).value
+        return self._pipeline.budget(timeout_s or self._config.call_timeout_s)
+
+    async def _ask(
+        self,
+        operation: Operation[ReplyT],
+        query_params: QueryParams,
+        timeout_s: float | None,
+    ) -> ReplyT:
+        params = checked_query_params(query_params) if query_params else ()
+        budget = self._begin(timeout_s)
+        answer = await self._pipeline.send(operation, budget=budget, params=params)
+        return answer.value
 
     async def _ask_in_parts(
-        self, operation: Mergeable[ReplyT], params: Params, timeout_s: float | None
+        self,
+        operation: Mergeable[ReplyT],
+        query_params: QueryParams,
+        timeout_s: float | None,
     ) -> ReplyT:
-        parts = split(operation)
+        is_one = len(operation.channels) + len(operation.channel_groups) <= 1
+        parts = [operation] if is_one else split(operation)
         if len(parts) == 1:
-            return await self._ask(operation, params, timeout_s)
-        budget_s = self._timeout_s(timeout_s)
-        self._life.check()
-        budget = self._pipeline.budget(budget_s)
+            return await self._ask(operation, query_params, timeout_s)
+        params = checked_query_params(query_params)
+        budget = self._begin(timeout_s)
         answers = [
             await self._pipeline.send(part, budget=budget, params=params)
             for part in parts
@@ -675,16 +679,13 @@ class PresenceClient:
         return operation.merged([answer.value for answer in answers])
 
     async def _ask_in_lane(
-        self, operation: HeartbeatOperation, params: Params, timeout_s: float | None
+        self,
+        operation: HeartbeatOperation,
+        query_params: QueryParams,
+        timeout_s: float | None,
     ) -> None:
-        budget_s = self._timeout_s(timeout_s)
-        self._life.check()
-        budget = self._pipeline.budget(budget_s)
-        user_id = operation.user_id
-        async with self._presence.lanes.turn(user_id, budget, "heartbeat") as lane:
-            await lane.send(operation, budget=budget, params=params)
-
-
-def _present_groups(channel_groups: Names) -> tuple[str, ...]:
-    groups = names.group_names(channel_groups)
-    return names.present_names(groups, "channel_groups")
+        params = checked_query_params(query_params) if query_params else ()
+        budget = self._begin(timeout_s)
+        await self._presence.lanes.send(
+            operation, user_id=operation.user_id, budget=budget, params=params
+        )

@@ -9,9 +9,10 @@ repeated once, after the time an attempt may take.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections import deque
-from types import TracebackType
+from collections.abc import AsyncIterator
 from typing import Any, Protocol, TypeVar
 
 from ..protocol.exchange import Operation
@@ -22,6 +23,8 @@ from .retry import NoRetry, RetryPolicy
 __all__ = ["Lane", "Lanes"]
 
 ReplyT = TypeVar("ReplyT")
+
+_MOST_DOUBTS = 3
 
 
 class Acknowledged(Protocol):
@@ -42,13 +45,13 @@ class Acknowledged(Protocol):
 class Lane:
     """The turn of one user; send only while holding it."""
 
-    __slots__ = ("_doubts", "_lanes", "lock", "user_id", "visitors")
+    __slots__ = ("_doubts", "_lanes", "turn", "user_id", "visitors")
 
     def __init__(self, lanes: Lanes, user_id: str) -> None:
         self._lanes = lanes
         self._doubts: list[tuple[object, float]] = []
         self.user_id = user_id
-        self.lock = asyncio.Lock()
+        self.turn = Gate(1)
         self.visitors = 0
 
     async def send(
@@ -66,15 +69,10 @@ class Lane:
 
         An answer out of a cache acknowledges nothing and is asked for once more.
         """
-
-        def note(*, is_pending: bool) -> None:
-            if is_pending:
-                self._abandon(operation)
-            if on_unclear is not None:
-                on_unclear(is_pending=is_pending)
-
-        send = functools.partial(
-            self._lanes.pipeline.send,
+        note = functools.partial(self._note_unclear, operation, on_unclear)
+        send = self._lanes.pipeline.send
+        answer = await send(
+            operation,
             budget=budget,
             gate=gate,
             retry=retry,
@@ -82,10 +80,21 @@ class Lane:
             params=params,
             on_unclear=note,
         )
-        answer = await send(operation)
         if answer.age_s > 0:
-            answer = await send(operation)
-        self._acknowledge(operation)
+            answer = await send(
+                operation,
+                budget=budget,
+                gate=gate,
+                retry=retry,
+                attempt_timeout_s=attempt_timeout_s,
+                params=params,
+                on_unclear=note,
+            )
+        self._lanes.on_acknowledged(
+            self.user_id,
+            operation,
+            is_in_doubt=bool(self._doubts) and self._may_be_undone(operation),
+        )
         return answer
 
     async def send_repeated(
@@ -99,24 +108,27 @@ class Lane:
     @property
     def is_in_doubt(self) -> bool:
         """Whether a request given up may still be applied."""
+        if not self._doubts:
+            return False
         now_s = asyncio.get_running_loop().time()
         return any(until_s > now_s for _, until_s in self._doubts)
 
-    def _abandon(self, operation: Operation[ReplyT]) -> None:
-        now_s = asyncio.get_running_loop().time()
-        until_s = now_s + self._lanes.attempt_timeout_s
-        self._doubts = [d for d in self._doubts if d[1] > now_s][-3:]
-        self._doubts.append((operation, until_s))
+    def _note_unclear(
+        self, operation: object, on_unclear: Unclear | None, *, is_pending: bool
+    ) -> None:
+        if is_pending:
+            now_s = asyncio.get_running_loop().time()
+            until_s = now_s + self._lanes.attempt_timeout_s
+            self._doubts = [d for d in self._doubts if d[1] > now_s][-_MOST_DOUBTS:]
+            self._doubts.append((operation, until_s))
+        if on_unclear is not None:
+            on_unclear(is_pending=is_pending)
 
-    def _acknowledge(self, operation: Operation[ReplyT]) -> None:
+    def _may_be_undone(self, operation: object) -> bool:
         now_s = asyncio.get_running_loop().time()
-        self._lanes.on_acknowledged(
-            self.user_id,
-            operation,
-            is_in_doubt=any(
-                until_s > now_s and abandoned != operation
-                for abandoned, until_s in self._doubts
-            ),
+        return any(
+            until_s > now_s and abandoned != operation
+            for abandoned, until_s in self._doubts
         )
 
 
@@ -141,25 +153,72 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._empty_in_doubt: deque[Lane] = deque()
 
-    def turn(self, user_id: str, budget: Budget, name: str) -> _Turn:
-        """Wait for the turn of a user: ``async with lanes.turn(…) as lane``.
+    async def send(
+        self,
+        operation: Operation[ReplyT],
+        *,
+        user_id: str,
+        budget: Budget,
+        params: tuple[tuple[str, str], ...] = (),
+    ) -> Answer[ReplyT]:
+        """Wait for the turn of a user and send one operation.
 
         Raises:
             DeadlineError: The budget was over before the turn came.
         """
-        return _Turn(self, user_id, budget, name)
+        lane = self._visit(user_id)
+        try:
+            if not lane.turn.try_enter():
+                await self._wait(lane, budget, operation.name)
+            try:
+                return await lane.send(operation, budget=budget, params=params)
+            finally:
+                lane.turn.leave()
+        finally:
+            self._part(lane)
 
-    def visit(self, user_id: str) -> Lane:
-        """Enter the queue of a user."""
-        self._clear_up()
+    @contextlib.asynccontextmanager
+    async def turn(
+        self, user_id: str, budget: Budget, name: str
+    ) -> AsyncIterator[Lane]:
+        """Hold the turn of a user: ``async with lanes.turn(…) as lane``.
+
+        Raises:
+            DeadlineError: The budget was over before the turn came.
+        """
+        lane = self._visit(user_id)
+        try:
+            if not lane.turn.try_enter():
+                await self._wait(lane, budget, name)
+            try:
+                yield lane
+            finally:
+                lane.turn.leave()
+        finally:
+            self._part(lane)
+
+    async def _wait(self, lane: Lane, budget: Budget, name: str) -> None:
+        limit = self.pipeline.limit(budget)
+        try:
+            with limit:
+                await lane.turn.enter()
+        except TimeoutError:
+            if not limit.is_up:
+                raise
+        else:
+            return
+        raise self.pipeline.out_of_turn(name, budget)
+
+    def _visit(self, user_id: str) -> Lane:
+        if self._empty_in_doubt:
+            self._clear_up()
         lane = self._lanes.get(user_id)
         if lane is None:
             lane = self._lanes[user_id] = Lane(self, user_id)
         lane.visitors += 1
         return lane
 
-    def part(self, lane: Lane) -> None:
-        """Leave the queue of a user."""
+    def _part(self, lane: Lane) -> None:
         lane.visitors -= 1
         if lane.visitors:
             return
@@ -174,48 +233,3 @@ class Lanes:
             lane = waiting.popleft()
             if not lane.visitors and self._lanes.get(lane.user_id) is lane:
                 del self._lanes[lane.user_id]
-
-
-class _Turn:
-    """Waiting for, having and giving back the turn of a user."""
-
-    __slots__ = ("_budget", "_lane", "_lanes", "_name", "_user_id")
-
-    def __init__(self, lanes: Lanes, user_id: str, budget: Budget, name: str) -> None:
-        self._lanes = lanes
-        self._user_id = user_id
-        self._budget = budget
-        self._name = name
-
-    async def __aenter__(self) -> Lane:
-        self._lane = lane = self._lanes.visit(self._user_id)
-        try:
-            await self._acquire(lane)
-        except BaseException:
-            self._lanes.part(lane)
-            raise
-        return lane
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lane.lock.release()
-        self._lanes.part(self._lane)
-
-    async def _acquire(self, lane: Lane) -> None:
-        if not lane.lock.locked():
-            await lane.lock.acquire()
-            return
-        limit = self._lanes.pipeline.limit(self._budget)
-        try:
-            async with limit:
-                await lane.lock.acquire()
-        except TimeoutError:
-            if not limit.is_up:
-                raise
-        else:
-            return
-        raise self._lanes.pipeline.out_of_turn(self._name, self._budget)

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import random
 import uuid
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import attrs
 
 from ..errors import (
     AccessDeniedError,
     ClientClosedError,
-    ConnectError,
     ConnectionLostError,
     DeadlineError,
     InvalidArgumentError,
@@ -25,7 +25,6 @@ from ..errors import (
     ReplyFormatError,
     RequestError,
     ServiceError,
-    TransportError,
     UnavailableError,
 )
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
@@ -41,6 +40,7 @@ from .transport import Transport
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
 
 ReplyT = TypeVar("ReplyT")
+WaitedT = TypeVar("WaitedT")
 Params = tuple[tuple[str, str], ...]
 
 logger = logging.getLogger("presence_async.client")
@@ -51,16 +51,14 @@ MAX_REQUEST_BYTES = 32 * 1024
 _HEADER_ALLOWANCE_BYTES = 512
 
 
-@attrs.frozen(slots=True)
-class Budget:
+class Budget(NamedTuple):
     """When a call began and when it has to be over, in loop time."""
 
     started_s: float
     deadline_s: float
 
 
-@attrs.frozen(slots=True)
-class Answer(Generic[ReplyT]):
+class Answer(NamedTuple, Generic[ReplyT]):
     """A reply with the facts about how it came.
 
     Attributes:
@@ -102,9 +100,13 @@ class _Call(Generic[ReplyT]):
     failures: int = 0
     last_failure: RequestError | None = None
     token: AuthToken | None = None
-    is_on_the_wire: bool = False
     has_new_token: bool = False
     has_new_connection: bool = False
+
+    def note_unclear(self, *, is_pending: bool) -> None:
+        """Tell whoever asked that an attempt may have had an effect."""
+        if self.on_unclear is not None:
+            self.on_unclear(is_pending=is_pending)
 
 
 class RequestPipeline:
@@ -132,6 +134,13 @@ class RequestPipeline:
         self._queries = Gate(config.max_connections)
         self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._is_closed = False
+        self._request_prefix = str(uuid.uuid4())[:-12]
+        self._requests = 0
+        self._now_s: Callable[[], float] = _no_loop_yet
+
+    def open(self) -> None:
+        """Take the clock of the running loop."""
+        self._now_s = asyncio.get_running_loop().time
 
     @property
     def subscribe_key(self) -> str:
@@ -140,7 +149,7 @@ class RequestPipeline:
 
     def budget(self, timeout_s: float) -> Budget:
         """Start the clock of a call."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now_s()
         return Budget(now_s, now_s + timeout_s)
 
     def limit(self, budget: Budget) -> TimeLimit:
@@ -220,56 +229,72 @@ class RequestPipeline:
             await asyncio.sleep(delay_s)
 
     async def _attempt(self, call: _Call[ReplyT]) -> Answer[ReplyT]:
-        limit = TimeLimit(self._deadlines, call.budget.deadline_s)
-        call.is_on_the_wire = False
-        try:
-            async with limit, call.gate:
-                return await self._exchange(call, limit)
-        except TimeoutError:
-            if not limit.is_up:
-                raise
-        raise self._out_of_time(call)
+        """Pass the gate, send once and read the answer, all within the time allowed.
 
-    async def _exchange(self, call: _Call[ReplyT], limit: TimeLimit) -> Answer[ReplyT]:
-        call.token = await self._tokens.current(call.user_id)
-        request = self._stamped(call)
-        sent_at_s = asyncio.get_running_loop().time()
-        limit.move(min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s))
-        reply = await self._sent(request, call)
+        Every query and every heartbeat comes through here: what is rarely needed
+        stands in functions of its own, what is always needed does not.
+        """
+        gate, tokens = call.gate, self._tokens
+        if not gate.try_enter():
+            await self._in_time(call, gate.enter())
+        try:
+            if tokens.are_used:
+                call.token = tokens.at_hand(call.user_id)
+                if call.token is None:
+                    call.token = await self._in_time(call, tokens.fetch(call.user_id))
+            request = self._stamped(call)
+            sent_at_s = self._now_s()
+            due_s = min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s)
+            limit = TimeLimit(self._deadlines, due_s)
+            call.attempts += 1
+            try:
+                with limit:
+                    reply = await self._transport.send(request)
+            except (ConnectionLostError, asyncio.CancelledError, TimeoutError) as error:
+                call.note_unclear(is_pending=True)
+                if not (limit.is_up and isinstance(error, TimeoutError)):
+                    raise
+                reply = None
+        finally:
+            gate.leave()
+        if reply is None:
+            raise self._out_of_time(call, is_sent=True)
+        return self._understood(call, reply, sent_at_s)
+
+    def _understood(
+        self, call: _Call[ReplyT], reply: HttpReply, sent_at_s: float
+    ) -> Answer[ReplyT]:
         try:
             value = call.operation.read(reply)
         except (UnavailableError, ReplyFormatError):
-            if call.on_unclear is not None:
-                call.on_unclear(is_pending=False)
+            call.note_unclear(is_pending=False)
             raise
-        return Answer(value, sent_at_s, _age_s(reply))
+        age = reply.headers.get("age")
+        return Answer(value, sent_at_s, float(age) if age and age.isdecimal() else 0.0)
 
-    async def _sent(self, request: HttpRequest, call: _Call[ReplyT]) -> HttpReply:
-        call.attempts += 1
-        call.is_on_the_wire = True
-        is_logged = logger.isEnabledFor(logging.DEBUG)
-        if is_logged:
-            logger.debug("> %s %s", call.operation.name, loggable(request))
+    async def _in_time(
+        self, call: _Call[ReplyT], waiting: Awaitable[WaitedT]
+    ) -> WaitedT:
+        """Wait for something that comes before sending, within the call's budget."""
+        limit = TimeLimit(self._deadlines, call.budget.deadline_s)
         try:
-            reply = await self._transport.send(request)
-        except ConnectError:
-            raise
-        except (TransportError, asyncio.CancelledError):
-            if call.on_unclear is not None:
-                call.on_unclear(is_pending=True)
-            raise
-        if is_logged:
-            logger.debug("< %s %d", call.operation.name, reply.status)
-        return reply
+            with limit:
+                return await waiting
+        except TimeoutError:
+            if not limit.is_up:
+                raise
+        raise self._out_of_time(call, is_sent=False)
 
     def _stamped(self, call: _Call[ReplyT]) -> HttpRequest:
-        config = self._config
+        is_signed = self._config.secret_key is not None
+        self._requests += 1
         request = self._identity.stamp(
             call.request,
             user_id=call.user_id,
             token=call.token.value if call.token is not None else None,
-            request_id=str(uuid.uuid4()),
-            timestamp_s=int(wall_clock.now_s()) if config.secret_key else None,
+            # A UUID like the SDKs'; counting is far quicker than uuid4.
+            request_id=f"{self._request_prefix}{self._requests:012x}",
+            timestamp_s=int(wall_clock.now_s()) if is_signed else None,
             query_params=call.params,
         )
         size = len(request.path) + len(request.query) + _HEADER_ALLOWANCE_BYTES
@@ -279,6 +304,8 @@ class RequestPipeline:
                 f"{call.operation.name} would take {size} bytes, and the service"
                 f" takes {MAX_REQUEST_BYTES}; name fewer channels or a smaller state",
             )
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("> %s %s", call.operation.name, loggable(request))
         return request
 
     def _delay_s(
@@ -300,18 +327,18 @@ class RequestPipeline:
             return None
         if isinstance(failure, ServiceError) and failure.retry_after_s is not None:
             delay_s += failure.retry_after_s
-        left_s = call.budget.deadline_s - asyncio.get_running_loop().time()
+        left_s = call.budget.deadline_s - self._now_s()
         return delay_s if delay_s < left_s else None
 
-    def _out_of_time(self, call: _Call[ReplyT]) -> RequestError:
-        now_s = asyncio.get_running_loop().time()
+    def _out_of_time(self, call: _Call[ReplyT], *, is_sent: bool) -> RequestError:
+        now_s = self._now_s()
         if now_s >= call.budget.deadline_s:
             total_s = call.budget.deadline_s - call.budget.started_s
             problem = f"its {total_s:g} s were over"
         else:
             problem = f"no answer within {call.attempt_timeout_s:g} s"
         error = DeadlineError(problem, last_failure=call.last_failure)
-        if not call.is_on_the_wire:
+        if not is_sent:
             error.cause = "still waiting to be sent"
         return error
 
@@ -321,7 +348,7 @@ class RequestPipeline:
         The traceback is dropped on purpose: its frames lead into the transport, where
         the URL with its token is a local variable.
         """
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now_s()
         error.operation = call.operation.name
         error.attempts = call.attempts
         error.elapsed_s = now_s - call.budget.started_s
@@ -335,6 +362,5 @@ class RequestPipeline:
         return error.with_traceback(None)
 
 
-def _age_s(reply: HttpReply) -> float:
-    age = reply.headers.get("age", "0")
-    return float(age) if age.isdecimal() else 0.0
+def _no_loop_yet() -> float:
+    raise RuntimeError("the pipeline has not been opened")

@@ -237,7 +237,7 @@ class PresenceDesk:
     async def add_channels(self, lease: Lease, channels: Names) -> None:
         """Announce more channels and make them part of a lease."""
         self._check_held(lease)
-        added = names.present_names(names.channel_names(channels))
+        added, _ = names.present_places(channels, None)
         more = tuple(c for c in added if c not in lease.channels)
         if not more:
             return
@@ -338,6 +338,8 @@ class PresenceDesk:
     def _acknowledged(
         self, user_id: str, operation: object, *, is_in_doubt: bool
     ) -> None:
+        if not is_in_doubt and not self._repeats:
+            return
         if not isinstance(
             operation, (HeartbeatOperation, LeaveOperation, SetStateOperation)
         ):

@@ -79,9 +79,9 @@ class StateChanges:
                 operation.state,
                 self.next_version(),
             )
-        name, user_id = operation.name, operation.user_id
-        async with self._lanes.turn(user_id, budget, name) as lane:
-            answer = await lane.send(operation, budget=budget, params=params)
+        answer = await self._lanes.send(
+            operation, user_id=operation.user_id, budget=budget, params=params
+        )
         return answer.value
 
     async def set_for(self, lease: Lease, state: Mapping[str, Json]) -> None:
@@ -133,8 +133,9 @@ class StateChanges:
             acting_user_id=lease.user_id,
         )
         budget = self._pipeline.budget(self._config.call_timeout_s)
-        async with self._lanes.turn(lease.user_id, budget, "set state") as lane:
-            await lane.send(operation, budget=budget, params=lease.params)
+        await self._lanes.send(
+            operation, user_id=lease.user_id, budget=budget, params=lease.params
+        )
 
     def _check_held(self, lease: Lease) -> None:
         if not self._register.holds(lease):

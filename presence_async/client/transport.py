@@ -7,10 +7,12 @@ chained: each becomes one of ours with a redacted line about the cause.
 from __future__ import annotations
 
 import contextvars
+import math
 import os
 import ssl
 import weakref
 import zlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -36,18 +38,17 @@ _HEADERS: Final = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": "presence-async",
 }
-_KEPT_HEADERS: Final = ("age", "retry-after")
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _HTTP_REDIRECT: Final = 300
 _POOL_IDLE_S: Final = 15.0
 _DNS_CACHE_S: Final = 60
 
-# Whether the connection of the current request had served another before. Set by the
-# connector, in the task of the request, which is the only place that can know.
+# Whether the connection of the current request had served another before.
 _is_reused: contextvars.ContextVar[bool] = contextvars.ContextVar("is_reused")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, telling which connections come from the pool."""
+    """aiohttp's connector, telling which connections are new."""
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(
@@ -56,24 +57,25 @@ class _Connector(aiohttp.TCPConnector):
             ttl_dns_cache=_DNS_CACHE_S,
             ssl=ssl_context or True,
         )
-        self._used: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+        self._made: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
 
-    async def connect(
+    async def _create_connection(
         self,
         req: aiohttp.ClientRequest,
         traces: list[aiohttp.tracing.Trace],
         timeout: aiohttp.ClientTimeout,
-    ) -> aiohttp.connector.Connection:
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if protocol is not None:
-            _is_reused.set(protocol in self._used)
-            self._used.add(protocol)
-        return connection
+    ) -> ResponseHandler:
+        # Awaited in the task of the request, and only when the pool has none. Should
+        # aiohttp ever stop calling it, every connection counts as reused, and a lost
+        # one costs one more attempt.
+        protocol = await super()._create_connection(req, traces, timeout)
+        _is_reused.set(False)
+        self._made.add(protocol)
+        return protocol
 
     def abort(self) -> None:
         """Cut every connection, so that closing waits for no peer."""
-        for protocol in list(self._used):
+        for protocol in list(self._made):
             if protocol.transport is not None:
                 protocol.transport.abort()
 
@@ -115,7 +117,7 @@ class Transport:
 
     def __init__(self, config: PresenceConfig, session: Session | None) -> None:
         self._config = config
-        self._base_url = config.base_url
+        self._scheme, _, self._authority = config.base_url.partition("://")
         self._session = session
         self._connector: _Connector | None = None
         # What one request sets by itself when the session is not ours.
@@ -165,12 +167,23 @@ class Transport:
         session = self._session
         if session is None:
             raise ConnectError("the client is closed")
-        _is_reused.set(False)
+        # Until the connector says that it made a connection for this request.
+        _is_reused.set(self._connector is not None)
         try:
-            async with session.get(
-                URL(self._base_url + request.target, encoded=True), **self._options
-            ) as response:
+            response = await session.get(
+                URL.build(
+                    scheme=self._scheme,
+                    authority=self._authority,
+                    path=request.path,
+                    query_string=request.query,
+                    encoded=True,
+                ),
+                **self._options,
+            )
+            try:
                 return await self._read(response)
+            finally:
+                response.release()
         except _Cut as cut:
             failure = _translated(cut.error)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -178,32 +191,42 @@ class Transport:
         raise failure
 
     async def _read(self, response: aiohttp.ClientResponse) -> HttpReply:
-        headers = response.headers
-        kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
-        if "retry-after" in kept and not kept["retry-after"].isdecimal():
-            seconds = wall_clock.seconds_until(kept.pop("retry-after"))
-            if seconds is not None:
-                kept["retry-after"] = str(int(seconds) + 1)
+        content, headers = response.content, response.headers
+        limit = self._config.max_reply_bytes
         try:
-            body = await self._body(response)
-        except _UnreadableError as error:
-            if response.status < _HTTP_REDIRECT:
-                problem = str(error)
+            # Most answers arrive in one piece and are complete by now.
+            if content.is_eof():
+                body = content.read_nowait()
             else:
-                return HttpReply(status=response.status, body=b"", headers=kept)
+                body = await _read_up_to(content, limit)
+            if "Content-Encoding" in headers or len(body) > limit:
+                body = _decompressed(body, headers.get("Content-Encoding"), limit)
+        except _UnreadableError as error:
+            if response.status >= _HTTP_REDIRECT:
+                return HttpReply(status=response.status, body=b"")
+            problem = str(error)
         else:
+            kept = _NO_HEADERS
+            if headers.get("Age", "0") != "0" or "Retry-After" in headers:
+                kept = _kept(headers)
             return HttpReply(status=response.status, body=body, headers=kept)
         raise ReplyFormatError(f"the service answered {response.status}: {problem}")
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        limit = self._config.max_reply_bytes
-        length = response.content_length
-        if length is not None and length <= limit:
-            body = await response.read()
-        else:
-            body = await _read_up_to(response.content, limit)
-        coding = response.headers.get("Content-Encoding")
-        return body if coding is None else _decompressed(body, coding.lower(), limit)
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that mean something to the pipeline, in lower case."""
+    kept = {"age": headers.get("Age", "0")}
+    if "Retry-After" in headers:
+        kept["retry-after"] = _seconds(headers["Retry-After"])
+    return kept
+
+
+def _seconds(retry_after: str) -> str:
+    """Return ``Retry-After`` as seconds, also when it is a date."""
+    if retry_after.isdecimal():
+        return retry_after
+    seconds = wall_clock.seconds_until(retry_after)
+    return "" if seconds is None else str(math.ceil(seconds))
 
 
 class _UnreadableError(Exception):
@@ -219,7 +242,10 @@ async def _read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
     return bytes(body)
 
 
-def _decompressed(body: bytes, coding: str, limit: int) -> bytes:
+def _decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:
+    coding = (encoding or "identity").lower()
+    if len(body) > limit:
+        raise _too_large(limit)
     if coding == "identity" or not body:
         return body
     if coding not in {"gzip", "x-gzip", "deflate"}:

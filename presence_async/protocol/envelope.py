@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -23,11 +23,18 @@ from ..errors import (
     UnavailableError,
 )
 from .exchange import HttpReply
-from .json_codec import Json, JsonError, decode
+from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode
 
 __all__ = ["Acknowledged", "error_reply", "read", "success_reply"]
 
-WireT = TypeVar("WireT")
+
+class _Wire(Protocol):
+    """A wire class: the status in the body, 200 where there is none."""
+
+    status: int
+
+
+WireT = TypeVar("WireT", bound=_Wire)
 
 _EXCERPT_CHARACTERS = 200
 _HTTP_OK = 200
@@ -67,8 +74,7 @@ _ANYTHING = msgspec.json.Decoder(object)
 def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
     """Read the body of a success into a wire class.
 
-    A wire class with a ``status`` field is a success only below 400; give every wire
-    class that field, with or without a default.
+    A body whose own status is 400 or more is no success.
 
     Raises:
         ServiceError: The status, or the status in the body, says no.
@@ -77,17 +83,28 @@ def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
     if not _HTTP_OK <= reply.status < _HTTP_REDIRECT:
         raise _service_error(reply, _refused(reply))
     try:
-        wire = decode(reply.body, decoder)
-    except JsonError as error:
-        reason = str(error)
+        wire = decoder.decode(reply.body)
+    except UNDECODABLE_ERRORS:
+        careful, reason = _decoded_with_care(reply, decoder)
+        if careful is not None and careful.status < _HTTP_REFUSED:
+            return careful
     else:
-        if getattr(wire, "status", _HTTP_OK) < _HTTP_REFUSED:
+        if wire.status < _HTTP_REFUSED:
             return wire
         reason = "an error inside a success"
     refused = _refused(reply)
     if _body_status(refused) >= _HTTP_REFUSED:
         raise _service_error(reply, refused)
     raise _format_error(reply, reason)
+
+
+def _decoded_with_care(
+    reply: HttpReply, decoder: msgspec.json.Decoder[WireT]
+) -> tuple[WireT | None, str]:
+    try:
+        return decode(reply.body, decoder), ""
+    except JsonError as error:
+        return None, str(error)
 
 
 def success_reply(fields: Mapping[str, object]) -> HttpReply:
@@ -167,6 +184,7 @@ def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
         status=status,
         message=message,
         service=service,
+        retry_after_s=_retry_after_s(reply),
     )
     if isinstance(error, AccessDeniedError):
         error.channels = _names_refused(refused.payload, "channels")
@@ -175,6 +193,12 @@ def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
             for name in _names_refused(refused.payload, "channel-groups")
         )
     return error
+
+
+def _retry_after_s(reply: HttpReply) -> float | None:
+    text = reply.headers.get("retry-after", "")
+    is_count = text.isascii() and text.isdecimal()
+    return float(text) if is_count else None
 
 
 def _error_class(status: int) -> type[ServiceError]:

@@ -81,32 +81,15 @@ class HereNowOperation:
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)(?:/channel/(?P<channels>[^/]*))?"
     )
 
+    acting_user_id: ClassVar[str | None] = None
+
     subscribe_key: str
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
     include_user_ids: bool = True
     include_state: bool = False
-    limit: int | None = attrs.field(default=MAX_LIMIT)
-    offset: int = attrs.field(default=0)
-
-    @limit.validator
-    def _check_limit(self, _: object, value: int | None) -> None:
-        if value is not None and not (_is_int(value) and 0 <= value <= MAX_LIMIT):
-            raise InvalidArgumentError(
-                "limit", f"must be an int up to {MAX_LIMIT}, not {value!r}"
-            )
-
-    @offset.validator
-    def _check_offset(self, _: object, value: int) -> None:
-        if not _is_int(value) or value < 0:
-            raise InvalidArgumentError(
-                "offset", f"must be an int from 0, not {value!r}; write 0 for the start"
-            )
-
-    @property
-    def acting_user_id(self) -> str | None:
-        """Asked by the client's own user."""
-        return None
+    limit: int | None = MAX_LIMIT
+    offset: int = 0
 
     @property
     def is_global(self) -> bool:
@@ -136,6 +119,8 @@ class HereNowOperation:
         params = address.params
         hidden = params.get("disable_uuids", params.get("disable-uuids", "0"))
         limit = _heard_int(params, "limit")
+        if limit is not None and limit > MAX_LIMIT:
+            raise InvalidArgumentError("limit", f"must be up to {MAX_LIMIT}")
         return cls(
             subscribe_key=address.subscribe_key,
             channels=address.channels,
@@ -258,10 +243,6 @@ class HereNowOperation:
 def _raw_state(entry: str | _Entry) -> bytes:
     raw = b"" if isinstance(entry, str) else bytes(entry.state)
     return b"" if raw == b"null" else raw
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _heard_int(params: Mapping[str, str], name: str) -> int | None:

@@ -18,10 +18,12 @@ from ..errors import InvalidArgumentError
 
 __all__ = [
     "MAX_STATE_DEPTH",
+    "UNDECODABLE_ERRORS",
     "Json",
     "JsonError",
     "decode",
     "decode_object",
+    "decode_objects",
     "encode_state",
     "plain_state",
 ]
@@ -42,6 +44,11 @@ _ESCAPES = re.compile(
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.",
     re.DOTALL,
 )
+_OBJECTS: msgspec.json.Decoder[list[dict[str, Json]]] = msgspec.json.Decoder(
+    list[dict[str, Any]]
+)
+UNDECODABLE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder of msgspec may raise."""
 _OBJECT: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -75,6 +82,15 @@ def decode_object(text: bytes) -> dict[str, Json]:
         JsonError: Not a JSON object, or it holds what JSON cannot.
     """
     return _decode(text, _OBJECT)
+
+
+def decode_objects(text: bytes) -> list[dict[str, Json]]:
+    """Decode a JSON array of objects.
+
+    Raises:
+        JsonError: Not that, or one of them holds what JSON cannot.
+    """
+    return _decode(text, _OBJECTS)
 
 
 def plain_state(state: object, argument: str = "state") -> dict[str, Json]:

@@ -21,7 +21,8 @@ __all__ = [
     "key",
     "one_channel",
     "one_group",
-    "present_names",
+    "places",
+    "present_places",
     "require_any",
     "some_channels",
     "user_id",
@@ -62,20 +63,6 @@ def group_names(names: Names, argument: str = "channel_groups") -> tuple[str, ..
     return _names(names, argument)
 
 
-def present_names(
-    names: tuple[str, ...], argument: str = "channels"
-) -> tuple[str, ...]:
-    """Refuse ``-pnpres`` names where a user is to be present: nobody can be there."""
-    for name in names:
-        if is_presence_name(name):
-            raise InvalidArgumentError(
-                argument,
-                f"{name!r} names a stream of events where nobody can be present;"
-                f" write {name.removesuffix(PRESENCE_SUFFIX)!r}",
-            )
-    return names
-
-
 def without_presence(names: tuple[str, ...]) -> tuple[str, ...]:
     """Leave ``-pnpres`` names out, as the service does in heartbeats and leaves."""
     return tuple([name for name in names if not is_presence_name(name)])
@@ -107,6 +94,33 @@ def require_any(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> N
         )
 
 
+def places(
+    channels: Names, channel_groups: Names
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Check the channels and the groups of a question; there may be none."""
+    return _names(channels, "channels"), _names(channel_groups, "channel_groups")
+
+
+def present_places(
+    channels: Names, channel_groups: Names
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Check where somebody is to be, or no longer to be, present.
+
+    Raises:
+        InvalidArgumentError: Nothing is named, or a stream of events is.
+    """
+    named, groups = places(channels, channel_groups)
+    require_any(named, groups)
+    for name in named + groups:
+        if name.endswith(PRESENCE_SUFFIX):
+            raise InvalidArgumentError(
+                "channels" if name in named else "channel_groups",
+                f"{_shown(name)} names a stream of events where nobody can be present;"
+                f" write {_shown(name.removesuffix(PRESENCE_SUFFIX))}",
+            )
+    return named, groups
+
+
 def is_presence_name(name: str) -> bool:
     """Tell whether a name carries the presence events of another."""
     return name.endswith(PRESENCE_SUFFIX)
@@ -114,7 +128,9 @@ def is_presence_name(name: str) -> bool:
 
 def user_id(name: object, argument: str = "user_id") -> str:
     """Check a user id; unlike a channel it may hold a comma."""
-    return _checked(_text(name, argument), argument)
+    if isinstance(name, str):
+        return _checked(name, argument)
+    return _text(name, argument)
 
 
 def key(name: object, argument: str) -> str:
@@ -131,7 +147,7 @@ def _names(names: object, argument: str) -> tuple[str, ...]:
     if names is None:
         return ()
     if isinstance(names, str):
-        return (_checked_in_list(names, argument),)
+        return _one_checked(names, argument)
     if isinstance(names, (bytes, bytearray)) or not isinstance(names, Iterable):
         raise InvalidArgumentError(
             argument,
@@ -147,6 +163,11 @@ def _text(name: object, argument: str) -> str:
             argument, f"must be a str, not {type(name).__name__}; write str(value)"
         )
     return name
+
+
+@functools.lru_cache(maxsize=8192)
+def _one_checked(name: str, argument: str) -> tuple[str, ...]:
+    return (_checked_in_list(name, argument),)
 
 
 @functools.lru_cache(maxsize=8192)

@@ -8,7 +8,7 @@ from typing import Self
 
 import attrs
 
-from .json_codec import Json, JsonError, decode_object, encode_state
+from .json_codec import Json, JsonError, decode_object, decode_objects, encode_state
 
 __all__ = ["ChannelOccupancy", "HereNow", "HereNowCounts", "Occupant"]
 
@@ -77,7 +77,16 @@ class ChannelOccupancy:
             return None
         if self._states is None:
             return tuple([Occupant(user_id=user_id) for user_id in self.user_ids])
-        return tuple(map(_occupant, self.user_ids, self._states))
+        try:
+            # All in one go: a tenth of the cost of one by one.
+            together = b"[" + b",".join([s or b"{}" for s in self._states]) + b"]"
+            decoded = decode_objects(together)
+        except JsonError:
+            return tuple(map(_occupant, self.user_ids, self._states))
+        return tuple([
+            Occupant(user_id=user_id, state=state)
+            for user_id, state in zip(self.user_ids, decoded, strict=True)
+        ])
 
     @classmethod
     def of(

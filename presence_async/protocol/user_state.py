@@ -137,15 +137,12 @@ class GetStateOperation:
     name: ClassVar[str] = "get state"
     route: ClassVar[re.Pattern[str]] = re.compile(_STATE_PATH)
 
+    acting_user_id: ClassVar[str | None] = None
+
     subscribe_key: str
     user_id: str
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
-
-    @property
-    def acting_user_id(self) -> str | None:
-        """Asked by the client's own user, whoever it is about."""
-        return None
 
     def to_request(self) -> HttpRequest:
         """Say it."""

@@ -58,13 +58,10 @@ class WhereNowOperation:
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/uuid/(?P<user>[^/]+)"
     )
 
-    subscribe_key: str
-    user_id: str = attrs.field(converter=names.user_id)
+    acting_user_id: ClassVar[str | None] = None
 
-    @property
-    def acting_user_id(self) -> str | None:
-        """Asked by the client's own user, whoever it is about."""
-        return None
+    subscribe_key: str
+    user_id: str
 
     def to_request(self) -> HttpRequest:
         """Say it."""
@@ -76,7 +73,8 @@ class WhereNowOperation:
         """Hear it."""
         parts = route_fields(cls.route, request)
         return cls(
-            subscribe_key=decode_name(parts["key"]), user_id=decode_name(parts["user"])
+            subscribe_key=decode_name(parts["key"]),
+            user_id=names.user_id(decode_name(parts["user"])),
         )
 
     def to_reply(self, value: WhereNow) -> HttpReply:
