@@ -3,10 +3,11 @@
     python benchmarks/decoding.py            # some seconds, gated
     python benchmarks/decoding.py --quick    # shape only
 
-With and without state: ours, ours with every occupant and state read (decoding is lazy), the official SDK (``json.loads`` and its result class), and
-msgspec into untyped objects as the limit. The gate: the SDK costs at least 2.5 times
-ours for bare ids and 2 times with states. Reading every occupant as an object costs more
-than the SDK's plain dicts, and the table says so.
+With and without state: ours, ours with every occupant and state read (decoding is
+lazy), the official SDK (``json.loads`` and its result class), and msgspec into untyped
+objects as the limit. The gate: the SDK costs at least 2.5 times ours for bare ids and 2
+times with states. Reading every occupant as an object costs more than the SDK's plain
+dicts, and the table says so.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ MAX_STATE_DEPTH = 100
 
 _MAX_REPLY_DEPTH = 500
 _UNDECODABLE = b"1e999"
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
+# Possessive and with the closing quote left open, so that hostile text is read once.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.",

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from presence_async import InvalidArgumentError
+from presence_async.protocol.encoding import decode_query
+from presence_async.protocol.exchange import HttpRequest
+from presence_async.protocol.identity import (
+    RESERVED_PARAMS,
+    Identity,
+    checked_query_params,
+    is_signed,
+    loggable,
+    redacted,
+    signature_v2,
+)
+
+KEYS: dict[str, Any] = {"publish_key": "demo-pub", "secret_key": "demo-secret"}
+COMMON = [
+    ("pnsdk", "PubNub-Demo/1.0.0"),
+    ("timestamp", "1700000000"),
+    ("uuid", "user 1"),
+]
+BASE = "/v2/presence/sub-key/demo-sub/channel/lobby"
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "expected"),
+    [
+        (
+            f"{BASE},caf%C3%A9",
+            [*COMMON, ("channel-group", "g1,g2"), ("limit", "1000"), ("state", "1")],
+            "v2.5nt9pfTkFt9QXLnXOfTsrPN1MPfOMA8cbXiBgL9cQyk",
+        ),
+        (
+            f"{BASE}/uuid/user%201/data",
+            [*COMMON, ("state", '{"mood":"ok~!","n":1}')],
+            "v2.5PmjCVoxXpTKoU0Vda9axVWL9k8Cjpo5mly3YfxO7sM",
+        ),
+        (
+            f"{BASE}/leave",
+            COMMON,
+            "v2.yhLhXMXE1u8Ty6QbdUosBdIUZ318h6he-oxAldRtpyg",
+        ),
+    ],
+    ids=["here now", "set state", "leave"],
+)
+def test_signatures_match_the_worked_examples(
+    path: str, params: list[tuple[str, str]], expected: str
+) -> None:
+    assert signature_v2(path=path, params=params, **KEYS) == expected
+
+
+def test_signature_matches_the_vector_of_another_sdk() -> None:
+    signature = signature_v2(
+        path="/publish/pubKey/subKey/0/my_channel/0/%22hello%21%22",
+        params=[
+            ("uuid", "userId"),
+            ("ttl", "10"),
+            ("timestamp", "1679642098"),
+            ("store", "1"),
+            ("pnsdk", "PubNub-Rust"),
+        ],
+        publish_key="pubKey",
+        secret_key="secKey",
+    )
+
+    assert signature == "v2.AHl5lMpzyT4qcvvlqaszCjTUqU6dPb10a4_XSaYCNIQ"
+
+
+IDENTITY = Identity(subscribe_key="sub", user_id="me", **KEYS)
+
+
+@given(st.text(min_size=1).filter(lambda t: t.isprintable()))
+def test_what_we_sign_is_verified_and_a_change_is_noticed(user_id: str) -> None:
+    request = IDENTITY.stamp(
+        HttpRequest(path="/p", query="a=1"), user_id=user_id, timestamp_s=1
+    )
+    changed = HttpRequest(path=request.path, query=request.query.replace("a=1", "a=2"))
+
+    assert is_signed(request, **KEYS)
+    assert not is_signed(changed, **KEYS)
+
+
+def test_a_stamp_carries_what_is_common() -> None:
+    identity = Identity(subscribe_key="sub", user_id="a/b?", query_params=(("x", "1"),))
+
+    request = identity.stamp(
+        HttpRequest(path="/p", query="limit=1"),
+        token="t&uuid=evil",
+        request_id="r",
+        query_params=(("x", "2"), ("y", "ü")),
+    )
+
+    assert dict(decode_query(request.query)) == {
+        "limit": "1",
+        "pnsdk": "presence-async/0.1.0",
+        "uuid": "a/b?",
+        "requestid": "r",
+        "auth": "t&uuid=evil",
+        "x": "2",
+        "y": "ü",
+    }
+
+
+def test_the_version_is_the_packages() -> None:
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    version = tomllib.loads(pyproject.read_text("utf-8"))["project"]["version"]
+
+    request = IDENTITY.stamp(HttpRequest(path="/p"), timestamp_s=1)
+
+    assert request.params()["pnsdk"] == f"presence-async/{version}"
+
+
+def test_secrets_are_hidden_from_repr_and_log() -> None:
+    request = IDENTITY.stamp(HttpRequest(path="/p"), token="tok/en", timestamp_s=1)
+
+    shown = repr(IDENTITY) + repr(request) + loggable(request)
+
+    assert "demo-secret" not in shown
+    assert "tok" not in shown
+    assert "v2." not in shown
+    assert "auth=***" in loggable(request)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/p?auth=s3cr%2Ft&x=1",
+        "got s3cr/t here",
+        "lower s3cr%2ft",
+        "twice s3cr%252Ft",
+        "Not found: '/x?signature=v2.abc'",
+    ],
+)
+def test_secrets_are_taken_out_of_texts_in_every_form(text: str) -> None:
+    clean = redacted(text, ["s3cr/t"])
+
+    assert "s3cr" not in clean
+    assert "v2.abc" not in clean
+    assert "***" in clean
+
+
+def test_a_tiny_secret_does_not_shred_the_text() -> None:
+    assert redacted("a banana", ["a"]) == "a banana"
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_PARAMS))
+def test_parameters_of_ours_are_refused(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=re.escape(repr(name))):
+        checked_query_params({name: "x"})
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"": "x"}, {" ": "x"}, {1: "x"}, {"a": None}, {"a": b"x"}, {"a": "\ud800"}, "a=b"],
+    ids=str,
+)
+def test_what_is_no_parameter_is_refused(params: Any) -> None:
+    with pytest.raises(InvalidArgumentError):
+        checked_query_params(params)
+
+
+def test_numbers_become_text() -> None:
+    params = checked_query_params({"a": 1, "b": 1.5, "c": True, "d": False})
+
+    assert params == (("a", "1"), ("b", "1.5"), ("c", "true"), ("d", "false"))
