@@ -170,6 +170,7 @@ class PresenceClient:
         if not self._life.begin_closing():
             await self._life.wait_closed()
             return self._close_report or CloseReport()
+        self._pipeline.open()
         try:
             await self._leave_all(timeout_s or self._config.close_timeout_s)
         finally:

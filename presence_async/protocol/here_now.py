@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self, final
 
 import attrs
 import msgspec
@@ -33,21 +33,24 @@ __all__ = [
 
 MAX_LIMIT = 1000
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
+
+@final
 class _Entry(msgspec.Struct, gc=False):
     uuid: str
     state: msgspec.Raw = msgspec.Raw()
 
 
 class _Channel(msgspec.Struct, gc=False):
-    occupancy: int
+    occupancy: _Count
     uuids: list[str | _Entry] | None = None
 
 
 class _Channels(msgspec.Struct, gc=False):
     channels: dict[str, _Channel]
-    total_channels: int
-    total_occupancy: int
+    total_channels: _Count
+    total_occupancy: _Count
 
 
 class _Reply(msgspec.Struct, gc=False):
@@ -55,7 +58,7 @@ class _Reply(msgspec.Struct, gc=False):
 
     status: int = 200
     payload: _Channels | None = None
-    occupancy: int | None = None
+    occupancy: _Count | None = None
     uuids: list[str | _Entry] | None = None
 
 
@@ -155,7 +158,7 @@ class HereNowOperation:
             payload = wire.payload
             found = {n: self._heard(n, c, reply) for n, c in payload.channels.items()}
             totals = payload.total_channels, payload.total_occupancy
-        elif wire.occupancy is not None and len(self.channels) == 1:
+        elif wire.occupancy is not None and self._is_flat:
             (name,) = self.channels
             channel = _Channel(occupancy=wire.occupancy, uuids=wire.uuids)
             found = {name: self._heard(name, channel, reply)}
@@ -209,21 +212,19 @@ class HereNowOperation:
         self, name: str, channel: _Channel, reply: HttpReply
     ) -> ChannelOccupancy:
         occupancy, entries = channel.occupancy, channel.uuids
-        if occupancy < 0:
-            raise _unexpected(reply, f"an occupancy of {occupancy}")
         if not self.include_user_ids:
             return ChannelOccupancy(channel=name, occupancy=occupancy)
         if entries is None:
             if occupancy:
                 raise _unexpected(reply, "an occupancy without the user ids asked for")
             return self._nobody(name)
-        user_ids = tuple([e if isinstance(e, str) else e.uuid for e in entries])
+        user_ids = tuple([e.uuid if type(e) is _Entry else e for e in entries])
         return ChannelOccupancy(
             channel=name,
             occupancy=occupancy,
             user_ids=user_ids,
             is_complete=self.offset == 0 and len(user_ids) == occupancy,
-            states=tuple(map(_raw_state, entries)) if self.include_state else None,
+            states=_raw_states(entries) if self.include_state else None,
         )
 
     def _said(self, channel: ChannelOccupancy) -> dict[str, object]:
@@ -240,9 +241,11 @@ class HereNowOperation:
         ]
 
 
-def _raw_state(entry: str | _Entry) -> bytes:
-    raw = b"" if isinstance(entry, str) else bytes(entry.state)
-    return b"" if raw == b"null" else raw
+def _raw_states(entries: list[str | _Entry]) -> tuple[bytes, ...]:
+    raw = tuple([bytes(e.state) if type(e) is _Entry else b"" for e in entries])
+    if b"null" not in raw:
+        return raw
+    return tuple([b"" if state == b"null" else state for state in raw])
 
 
 def _heard_int(params: Mapping[str, str], name: str) -> int | None:

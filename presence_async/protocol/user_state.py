@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
-from . import envelope
+from . import envelope, names
 from .address import Address, channel_path, group_query
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
@@ -106,7 +106,7 @@ class SetStateOperation:
         address = Address.of(cls.route, request)
         return cls(
             subscribe_key=address.subscribe_key,
-            user_id=address.path_user_id,
+            user_id=names.user_id(address.path_user_id),
             channels=address.channels,
             channel_groups=address.channel_groups,
             state=_heard_state(address.params.get("state")),
@@ -158,7 +158,7 @@ class GetStateOperation:
         address = Address.of(cls.route, request)
         return cls(
             subscribe_key=address.subscribe_key,
-            user_id=address.path_user_id,
+            user_id=names.user_id(address.path_user_id),
             channels=address.channels,
             channel_groups=address.channel_groups,
         )

@@ -1,0 +1,388 @@
+"""One call, one budget: retries, Retry-After, tokens, gates; promises 3, 9 and 10."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import math
+from typing import Any
+
+import pytest
+
+from presence_async import (
+    AccessDeniedError,
+    AuthToken,
+    ClientClosedError,
+    DeadlineError,
+    InvalidArgumentError,
+    NoRetry,
+    PresenceClient,
+    RateLimitedError,
+    UnavailableError,
+)
+from presence_async.client.deadlines import Deadlines, TimeLimit
+from presence_async.client.gates import Gate
+from presence_async.emulator import Fault, PresenceEmulator
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_failed_query_is_repeated_until_it_works(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(status=503, times=3))
+
+    await client.where_now()
+
+    assert len(emulator.requests) == 4
+
+
+async def test_after_the_last_attempt_the_failure_is_raised(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(status=503))
+
+    with pytest.raises(UnavailableError) as caught:
+        await client.where_now()
+
+    assert caught.value.attempts == 4
+    assert caught.value.operation == "where now"
+    assert caught.value.elapsed_s > 0
+
+
+async def test_no_retry_means_one_attempt(emulator: PresenceEmulator) -> None:
+    emulator.inject(Fault(status=503))
+    async with PresenceClient(emulator.config(retry=NoRetry())) as client:
+        with pytest.raises(UnavailableError):
+            await client.where_now()
+
+    assert len(emulator.requests) == 1
+
+
+async def test_every_attempt_has_its_own_request_id(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(status=503, times=3))
+    await client.where_now()
+
+    assert len({entry.params["requestid"] for entry in emulator.requests}) == 4
+
+
+async def test_retry_after_is_waited_for(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(status=429, retry_after_s=7, times=1))
+    began_s = now_s()
+
+    await client.where_now()
+
+    assert 7 <= now_s() - began_s <= 7.3
+
+
+async def test_retry_after_beyond_the_budget_raises_at_once(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(status=429, retry_after_s=60))
+    began_s = now_s()
+
+    with pytest.raises(RateLimitedError) as caught:
+        await client.where_now()
+
+    assert now_s() == began_s
+    assert caught.value.retry_after_s == 60
+
+
+async def test_the_budget_covers_attempts_waits_and_silence(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(delay_s=math.inf))
+    began_s = now_s()
+
+    with pytest.raises(DeadlineError) as caught:
+        await client.where_now(timeout_s=25)
+
+    assert now_s() - began_s == pytest.approx(25)
+    assert caught.value.attempts == 3
+    assert isinstance(caught.value.last_failure, DeadlineError)
+
+
+async def test_an_attempt_that_hangs_is_given_up_and_repeated(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(delay_s=math.inf, times=1))
+    began_s = now_s()
+
+    await client.where_now()
+
+    assert 10 <= now_s() - began_s < 10.5
+
+
+async def test_a_timeout_of_infinity_has_no_limit(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(delay_s=9, times=3))
+
+    await client.where_now(timeout_s=math.inf)
+
+
+async def test_queries_beyond_the_gate_wait_and_beats_pass(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(operation="where now", delay_s=5))
+    async with PresenceClient(emulator.config(max_connections=10)) as client:
+        queries = [asyncio.create_task(client.where_now()) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        under_way = len(emulator.requests.of("where now"))
+        began_s = now_s()
+        lease = await client.join("lobby", user_id="eve", presence_timeout_s=3)
+        joined_after_s = now_s() - began_s
+        await asyncio.gather(*queries)
+
+        assert under_way == 10
+        assert joined_after_s == 0
+        assert lease.health == "fresh"
+        actions = [event.action for event in emulator.events("lobby")]
+        assert actions == ["join"]
+
+
+async def test_waiting_at_the_gate_counts_against_the_budget(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(delay_s=5))
+    async with PresenceClient(emulator.config(max_connections=1)) as client:
+        first = asyncio.create_task(client.where_now())
+        await asyncio.sleep(0.1)
+        with pytest.raises(DeadlineError, match="still waiting to be sent"):
+            await client.where_now(timeout_s=1)
+        await first
+
+
+async def test_a_rate_bounds_heartbeats_and_leaves(emulator: PresenceEmulator) -> None:
+    async with PresenceClient(emulator.config(max_requests_per_s=10)) as client:
+        began_s = now_s()
+        await asyncio.gather(
+            *(client.join("lobby", user_id=f"user-{n}") for n in range(21))
+        )
+        assert now_s() - began_s == pytest.approx(2, abs=0.11)
+
+
+async def test_a_request_beyond_32_kib_is_refused_before_it_is_sent(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="32768"):
+        await client.set_state("lobby", state={"text": "x" * 40_000})
+    with pytest.raises(InvalidArgumentError, match="32768"):
+        await client.join("lobby", state={"text": "x" * 40_000})
+
+    assert emulator.requests.total == 0
+
+
+async def test_many_channels_are_asked_in_parts(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    names = [f"channel-{n}-{'x' * 60}" for n in range(1000)]
+    await client.join(names[0])
+    await client.set_state(names[-1], state={"a": 1})
+
+    here = await client.here_now(names)
+    found = await client.get_state(names)
+
+    assert len(here.channels) == len(found.states) == 1000
+    assert here.total_occupancy == 1
+    assert found.states[names[-1]] == {"a": 1}
+    assert len(emulator.requests.of("here now")) == 4
+
+
+# Tokens.
+
+
+async def test_a_refused_token_is_fetched_anew_once(emulator: PresenceEmulator) -> None:
+    fetched: list[str] = []
+
+    async def token(user_id: str) -> str:
+        fetched.append(user_id)
+        return f"token-{len(fetched)}"
+
+    emulator.inject(Fault(status=403, times=1))
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        await client.where_now()
+        assert [e.params["auth"] for e in emulator.requests] == ["token-1", "token-2"]
+
+        emulator.inject(Fault(status=403))
+        with pytest.raises(AccessDeniedError):
+            await client.where_now()
+
+    assert fetched == ["tester"] * 3
+
+
+async def test_one_user_is_fetched_for_once_at_a_time(
+    emulator: PresenceEmulator,
+) -> None:
+    fetched: list[str] = []
+
+    async def token(user_id: str) -> str:
+        fetched.append(user_id)
+        await asyncio.sleep(1)
+        return f"of-{user_id}"
+
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        await asyncio.gather(*(client.where_now() for _ in range(5)))
+        await client.heartbeat("lobby", user_id="eve")
+
+    assert fetched == ["tester", "eve"]
+    assert emulator.requests[-1].params["auth"] == "of-eve"
+
+
+async def test_a_token_is_fetched_ahead_of_its_end(emulator: PresenceEmulator) -> None:
+    fetched = 0
+
+    async def token(_: str) -> AuthToken:
+        nonlocal fetched
+        fetched += 1
+        wall_s = asyncio.get_running_loop().wall_time()  # type: ignore[attr-defined]
+        end = dt.datetime.fromtimestamp(wall_s + 600, tz=dt.UTC)
+        return AuthToken(value=f"token-{fetched}", expires_at=end)
+
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        for _ in range(4):
+            await client.where_now()
+            await asyncio.sleep(300)
+
+    assert fetched == 2
+
+
+async def test_a_provider_that_fails_is_a_refusal_with_its_cause(
+    emulator: PresenceEmulator,
+) -> None:
+    async def token(_: str) -> str:
+        raise ValueError("vault sealed")
+
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        with pytest.raises(AccessDeniedError, match="ValueError: vault sealed"):
+            await client.where_now()
+
+    assert emulator.requests.total == 0
+
+
+async def test_tokens_are_set_for_one_user_or_all(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    client.set_auth("common")
+    client.set_auth("eves", user_id="eve")
+
+    await client.heartbeat("lobby")
+    await client.heartbeat("lobby", user_id="eve")
+    client.refresh_auth("eve")
+    await client.heartbeat("lobby", user_id="eve")
+
+    assert [e.params["auth"] for e in emulator.requests] == ["common", "eves", "common"]
+    with pytest.raises(InvalidArgumentError):
+        client.set_auth(None, user_id="eve")
+
+
+# Lifecycle.
+
+
+async def test_a_call_under_way_at_close_says_so(emulator: PresenceEmulator) -> None:
+    client = await PresenceClient(emulator.config()).start()
+    emulator.inject(Fault(delay_s=math.inf))
+    call = asyncio.create_task(client.where_now())
+    await asyncio.sleep(0.1)
+
+    await client.close()
+
+    with pytest.raises(ClientClosedError):
+        await call
+
+
+@pytest.mark.parametrize("stage", ["new", "closed"])
+async def test_calls_out_of_turn_are_refused(
+    emulator: PresenceEmulator, stage: str
+) -> None:
+    client = PresenceClient(emulator.config())
+    if stage == "closed":
+        await client.start()
+        await client.close()
+
+    with pytest.raises(ClientClosedError, match=r"start\(\)|closed"):
+        await client.where_now()
+    if stage == "closed":
+        with pytest.raises(ClientClosedError):
+            await client.start()
+
+
+async def test_another_event_loop_is_told_apart(client: PresenceClient) -> None:
+    def elsewhere() -> str:
+        async def ask() -> Any:
+            return await client.where_now()
+
+        try:
+            asyncio.run(ask())
+        except ClientClosedError as error:
+            return str(error)
+        return ""
+
+    assert "another event loop" in await asyncio.to_thread(elsewhere)
+
+
+async def test_a_client_never_closed_warns(emulator: PresenceEmulator) -> None:
+    client = PresenceClient(emulator.config())
+    client._life.open()
+
+    with pytest.warns(ResourceWarning, match="never closed"):
+        client.__del__()
+    client._life.end_closing()
+
+
+# The parts.
+
+
+async def test_a_gate_hands_its_place_on_when_a_waiter_is_cancelled() -> None:
+    gate = Gate(1)
+    assert gate.try_enter()
+    waiters = [asyncio.ensure_future(gate.enter()) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    gate.leave()
+    waiters[0].cancel()
+    await asyncio.wait(waiters[:2])
+
+    assert waiters[0].cancelled()
+    assert waiters[1].done()
+    gate.leave()
+    await waiters[2]
+    gate.leave()
+    assert gate.try_enter()
+
+
+async def test_a_time_limit_ends_its_block_and_nothing_else() -> None:
+    deadlines = Deadlines()
+    began_s = now_s()
+
+    with pytest.raises(TimeoutError), TimeLimit(deadlines, began_s + 5) as first:
+        await asyncio.sleep(60)
+    with TimeLimit(deadlines, now_s() + 5) as second:
+        await asyncio.sleep(1)
+
+    assert (first.is_up, second.is_up) == (True, False)
+    assert now_s() - began_s == pytest.approx(6)
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+    deadlines.end_all()
+
+
+async def test_a_cancel_from_outside_is_never_taken_for_the_limit() -> None:
+    deadlines = Deadlines()
+
+    async def work() -> None:
+        with TimeLimit(deadlines, now_s() + 5):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(1)
+    task.cancel()
+    deadlines.end_all()
+    await asyncio.wait({task})
+
+    assert task.cancelled()

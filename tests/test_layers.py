@@ -1,0 +1,158 @@
+"""Imports point one way, as the map says."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "presence_async"
+
+# What each layer may import of the package, besides itself.
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "protocol": {"errors"},
+    "client": {"protocol", "errors"},
+    "emulator": {"protocol", "errors", "client.config"},
+    "testing": {"client", "emulator", "protocol", "errors"},
+    "cli": {"client", "emulator", "testing", "protocol", "errors", ""},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+THIRD_PARTY: dict[str, set[str]] = {
+    "protocol": {"attrs", "msgspec"},
+    "client": {"attrs"},
+    "client.transport": {"attrs", "aiohttp", "yarl"},
+    "emulator": {"attrs", "msgspec"},
+    "emulator.server": {"attrs", "msgspec", "aiohttp"},
+    "cli": {"typer", "rich"},
+}
+FORBIDDEN_STDLIB: dict[str, set[str]] = {
+    "protocol": {"asyncio", "time", "random", "socket"},
+    "emulator": {"asyncio", "time", "socket"},
+    "emulator.server": {"socket"},
+    "client": {"time", "socket"},
+    "client.wall_clock": {"socket"},
+}
+# Shared parts of the protocol; every other module of it is an operation.
+PROTOCOL_PARTS = {
+    "address",
+    "encoding",
+    "envelope",
+    "exchange",
+    "identity",
+    "json_codec",
+    "names",
+    "occupancy",
+}
+
+
+def imports(module: str, text: str) -> Iterator[str]:
+    """Name every module imported anywhere in a text, relative ones resolved."""
+    package = module.split(".")[:-1]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            yield start
+            if not node.module:
+                yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def setting(table: dict[str, set[str]], inner: str) -> set[str]:
+    return table.get(inner, table.get(inner.split(".", maxsplit=1)[0], set()))
+
+
+def faults(module: str, text: str) -> list[str]:
+    """Say which imports of a module the map forbids."""
+    inner = module.removeprefix("presence_async").lstrip(".") or "__init__"
+    layer = inner.split(".")[0]
+    found = []
+    for name in imports(module, text):
+        if name.split(".")[0] == "presence_async":
+            if not allowed_inside(inner, layer, name):
+                found.append(name)
+        elif name.split(".")[0] in sys.stdlib_module_names:
+            if name.split(".")[0] in setting(FORBIDDEN_STDLIB, inner):
+                found.append(name)
+        elif name.split(".")[0] not in setting(THIRD_PARTY, inner):
+            found.append(name)
+    return found
+
+
+def allowed_inside(inner: str, layer: str, name: str) -> bool:
+    target = name.removeprefix("presence_async").lstrip(".")
+    if target.split(".", maxsplit=1)[0] not in LAYERS:
+        target = ""  # a public name of the package itself
+    if inner == "__init__":
+        # Only for type checkers: at run time names are resolved when they are used.
+        return True
+    if layer == "protocol" and target.startswith("protocol."):
+        part, own = target.split(".")[1], inner.rsplit(".", maxsplit=1)[-1]
+        return part in PROTOCOL_PARTS or part == own
+    if target.split(".")[0] == layer:
+        return True
+    return any(
+        target == allowed or (allowed != "" and target.startswith(f"{allowed}."))
+        for allowed in LAYERS[layer]
+    )
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    # A package's own file counts as a module of it, so that relative imports resolve.
+    return ".".join(parts)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
+    assert faults(module_name(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("protocol.heartbeat", "import asyncio"),
+        ("protocol.heartbeat", "import time"),
+        ("protocol.heartbeat", "from random import random"),
+        ("protocol.heartbeat", "import aiohttp"),
+        ("protocol.heartbeat", "from .leave import LeaveOperation"),
+        ("protocol.heartbeat", "from ..client.config import PresenceConfig"),
+        ("client.pipeline", "import aiohttp"),
+        ("client.pipeline", "import yarl"),
+        ("client.pipeline", "import time"),
+        ("client.pipeline", "import msgspec"),
+        ("client.pipeline", "from ..emulator import PresenceEmulator"),
+        ("client.pipeline", "def f():\n    from presence_async.cli import app"),
+        ("client.config", "if TYPE_CHECKING:\n    import aiohttp"),
+        ("emulator.occupancy", "import time"),
+        ("emulator.occupancy", "import aiohttp"),
+        ("emulator.server", "from ..client.client import PresenceClient"),
+        ("testing.leaks", "from ..cli import app"),
+        ("errors", "from .protocol import names"),
+        ("errors", "import attrs"),
+        ("__main__", "from .client.client import PresenceClient"),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, line: str) -> None:
+    assert faults(f"presence_async.{module}", line) != []
+
+
+def test_the_package_itself_imports_nothing_when_it_is_imported() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    eager = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+
+    assert [ast.unparse(node) for node in eager] == [
+        "from __future__ import annotations",
+        "import importlib",
+        "from typing import TYPE_CHECKING",
+    ]
