@@ -23,6 +23,7 @@ class Fault:
         status: Answer with this HTTP status instead; ``None``: as usual.
         retry_after_s: Sent as ``Retry-After`` beside a status.
         body: Answer with this body instead; with status 200 unless one is given.
+        age_s: Sent as ``Age``, as if a cache had answered.
         delay_s: Wait so long; ``math.inf`` never answers.
         cut: Cut the connection instead of answering.
         at: Whether delay, status and cut strike before the request takes effect or
@@ -38,6 +39,7 @@ class Fault:
     status: int | None = None
     retry_after_s: int | None = None
     body: bytes | None = None
+    age_s: int | None = None
     delay_s: float = 0.0
     cut: bool = False
     at: Literal["before_effect", "after_effect"] = "before_effect"

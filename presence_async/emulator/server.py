@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..protocol import envelope
 from ..protocol.exchange import HttpReply, HttpRequest
@@ -103,7 +104,7 @@ class PresenceEmulator:
         server = web.Server(
             self._serve,
             access_log=None,
-            logger=logger,
+            logger=_MalformedIsNoError(logger, {}),
             keepalive_timeout=_KEEPALIVE_S,
             max_line_size=_MAX_LINE_BYTES,
             lingering_time=0,
@@ -261,6 +262,18 @@ class PresenceEmulator:
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+class _MalformedIsNoError(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp's server logs with: bytes that are not HTTP are no error of ours."""
+
+    def exception(self, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401  # as logging's own
+        """Log a fault of ours as an error, one of the sender's at DEBUG."""
+        error = options.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            self.logger.debug("malformed request: %s", error.message)
+        else:
+            self.logger.error(msg, *args, **options)
 
 
 def _cut(request: web.BaseRequest) -> web.Response:

@@ -189,6 +189,8 @@ def _faulty(fault: Fault) -> HttpReply:
         headers = {"content-type": 'text/javascript; charset="UTF-8"'}
         if fault.retry_after_s is not None:
             headers["retry-after"] = str(fault.retry_after_s)
+        if fault.age_s is not None:
+            headers["age"] = str(fault.age_s)
         return HttpReply(status=status, body=fault.body, headers=headers)
     return envelope.error_reply(
         status, "Injected fault", retry_after_s=fault.retry_after_s
