@@ -90,7 +90,8 @@ class Beater:
         change = lease.turn(health, reason)
         if change is not None:
             level = _LOG_LEVELS[health] if was_joined else logging.DEBUG
-            logger.log(level, "%r: %s", lease, reason)
+            # As it stands now, should a handler write it later.
+            logger.log(level, "%s: %s", repr(lease), reason)
 
     def _attempt_s(self, presence: UserPresence) -> float:
         full_s = self._config.attempt_timeout_s
