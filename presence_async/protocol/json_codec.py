@@ -38,6 +38,7 @@ MAX_STATE_DEPTH = 100
 
 _MAX_REPLY_DEPTH = 500
 _UNDECODABLE = b"1e999"
+_CLOSING = (b"}", b"]")
 # Possessive and with the closing quote left open, so that hostile text is read once.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
 _ESCAPES = re.compile(
@@ -70,7 +71,8 @@ def decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
         return _decode(text, decoder)
     except JsonError as error:
         failure = error
-    defused = _defuse(text)
+    is_whole = text.rstrip()[-1:] in _CLOSING
+    defused = _defuse(text) if is_whole else text
     if defused == text:
         raise failure
     return _decode(defused, decoder)

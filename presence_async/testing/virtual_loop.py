@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -75,6 +76,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._jobs += 1
         future.add_done_callback(self._end_job)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads for real: their end is told from a thread as well."""
+        self._jobs += 1
+        try:
+            if sys.version_info >= (3, 12):
+                await super().shutdown_default_executor(timeout)
+            else:
+                await super().shutdown_default_executor()
+        finally:
+            self._jobs -= 1
 
     def _end_job(self, _: asyncio.Future[Any]) -> None:
         self._jobs -= 1
