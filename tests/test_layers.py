@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "presence_async"
+import presence_async
+
+PACKAGE = Path(presence_async.__file__).parent
 
 # What each layer may import of the package, besides itself.
 LAYERS: dict[str, set[str]] = {
@@ -25,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "protocol": {"attrs", "msgspec"},
     "client": {"attrs"},
+    "client.direct": {"aiohttp", "yarl"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},

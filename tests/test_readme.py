@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import presence_async
 from presence_async.emulator import PresenceEmulator
 
 README = Path(__file__).parent.parent / "README.md"
@@ -51,7 +52,7 @@ async def test_every_block_runs_against_the_emulator(
 
 def test_the_map_names_what_is_there() -> None:
     found = re.findall(r"^  (\w+(?:\.py|/))", TEXT, re.MULTILINE)
-    package = README.parent / "presence_async"
+    package = Path(presence_async.__file__).parent
 
     assert len(found) >= 6
     assert [name for name in found if not (package / name).exists()] == []

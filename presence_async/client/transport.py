@@ -1,4 +1,4 @@
-"""One request on the wire: the only importer of aiohttp's client and yarl.
+"""One request on the wire: with ``direct`` the only importer of aiohttp and yarl.
 
 aiohttp's errors end here. Some of them print the URL with its token, so none is
 chained: each becomes one of ours with a redacted line about the cause.
@@ -11,12 +11,12 @@ import math
 import os
 import ssl
 import weakref
-import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ..errors import (
@@ -27,7 +27,9 @@ from ..errors import (
 )
 from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
+from .bodies import UnreadableError, decompressed, read_up_to
 from .config import PresenceConfig
+from .direct import DirectAnswer, DirectGet
 
 __all__ = ["Session", "Transport"]
 
@@ -120,6 +122,7 @@ class Transport:
         self._scheme, _, self._authority = config.base_url.partition("://")
         self._session = session
         self._connector: _Connector | None = None
+        self._direct: DirectGet | None = None
         # What one request sets by itself when the session is not ours.
         self._options: dict[str, Any] = {
             "allow_redirects": False,
@@ -146,6 +149,13 @@ class Transport:
             auto_decompress=False,
             middlewares=(_send_once,),
         )
+        if self._config.proxy is None and DirectGet.is_possible():
+            self._direct = DirectGet(
+                self._connector,
+                self._config.base_url,
+                _HEADERS,
+                self._options["timeout"],
+            )
 
     async def close(self) -> None:
         """Cut our own connections and close our session; a given one stays open."""
@@ -164,33 +174,45 @@ class Transport:
 
         Cancellation: ends at once and closes the connection.
         """
-        session = self._session
+        session, direct = self._session, self._direct
         if session is None:
             raise ConnectError("the client is closed")
         # Until the connector says that it made a connection for this request.
         _is_reused.set(self._connector is not None)
+        answer: aiohttp.ClientResponse | DirectAnswer
         try:
-            response = await session.get(
-                URL.build(
-                    scheme=self._scheme,
-                    authority=self._authority,
-                    path=request.path,
-                    query_string=request.query,
-                    encoded=True,
-                ),
-                **self._options,
-            )
+            if direct is None or direct.is_intercepted():
+                answer = await self._send_by(session, request)
+            else:
+                answer = await direct.send(request.target)
             try:
-                return await self._read(response)
+                return await self._read(answer)
             finally:
-                response.release()
+                answer.release()
         except _Cut as cut:
             failure = _translated(cut.error)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (
+            aiohttp.ClientError,
+            HttpProcessingError,
+            OSError,
+            ValueError,
+        ) as error:
             failure = _translated(error)
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse) -> HttpReply:
+    async def _send_by(
+        self, session: Session, request: HttpRequest
+    ) -> aiohttp.ClientResponse:
+        url = URL.build(
+            scheme=self._scheme,
+            authority=self._authority,
+            path=request.path,
+            query_string=request.query,
+            encoded=True,
+        )
+        return await session.get(url, **self._options)
+
+    async def _read(self, response: aiohttp.ClientResponse | DirectAnswer) -> HttpReply:
         content, headers = response.content, response.headers
         limit = self._config.max_reply_bytes
         try:
@@ -198,10 +220,10 @@ class Transport:
             if content.is_eof():
                 body = content.read_nowait()
             else:
-                body = await _read_up_to(content, limit)
+                body = await read_up_to(content.iter_any(), limit)
             if "Content-Encoding" in headers or len(body) > limit:
-                body = _decompressed(body, headers.get("Content-Encoding"), limit)
-        except _UnreadableError as error:
+                body = decompressed(body, headers.get("Content-Encoding"), limit)
+        except UnreadableError as error:
             if response.status >= _HTTP_REDIRECT:
                 return HttpReply(status=response.status, body=b"")
             problem = str(error)
@@ -229,46 +251,6 @@ def _seconds(retry_after: str) -> str:
     return "" if seconds is None else str(math.ceil(seconds))
 
 
-class _UnreadableError(Exception):
-    """A body that is too large or not what its headers say."""
-
-
-async def _read_up_to(content: aiohttp.StreamReader, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
-
-
-def _decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:
-    coding = (encoding or "identity").lower()
-    if len(body) > limit:
-        raise _too_large(limit)
-    if coding == "identity" or not body:
-        return body
-    if coding not in {"gzip", "x-gzip", "deflate"}:
-        raise _UnreadableError(f"content encoding {coding[:40]!r}, not asked for")
-    # 32: find out by itself whether the header is gzip's or zlib's.
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    try:
-        plain = unpacker.decompress(body, limit + 1)
-    except zlib.error:
-        plain = b""
-    if len(plain) > limit:
-        raise _too_large(limit)
-    if not unpacker.eof:
-        raise _UnreadableError(f"its {coding} body is damaged")
-    return plain
-
-
-def _too_large(limit: int) -> _UnreadableError:
-    return _UnreadableError(
-        f"its body is larger than max_reply_bytes ({limit}); ask for less at a time"
-    )
-
-
 def _translated(error: Exception) -> TransportError:
     cause = _cause(error)
     not_connected = (
@@ -281,7 +263,7 @@ def _translated(error: Exception) -> TransportError:
     if isinstance(error, not_connected):
         return ConnectError("no connection came about", cause=cause)
     problem = "the connection broke before the whole answer had arrived"
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         problem = "the answer is not HTTP"
     lost = ConnectionLostError(problem, cause=cause)
     lost.was_reused = _is_reused.get()

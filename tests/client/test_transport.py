@@ -22,6 +22,7 @@ from presence_async import (
     ReplyFormatError,
     RequestError,
 )
+from presence_async.client.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
 
@@ -40,6 +41,7 @@ class RawServer:
     def __init__(self, answers: list[bytes | None]) -> None:
         self.answers = answers
         self.requests: list[str] = []
+        self.heads: list[list[str]] = []
         self.connections = 0
 
     async def start(self) -> RawServer:
@@ -57,8 +59,9 @@ class RawServer:
         try:
             while line := await reader.readline():
                 self.requests.append(line.decode().split()[1])
-                while await reader.readline() != b"\r\n":
-                    pass
+                self.heads.append([])
+                while (header := await reader.readline()) != b"\r\n":
+                    self.heads[-1].append(header.decode().strip())
                 answer = self.answers.pop(0) if self.answers else None
                 if answer is None:
                     break
@@ -69,8 +72,15 @@ class RawServer:
             writer.close()
 
 
-@pytest.fixture
-async def serve(leak_check: None) -> AsyncIterator[Serve]:
+@pytest.fixture(params=["direct", "session"])
+async def serve(
+    leak_check: None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Serve]:
+    """Start raw servers; each test runs over both ways to send."""
+    if request.param == "session":
+        monkeypatch.setattr(DirectGet, "is_possible", lambda: False)
     servers = []
 
     async def start(*answers: bytes | None) -> RawServer:
@@ -113,6 +123,31 @@ async def test_chunked_answers_are_understood(serve: Serve) -> None:
 
     async with PresenceClient(config_of(server)) as client:
         assert (await client.where_now()).channels == ("lobby",)
+
+
+async def test_hints_before_the_answer_are_skipped(serve: Serve) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    server = await serve(hints + hints + http(OK), http(OK))
+
+    async with PresenceClient(config_of(server)) as client:
+        assert (await client.where_now()).channels == ("lobby",)
+        await client.where_now()
+
+    assert server.connections == 1
+
+
+async def test_both_ways_say_the_same(serve: Serve) -> None:
+    server = await serve(http(OK))
+
+    async with PresenceClient(config_of(server)) as client:
+        await client.where_now()
+
+    assert sorted(server.heads[0]) == [
+        "Accept-Encoding: gzip, deflate",
+        "Accept: */*",
+        f"Host: 127.0.0.1:{server.port}",
+        "User-Agent: presence-async",
+    ]
 
 
 @pytest.mark.parametrize(
