@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -263,7 +264,8 @@ class CannedResponse(aiohttp.ClientResponse):
     """aioresponses 0.7 does not know what aiohttp 3.14 asks of a writer."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        options.setdefault("stream_writer", Mock(output_size=0))
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
+            options.setdefault("stream_writer", Mock(output_size=0))
         super().__init__(*args, **options)
 
 
