@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
     from .client.retry import RetryPolicy as RetryPolicy
+    from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
     from .errors import ConnectError as ConnectError
@@ -82,6 +83,7 @@ _HOMES = {
     "UnavailableError": "errors",
     "UserState": "protocol.user_state",
     "WhereNow": "protocol.where_now",
+    "run": "client.run",
 }
 
 __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 
 import attrs
@@ -83,6 +84,39 @@ class Beater:
         outcome = _Outcome()
         outcome.fail(presence.joined, RequestError(f"{type(error).__name__} inside"))
         self._settle(presence, outcome)
+
+    def overtaken(
+        self, presence: UserPresence, now_s: float, *, at_risk: str | None = None
+    ) -> float:
+        """Turn leases ``LOST`` whose time is over.
+
+        Args:
+            presence: Whose.
+            now_s: Loop time.
+            at_risk: Why the others are at risk; ``None``: they are not.
+
+        Returns:
+            When the next of them runs out.
+        """
+        next_s = math.inf
+        for lease in presence.joined:
+            if lease.health is LeaseHealth.REFUSED:
+                continue
+            if lease.expires_at_s <= now_s:
+                self.note(lease, LeaseHealth.LOST, "the presence timeout has passed")
+                continue
+            next_s = min(next_s, lease.expires_at_s)
+            if at_risk is not None:
+                self.note(lease, LeaseHealth.AT_RISK, at_risk)
+        return next_s
+
+    def overslept(self, presence: UserPresence, now_s: float) -> None:
+        """Put leases at risk after time unseen; one log line told of all of them."""
+        for lease in presence.joined:
+            if lease.health is not LeaseHealth.REFUSED:
+                is_over = lease.expires_at_s <= now_s
+                health = LeaseHealth.LOST if is_over else LeaseHealth.AT_RISK
+                lease.turn(health, "time went by unseen")
 
     def note(self, lease: Lease, health: LeaseHealth, reason: str) -> None:
         """Change a lease's health, with one log line for a change."""

@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable
 
 from ..errors import ClientClosedError
 from .beating import Beater
+from .clock_watch import LONGEST_TICK_S, ClockWatch, Lapse
 from .config import PresenceConfig
 from .gates import Gate
 from .lanes import Lanes
 from .lease import Lease, LeaseHealth
+from .outage import Outage
 from .pipeline import RequestPipeline
 from .register import PresenceRegister
 from .reports import HeartbeatStats
@@ -28,6 +30,7 @@ logger = logging.getLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
 _LONGEST_RETRY_AFTER_S = 15.0
+_MOST_NAMED = 5
 
 
 class HeartbeatManager:
@@ -59,6 +62,7 @@ class HeartbeatManager:
         on_orphaned: Callable[[], Awaitable[object]],
     ) -> None:
         self._config = config
+        self._pipeline = pipeline
         self._register = register
         self._leaving = leaving
         self._on_orphaned = on_orphaned
@@ -70,6 +74,7 @@ class HeartbeatManager:
         self._wake = asyncio.Event()
         self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._joins = 0
+        self._outage = Outage()
         self._held_back_until_s = 0.0
         self._is_stopping = False
 
@@ -109,6 +114,7 @@ class HeartbeatManager:
         lease.expires_at_s = expires_at_s
         self._beater.note(lease, LeaseHealth.FRESH, "joined")
         self._joins += 1
+        self._reached()
         # The first wait is a share of the interval, so that users who join together
         # do not beat together for ever.
         first_wait_s = self._interval_s(presence) * (1 - phase(self._joins) / 2)
@@ -165,31 +171,42 @@ class HeartbeatManager:
 
     async def _keep_beating(self) -> None:
         try:
+            watch = ClockWatch()
+            watch.look(_now_s())
             while True:
                 self._wake.clear()
                 self._start_due()
-                await self._sleep_until(self._next_start_s())
+                began_s = _now_s()
+                due_s = min(self._next_start_s(), began_s + LONGEST_TICK_S)
+                await self._sleep_until(due_s)
+                self._catch_up(watch.look(max(due_s, began_s)))
         except Exception:
             logger.critical("the heartbeat loop crashed; it goes on", exc_info=True)
         await asyncio.sleep(_RESTART_PAUSE_S)
 
     async def _sleep_until(self, due_s: float) -> None:
-        timer = None
-        if due_s < math.inf:
-            timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
+        timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
         try:
             await self._wake.wait()
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
 
     def _next_start_s(self) -> float:
+        if self._outage.is_down:
+            probe_s = max(self._outage.probe_at_s, self._held_back_until_s)
+            due_s = self._schedule.next_due_s()
+            return due_s if self._beats else min(due_s, probe_s)
         if len(self._beats) >= self._config.max_beats_in_flight:
             return math.inf
         return max(self._schedule.next_due_s(), self._held_back_until_s)
 
     def _start_due(self) -> None:
         now_s = _now_s()
+        if self._outage.is_down:
+            self._hold_due(now_s)
+            if self._next_start_s() <= now_s:
+                self._probe(now_s)
+            return
         while self._next_start_s() <= now_s:
             due_s = self._schedule.next_due_s()
             presence = self._schedule.pop_due(now_s)
@@ -197,8 +214,95 @@ class HeartbeatManager:
                 return
             if presence.joined:
                 self._lateness_s.append(now_s - due_s)
-                presence.is_beating = True
-                self._beats.start(self._beat(presence, due_s), name="presence beat")
+                self._begin(presence, due_s)
+
+    def _begin(self, presence: UserPresence, due_s: float) -> None:
+        self._beater.overtaken(presence, _now_s())
+        presence.is_beating, presence.is_held = True, False
+        self._beats.start(self._beat(presence, due_s), name="presence beat")
+
+    # While the service cannot be reached.
+
+    def _hold_due(self, now_s: float) -> None:
+        """Keep back what is due; looked at again when its presence runs out."""
+        while (presence := self._schedule.pop_due(now_s)) is not None:
+            if presence.joined:
+                self._hold(presence, now_s)
+
+    def _hold(self, presence: UserPresence, now_s: float) -> None:
+        presence.is_held = True
+        reason = "the service cannot be reached"
+        self._put(presence, self._beater.overtaken(presence, now_s, at_risk=reason))
+
+    def _probe(self, now_s: float) -> None:
+        presence = self._outage.next_probe(now_s)
+        if presence is None:
+            # Everybody who waited is gone.
+            self._reached()
+        elif not presence.is_beating:
+            self._schedule.put(presence, math.inf)
+            self._begin(presence, now_s)
+
+    def _unreached(self, presence: UserPresence, gap_s: float) -> None:
+        """Note a heartbeat that failed; decide whether it is all of them."""
+        now_s = _now_s()
+        if self._outage.failed(presence.user_id):
+            users = [user for user in self._register if user.joined]
+            self._outage.begin(users)
+            logger.warning(
+                "the service cannot be reached: one of %d users at a time tries",
+                len(users),
+            )
+        self._outage.probe_at_s = now_s + gap_s
+
+    def _reached(self) -> None:
+        """Note a heartbeat that came through; after an outage beat all who wait."""
+        if not self._outage.end():
+            return
+        logger.info("the service can be reached again")
+        self._pipeline.forget_connections()
+        self._beat_now([x for x in self._register if x.is_held or x.failures])
+
+    def _beat_now(self, presences: list[UserPresence]) -> None:
+        """Beat users within the bounds, first those who can still be saved."""
+        now_s = _now_s()
+        ends = {x: x.expires_at_s for x in presences if x.joined}
+        for presence in sorted(ends, key=lambda x: (ends[x] <= now_s, ends[x])):
+            presence.is_held = False
+            self.beat_by(presence.user_id, now_s)
+
+    # When time went by unseen.
+
+    def _catch_up(self, lapse: Lapse) -> None:
+        if lapse.blocked_s and not lapse.slept_s:
+            self._tell_blocked(lapse.blocked_s)
+        if not lapse.slept_s and not lapse.is_stop:
+            return
+        if lapse.slept_s:
+            logger.warning(
+                "the machine slept for %.0f s; every user is beaten now", lapse.slept_s
+            )
+        self._pipeline.note_sleep(lapse.slept_s)
+        self._outage.end()
+        for presence in self._register:
+            for lease in presence.leases:
+                lease.expires_at_s -= lapse.slept_s
+            self._beater.overslept(presence, _now_s())
+        self._beat_now(list(self._register))
+
+    def _tell_blocked(self, blocked_s: float) -> None:
+        now_s = _now_s()
+        late = [x for x in self._register if x.due_s <= now_s]
+        lost = sum(x.expires_at_s <= now_s for x in late)
+        who = ", ".join(repr(x.user_id) for x in late[:_MOST_NAMED])
+        logger.warning(
+            "the event loop was blocked for %.1f s: %d heartbeats are late (%s, …),"
+            " %d presences have run out",
+            blocked_s,
+            len(late),
+            who or "none",
+            lost,
+        )
 
     async def _beat(self, presence: UserPresence, due_s: float) -> None:
         retry_after_s: float | None = None
@@ -223,13 +327,20 @@ class HeartbeatManager:
             self._held_back_until_s = now_s + held_back_s
         if presence.failures:
             remaining_s = presence.expires_at_s - now_s
-            next_s = now_s + retry_gap_s(remaining_s, self._random)
+            gap_s = retry_gap_s(remaining_s, self._random)
+            next_s = now_s + gap_s
             if remaining_s > 0:
                 next_s = min(next_s, presence.expires_at_s)
+            self._unreached(presence, gap_s)
         else:
             next_s = next_beat_s(due_s, self._interval_s(presence), now_s)
+            self._reached()
         next_s, presence.again_by_s = min(next_s, presence.again_by_s), math.inf
-        if presence.joined and not self._is_stopping:
+        if not presence.joined or self._is_stopping:
+            return
+        if self._outage.is_down:
+            self._hold(presence, now_s)
+        else:
             self._put(presence, next_s)
 
     def _interval_s(self, presence: UserPresence) -> float:

@@ -63,7 +63,8 @@ class Answer(NamedTuple, Generic[ReplyT]):
 
     Attributes:
         value: What the operation read.
-        sent_at_s: Loop time when the answered attempt was sent.
+        sent_at_s: Loop time when the answered attempt was sent; earlier by what the
+            machine has slept since.
         age_s: How long the answer had lain in a cache.
     """
 
@@ -137,6 +138,7 @@ class RequestPipeline:
         self._request_prefix = str(uuid.uuid4())[:-12]
         self._requests = 0
         self._now_s: Callable[[], float] = _no_loop_yet
+        self._slept_s = 0.0
 
     def open(self) -> None:
         """Take the clock of the running loop."""
@@ -168,6 +170,15 @@ class RequestPipeline:
             elapsed_s=total_s,
             cause="an earlier request of the same user was still under way",
         )
+
+    def note_sleep(self, slept_s: float) -> None:
+        """Count time that loop time did not see; idle connections are of no use now."""
+        self._slept_s += slept_s
+        self.forget_connections()
+
+    def forget_connections(self) -> None:
+        """Drop idle connections, which may have died unseen."""
+        self._transport.drop_idle()
 
     def close(self) -> None:
         """End what is on its way with ``ClientClosedError``; send nothing more."""
@@ -243,7 +254,7 @@ class RequestPipeline:
                 if call.token is None:
                     call.token = await self._in_time(call, tokens.fetch(call.user_id))
             request = self._stamped(call)
-            sent_at_s = self._now_s()
+            sent_at_s, slept_s = self._now_s(), self._slept_s
             due_s = min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s)
             limit = TimeLimit(self._deadlines, due_s)
             call.attempts += 1
@@ -259,7 +270,7 @@ class RequestPipeline:
             gate.leave()
         if reply is None:
             raise self._out_of_time(call, is_sent=True)
-        return self._understood(call, reply, sent_at_s)
+        return self._understood(call, reply, sent_at_s - (self._slept_s - slept_s))
 
     def _understood(
         self, call: _Call[ReplyT], reply: HttpReply, sent_at_s: float

@@ -21,6 +21,7 @@ __all__ = [
 
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 _LOST_PACE_S = 5.0
+_LONGEST_GAP_S = 4.5
 _SHORTEST_ATTEMPT_S = 1.0
 _SHORTEST_GAP_S = 0.1
 
@@ -83,9 +84,12 @@ def retry_gap_s(remaining_s: float, rng: random.Random) -> float:
     """Return the wait after a failed heartbeat.
 
     While presence lasts, at most an eighth of what is left, so that several tries fit
-    in; once it is lost, at most 5 s, so that recovery is noticed soon.
+    in; never over 4.5 s, so that with the longest attempt of 10 s recovery is noticed
+    within 15 s.
     """
-    longest_s = remaining_s / 8 if remaining_s > 0 else _LOST_PACE_S
+    longest_s = (
+        min(remaining_s / 8, _LONGEST_GAP_S) if remaining_s > 0 else _LONGEST_GAP_S
+    )
     return max(_SHORTEST_GAP_S, longest_s * rng.uniform(0.5, 1.0))
 
 

@@ -75,6 +75,15 @@ class _Connector(aiohttp.TCPConnector):
         self._made.add(protocol)
         return protocol
 
+    def drop_idle(self) -> None:
+        """Cut the connections that wait in the pool."""
+        # Without aiohttp's own list of those in use, stale ones are found out one
+        # by one, each at the cost of one attempt.
+        in_use = getattr(self, "_acquired", self._made)
+        for protocol in list(self._made):
+            if protocol not in in_use and protocol.transport is not None:
+                protocol.transport.abort()
+
     def abort(self) -> None:
         """Cut every connection, so that closing waits for no peer."""
         for protocol in list(self._made):
@@ -163,6 +172,11 @@ class Transport:
         if self._connector is not None and session is not None:
             self._connector.abort()
             await session.close()
+
+    def drop_idle(self) -> None:
+        """Forget connections of our own that may have died unseen."""
+        if self._connector is not None:
+            self._connector.drop_idle()
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Send one GET and read the whole answer.

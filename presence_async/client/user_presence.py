@@ -51,6 +51,7 @@ class UserPresence:
         leases: In the order they joined.
         due_s: Loop time of the next heartbeat; ``math.inf``: none planned.
         failures: Failed heartbeats in a row.
+        is_held: Whether its heartbeat waits for the end of an outage.
         is_beating: Whether a heartbeat is under way.
         again_by_s: Loop time by which another has to follow the one under way.
         states: States set for single names, by version; they win over older ones.
@@ -61,6 +62,7 @@ class UserPresence:
         "due_s",
         "failures",
         "is_beating",
+        "is_held",
         "leases",
         "states",
         "user_id",
@@ -72,6 +74,7 @@ class UserPresence:
         self.due_s = math.inf
         self.failures = 0
         self.is_beating = False
+        self.is_held = False
         self.again_by_s = math.inf
         self.states: dict[str, tuple[int, State]] | None = None
 

@@ -1,4 +1,4 @@
-"""The only reader of the wall clock: signatures, token expiry, ``Retry-After`` dates.
+"""The only reader of outside clocks: signatures, token expiry, dates, suspend.
 
 Durations never come from here; they are ``loop.time()``. A loop with a ``wall_time``
 method, such as the virtual-time loop, is asked instead of the system.
@@ -11,7 +11,7 @@ import email.utils
 import time
 from collections.abc import Callable
 
-__all__ = ["now_s", "seconds_until"]
+__all__ = ["boot_s", "now_s", "seconds_until"]
 
 
 def now_s() -> float:
@@ -20,6 +20,16 @@ def now_s() -> float:
         asyncio.get_running_loop(), "wall_time", time.time
     )
     return read()
+
+
+def boot_s() -> float:
+    """Return seconds since boot, sleep included; where unknown, loop time."""
+    loop = asyncio.get_running_loop()
+    read: Callable[[], float] | None = getattr(loop, "boot_time", None)
+    if read is not None:
+        return read()
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return loop.time() if clock is None else time.clock_gettime(clock)
 
 
 def seconds_until(http_date: str) -> float | None:

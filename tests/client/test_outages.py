@@ -1,0 +1,201 @@
+"""Outages of every kind: presence comes back by itself; promises 1 and 2."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from presence_async import Lease, LeaseHealth, PresenceClient
+from presence_async.client.outage import Outage
+from presence_async.client.user_presence import UserPresence
+from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.testing.virtual_loop import VirtualLoop
+
+KINDS = {
+    "cut": Fault(operation="heartbeat", cut=True),
+    "half-open": Fault(operation="heartbeat", delay_s=math.inf),
+    "slow": Fault(operation="heartbeat", delay_s=60),
+    "500": Fault(operation="heartbeat", status=500),
+    "503": Fault(operation="heartbeat", status=503, retry_after_s=3600),
+    "429": Fault(operation="heartbeat", status=429),
+    "html": Fault(operation="heartbeat", body=b"<html>sign in</html>"),
+}
+RECOVERY_S = 15
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def join_many(client: PresenceClient, number: int) -> list[Lease]:
+    return [
+        await client.join("lobby", user_id=f"user-{n:03}", state={"n": n})
+        for n in range(number)
+    ]
+
+
+def timeouts(emulator: PresenceEmulator) -> int:
+    return sum(e.action == "timeout" for e in emulator.events("lobby"))
+
+
+LENGTHS = [(kind, length_s) for kind in KINDS for length_s in (40, 1000)]
+
+
+@pytest.mark.parametrize(("kind", "outage_s"), [*LENGTHS, ("503", 24 * 3600)])
+async def test_everybody_is_fresh_soon_after_any_outage(
+    client: PresenceClient, emulator: PresenceEmulator, kind: str, outage_s: int
+) -> None:
+    leases = await join_many(client, 5)
+    await asyncio.sleep(100)
+    emulator.inject(attrs.evolve(KINDS[kind], for_s=outage_s))
+    await asyncio.sleep(outage_s + RECOVERY_S)
+
+    assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+    assert emulator.occupants("lobby") == {f"user-{n:03}": {"n": n} for n in range(5)}
+
+
+async def test_an_outage_of_all_is_probed_by_one_at_a_time(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    leases = await join_many(client, 200)
+    emulator.inject(Fault(operation="heartbeat", status=503, for_s=1200))
+    began = len(emulator.requests)
+    await asyncio.sleep(1199)
+
+    per_second = Counter(int(e.at_s) for e in emulator.requests[began:])
+    assert per_second.total() < 1200
+    assert max(per_second.values()) <= 10
+    # Users take turns, lest one with a fault of its own keeps everybody down.
+    assert len({e.user_id for e in emulator.requests[began:]}) == 200
+    assert {lease.health for lease in leases} == {LeaseHealth.LOST}
+    assert {lease.remaining_s for lease in leases} == {0.0}
+
+    await asyncio.sleep(1 + RECOVERY_S)
+    assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+    assert len(emulator.occupants("lobby")) == 200
+
+
+async def test_a_user_with_a_fault_of_its_own_keeps_nobody_down(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    leases = await join_many(client, 3)
+    emulator.inject(Fault(operation="heartbeat", status=500, times=6))
+    await asyncio.sleep(400)
+
+    assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+
+
+async def test_health_tells_the_truth_while_others_probe(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    leases = await join_many(client, 20)
+    emulator.inject(Fault(operation="heartbeat", cut=True))
+
+    for _ in range(60):
+        await asyncio.sleep(10)
+        for lease in leases:
+            if lease.remaining_s == 0:
+                # One attempt may be under way when the time runs out.
+                late_s = now_s() - lease.expires_at_s
+                assert lease.health is LeaseHealth.LOST or late_s < 11
+            else:
+                assert lease.health is not LeaseHealth.LOST
+
+
+@settings(max_examples=12)
+@given(
+    start_s=st.floats(0, 400),
+    share=st.floats(0.05, 0.99),
+    kind=st.sampled_from(list(KINDS)),
+)
+def test_observers_see_no_timeout_in_a_short_outage(
+    start_s: float, share: float, kind: str
+) -> None:
+    async def story() -> None:
+        async with (
+            PresenceEmulator() as emulator,
+            PresenceClient(emulator.config(user_id="bob")) as client,
+        ):
+            leases = await join_many(client, 4)
+            await asyncio.sleep(start_s)
+            outage_s = share * (300 - 149 - 10)
+            emulator.inject(attrs.evolve(KINDS[kind], for_s=outage_s))
+            await asyncio.sleep(outage_s + 320)
+            assert timeouts(emulator) == 0
+            assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(story())
+
+
+async def test_flapping_every_second_keeps_presence(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    await join_many(client, 10)
+    for _ in range(300):
+        emulator.inject(Fault(operation="heartbeat", cut=True, for_s=1))
+        await asyncio.sleep(2)
+
+    assert timeouts(emulator) == 0
+    assert len(emulator.occupants("lobby")) == 10
+
+
+async def test_a_join_that_succeeds_ends_the_outage(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    leases = await join_many(client, 10)
+    emulator.inject(Fault(operation="heartbeat", cut=True, for_s=1000))
+    await asyncio.sleep(1000)
+
+    async with client.join("lobby", user_id="late"):
+        await asyncio.sleep(0.5)
+        assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+
+
+async def test_those_who_left_in_an_outage_do_not_probe(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    leases = await join_many(client, 5)
+    emulator.inject(Fault(operation="heartbeat", cut=True))
+    await asyncio.sleep(1000)
+    for lease in leases:
+        await lease.leave()
+    asked = len(emulator.requests.of("heartbeat"))
+    await asyncio.sleep(1000)
+
+    assert len(emulator.requests.of("heartbeat")) == asked
+    assert client.heartbeats.stats().leases == 0
+
+
+def test_an_outage_needs_three_users() -> None:
+    outage = Outage()
+
+    assert [outage.failed(u) for u in ("a", "a", "b", "b", "c")] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+    outage.begin([])
+    assert not outage.failed("d")
+    assert outage.next_probe(0) is None
+    assert outage.end()
+    assert not outage.end()
+
+
+def test_a_success_in_between_starts_the_count_anew() -> None:
+    outage = Outage()
+
+    outage.failed("a")
+    outage.failed("b")
+    outage.end()
+
+    assert not outage.failed("c")
+    assert UserPresence("x").joined == []

@@ -1,0 +1,114 @@
+"""``presence_async.run``: signals end a program in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import pytest
+
+import presence_async
+from presence_async.emulator import PresenceEmulator
+
+PROGRAM = """
+import asyncio, sys
+import presence_async
+from presence_async import PresenceClient, PresenceConfig
+
+async def main():
+    config = PresenceConfig(subscribe_key="demo", user_id="bob", origin=sys.argv[1])
+    async with PresenceClient(config) as client:
+        for n in range(20):
+            await client.join("lobby", user_id=f"user-{n}")
+        print("in", flush=True)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if sys.argv[2] == "stubborn":
+                return
+            if sys.argv[2] == "hangs":
+                print("cancelled", flush=True)
+                await asyncio.sleep(60)
+            raise
+
+presence_async.run(main())
+"""
+
+
+def test_it_returns_what_the_program_returns() -> None:
+    async def main() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    assert presence_async.run(main()) == 7
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_cancel_that_no_signal_caused_is_raised() -> None:
+    async def main() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        presence_async.run(main())
+
+
+def test_in_another_thread_it_is_plain() -> None:
+    async def main() -> int:
+        return await asyncio.to_thread(presence_async.run, inner())
+
+    async def inner() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    assert asyncio.run(main()) == 3
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("number", "how", "code"),
+    [
+        (signal.SIGTERM, "plain", 143),
+        (signal.SIGINT, "plain", -signal.SIGINT),
+        (signal.SIGTERM, "stubborn", 0),
+    ],
+)
+async def test_a_signal_is_an_orderly_leave(
+    emulator: PresenceEmulator, number: signal.Signals, how: str, code: int
+) -> None:
+    process = await started(emulator, how)
+    assert len(emulator.occupants("lobby")) == 20
+
+    process.send_signal(number)
+    await process.wait()
+
+    assert not emulator.occupants("lobby")
+    assert {e.action for e in emulator.events("lobby")} == {"join", "leave"}
+    assert process.returncode == code
+
+
+@pytest.mark.real_time
+async def test_a_second_signal_ends_it_at_once(emulator: PresenceEmulator) -> None:
+    process = await started(emulator, "hangs")
+
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"cancelled\n"
+    process.send_signal(signal.SIGTERM)
+    await process.wait()
+
+    assert process.returncode == -signal.SIGTERM
+
+
+async def started(emulator: PresenceEmulator, how: str) -> asyncio.subprocess.Process:
+    origin = f"http://{emulator.origin}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, origin, how),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"in\n"
+    return process

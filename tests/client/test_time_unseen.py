@@ -1,0 +1,109 @@
+"""Suspend and a blocked event loop; promise 16."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from presence_async import LeaseHealth, PresenceClient
+from presence_async.emulator import PresenceEmulator
+from presence_async.testing.virtual_loop import VirtualLoop
+
+
+def virtual_loop() -> VirtualLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+async def test_a_sleep_of_the_machine_beats_everybody_at_once(
+    client: PresenceClient,
+    emulator: PresenceEmulator,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    users = [f"user-{n}" for n in range(30)]
+    leases = [await client.join("lobby", user_id=user) for user in users]
+    changes = leases[0].changes()
+    assert (await anext(changes)).health is LeaseHealth.FRESH
+    asked = emulator.requests.total
+    caplog.set_level(logging.WARNING)
+
+    virtual_loop().suspend(1000)
+    await asyncio.sleep(5.5)
+
+    beaten = {e.user_id for e in emulator.requests[asked:]}
+    assert beaten == set(users)
+    assert emulator.requests.total - asked == 30
+    assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+    assert [r.getMessage() for r in caplog.records] == [
+        "the machine slept for 1000 s; every user is beaten now"
+    ]
+
+
+async def test_the_deadline_counts_the_sleep(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby")
+    changes = lease.changes()
+    await anext(changes)
+    before_s = lease.remaining_s
+    emulator.requests.clear()
+
+    virtual_loop().suspend(100)
+    change = await anext(changes)
+
+    assert change.health is LeaseHealth.AT_RISK
+    assert before_s - 106 < change.remaining_s < before_s - 99
+    assert (await anext(changes)).health is LeaseHealth.FRESH
+
+
+async def test_a_clock_set_back_does_nothing(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby")
+    asked = emulator.requests.total
+
+    virtual_loop().suspend(-5000)
+    await asyncio.sleep(60)
+
+    assert emulator.requests.total == asked
+    assert lease.health is LeaseHealth.FRESH
+
+
+async def test_a_blocked_loop_is_told_once_an_episode(
+    client: PresenceClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await client.join("lobby")
+    await asyncio.sleep(20)
+
+    for _ in range(4):
+        virtual_loop().advance(7)
+        await asyncio.sleep(0.01)
+    first = len(caplog.records)
+    await asyncio.sleep(30)
+    virtual_loop().advance(7)
+    await asyncio.sleep(30)
+
+    assert first == 1
+    assert len(caplog.records) == 2
+    assert "the event loop was blocked for" in caplog.text
+
+
+async def test_a_long_block_names_what_it_cost_and_beats_all(
+    client: PresenceClient,
+    emulator: PresenceEmulator,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    lease = await client.join("lobby", user_id="amy")
+    asked = emulator.requests.total
+
+    virtual_loop().advance(400)
+    await asyncio.sleep(0.5)
+
+    assert "1 heartbeats are late ('amy', …), 1 presences have run out" in caplog.text
+    assert emulator.requests.total - asked == 1
+    assert lease.health is LeaseHealth.FRESH
