@@ -117,7 +117,7 @@ class HeartbeatManager:
         self._reached()
         # The first wait is a share of the interval, so that users who join together
         # do not beat together for ever.
-        first_wait_s = self._interval_s(presence) * (1 - phase(self._joins) / 2)
+        first_wait_s = self._interval_s(presence) * (1 - phase(self._joins))
         due_s = _now_s() + first_wait_s
         if not presence.is_beating:
             self._put(presence, min(due_s, presence.due_s))
