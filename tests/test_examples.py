@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from presence_async.emulator import PresenceEmulator
@@ -17,10 +18,12 @@ pytestmark = pytest.mark.real_time
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-async def start(name: str, **environment: str) -> asyncio.subprocess.Process:
+async def start(
+    name: str, *arguments: str, **environment: str
+) -> asyncio.subprocess.Process:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / name), "lobby"),
+        *(sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / name), *arguments),
         env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -83,6 +86,40 @@ async def test_stay_present_runs_on_its_own_emulator() -> None:
 
     assert first == b"weather-bot is present on lobby\n"
     assert (out, errors, process.returncode) == (b"left 1 of 1\n", b"", 0)
+
+
+async def test_the_gateway_keeps_whoever_has_a_tab_open() -> None:
+    process = await start("gateway.py", "--browsers", "100")
+    out, errors = await process.communicate()
+
+    assert "Traceback" not in errors.decode()
+    assert out.decode().splitlines() == [
+        "100 of 100 are present",
+        "one of two tabs closed: user-0000 was seen to {'join': 1}",
+        "page reloaded:          user-0001 was seen to {'join': 1}",
+        "0 are present after all have gone",
+    ]
+
+
+async def test_the_gateway_leaves_for_everybody_when_told_to_stop(
+    emulator: PresenceEmulator,
+) -> None:
+    process = await start(
+        "gateway.py", "--serve", "--port", "0", **service(emulator, "gate")
+    )
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    async with aiohttp.ClientSession() as session:
+        socket = await session.ws_connect(url)
+        await socket.receive_str()
+        assert set(emulator.occupants("lobby")) == {"alice"}
+
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+        await socket.close()
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not emulator.occupants("lobby")
 
 
 def test_every_example_has_a_test() -> None:
