@@ -351,6 +351,9 @@ class RequestPipeline:
         error = DeadlineError(problem, last_failure=call.last_failure)
         if not is_sent:
             error.cause = "still waiting to be sent"
+        elif call.last_failure is not None:
+            before = call.last_failure
+            error.cause = f"the attempt before: {before.cause or before.problem}"
         return error
 
     def _noted(self, error: RequestError, call: _Call[ReplyT]) -> RequestError:

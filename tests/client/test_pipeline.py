@@ -108,6 +108,16 @@ async def test_the_budget_covers_attempts_waits_and_silence(
     assert isinstance(caught.value.last_failure, DeadlineError)
 
 
+async def test_out_of_time_names_what_failed_before(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(delay_s=math.inf))
+    emulator.inject(Fault(status=503, times=1))
+
+    with pytest.raises(DeadlineError, match=r"the attempt before: .*503"):
+        await client.where_now(timeout_s=5)
+
+
 async def test_an_attempt_that_hangs_is_given_up_and_repeated(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
