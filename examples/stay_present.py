@@ -12,24 +12,24 @@ import asyncio
 import contextlib
 import math
 import os
-import signal
 import sys
 
+import presence_async
 from presence_async import PresenceClient, PresenceConfig
 from presence_async.emulator import PresenceEmulator
 
 
 async def stay(config: PresenceConfig, channel: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with PresenceClient(config) as client:
-        # A bot may be deployed during an outage: it keeps trying until it is in.
-        await client.join(channel, state={"kind": "bot"}, timeout_s=math.inf)
-        print(f"{config.user_id} is present on {channel}", flush=True)
-        await stop.wait()
-    report = client.close_report
-    print(f"left {len(report.left) if report else 0} of 1", flush=True)
+    client = PresenceClient(config)
+    try:
+        async with client:
+            # A bot may be deployed during an outage: it keeps trying until it is in.
+            await client.join(channel, state={"kind": "bot"}, timeout_s=math.inf)
+            print(f"{config.user_id} is present on {channel}", flush=True)
+            await asyncio.Event().wait()  # a signal cancels it
+    finally:
+        report = client.close_report
+        print(f"left {len(report.left) if report else 0} of 1", flush=True)
 
 
 async def main(channel: str) -> None:
@@ -43,4 +43,4 @@ async def main(channel: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "lobby"))
+    presence_async.run(main(sys.argv[1] if len(sys.argv) > 1 else "lobby"))

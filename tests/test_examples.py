@@ -58,9 +58,11 @@ async def test_who_is_here_asks_the_service_named(emulator: PresenceEmulator) ->
     assert emulator.requests[0].user_id == "eve"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
+)
 async def test_stay_present_leaves_when_told_to_stop(
-    emulator: PresenceEmulator, number: signal.Signals
+    emulator: PresenceEmulator, number: signal.Signals, code: int
 ) -> None:
     process = await start("stay_present.py", **service(emulator, "bot"))
     assert process.stdout is not None
@@ -72,7 +74,8 @@ async def test_stay_present_leaves_when_told_to_stop(
 
     assert first == b"bot is present on lobby\n"
     assert present == {"bot"}
-    assert (out, errors, process.returncode) == (b"left 1 of 1\n", b"", 0)
+    assert (out, process.returncode) == (b"left 1 of 1\n", code)
+    assert (b"KeyboardInterrupt" in errors) == (number == signal.SIGINT)
     assert not emulator.occupants("lobby")
 
 
@@ -85,7 +88,7 @@ async def test_stay_present_runs_on_its_own_emulator() -> None:
     out, errors = await process.communicate()
 
     assert first == b"weather-bot is present on lobby\n"
-    assert (out, errors, process.returncode) == (b"left 1 of 1\n", b"", 0)
+    assert (out, errors, process.returncode) == (b"left 1 of 1\n", b"", 143)
 
 
 async def test_the_gateway_keeps_whoever_has_a_tab_open() -> None:

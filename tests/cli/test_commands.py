@@ -162,7 +162,7 @@ async def test_a_service_that_says_no_ends_with_1_and_one_line(
 
 async def test_no_service_at_all_ends_with_1_and_one_line() -> None:
     code, _, errors = await run(
-        *("where-now", "--origin", "http://127.0.0.1:9", "--timeout", "0.2"),
+        *("where-now", "--origin", "http://127.0.0.1:9"),
         PUBNUB_SUBSCRIBE_KEY="demo",
         PUBNUB_USER_ID="bob",
     )
