@@ -30,6 +30,7 @@ LARGEST_STEAL = 0.03
 SECOND_PERCENTILE = 50
 FEW_ROUNDS = 40
 WARM_UP = 3
+IN_FLIGHT = 64
 BLOCK_CALLS = 96
 """About 10 ms of the fastest variants: enough for their code to be in the caches."""
 
@@ -91,6 +92,23 @@ async def _block(call: Call, in_flight: int, each: int) -> float:
     began_ns = time.process_time_ns()
     await asyncio.gather(*[worker() for _ in range(in_flight)])
     return (time.process_time_ns() - began_ns) / (in_flight * each) / 1000
+
+
+async def in_bounds(number: int, call: Callable[[int], Awaitable[object]]) -> None:
+    """Make calls, a bounded number at once."""
+    numbers = iter(range(number))
+
+    async def worker() -> None:
+        for n in numbers:
+            await call(n)
+
+    await asyncio.gather(*[worker() for _ in range(IN_FLIGHT)])
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def steal_share() -> Callable[[], float]:
