@@ -40,6 +40,16 @@ if TYPE_CHECKING:
     from .errors import ServiceError as ServiceError
     from .errors import TransportError as TransportError
     from .errors import UnavailableError as UnavailableError
+    from .protocol.events import GapEvent as GapEvent
+    from .protocol.events import IntervalEvent as IntervalEvent
+    from .protocol.events import JoinEvent as JoinEvent
+    from .protocol.events import LeaveEvent as LeaveEvent
+    from .protocol.events import PresenceEvent as PresenceEvent
+    from .protocol.events import SnapshotEvent as SnapshotEvent
+    from .protocol.events import StateChangeEvent as StateChangeEvent
+    from .protocol.events import TimeoutEvent as TimeoutEvent
+    from .protocol.events import UnknownEvent as UnknownEvent
+    from .protocol.events import UserEvent as UserEvent
     from .protocol.here_now import ChannelOccupancy as ChannelOccupancy
     from .protocol.here_now import HereNow as HereNow
     from .protocol.here_now import HereNowCounts as HereNowCounts
@@ -58,29 +68,39 @@ _HOMES = {
     "ConnectionLostError": "errors",
     "DeadlineError": "errors",
     "ExponentialRetry": "client.retry",
+    "GapEvent": "protocol.events",
     "HeartbeatManager": "client.heartbeat_manager",
     "HeartbeatStats": "client.reports",
     "HereNow": "protocol.here_now",
     "HereNowCounts": "protocol.here_now",
+    "IntervalEvent": "protocol.events",
     "InvalidArgumentError": "errors",
+    "JoinEvent": "protocol.events",
     "Joining": "client.joining",
     "Lease": "client.lease",
     "LeaseChange": "client.lease",
     "LeaseHealth": "client.lease",
+    "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
     "PresenceClient": "client.client",
     "PresenceConfig": "client.config",
     "PresenceError": "errors",
+    "PresenceEvent": "protocol.events",
     "RateLimitedError": "errors",
     "RejectedRequestError": "errors",
     "ReplyFormatError": "errors",
     "RequestError": "errors",
     "RetryPolicy": "client.retry",
     "ServiceError": "errors",
+    "SnapshotEvent": "protocol.events",
+    "StateChangeEvent": "protocol.events",
+    "TimeoutEvent": "protocol.events",
     "TransportError": "errors",
     "UnavailableError": "errors",
+    "UnknownEvent": "protocol.events",
+    "UserEvent": "protocol.events",
     "UserState": "protocol.user_state",
     "WhereNow": "protocol.where_now",
     "run": "client.run",

@@ -43,11 +43,14 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
 # Shared parts of the protocol; every other module of it is an operation.
 PROTOCOL_PARTS = {
     "address",
+    "announcement",
     "encoding",
     "envelope",
+    "events",
     "exchange",
     "identity",
     "json_codec",
+    "messages",
     "names",
     "occupancy",
 }

@@ -13,19 +13,15 @@ from typing import ClassVar
 import attrs
 import msgspec
 
-from ..errors import InvalidArgumentError
 from . import envelope, names
 from .address import Address, channel_path, group_query
+from .announcement import DEFAULT_PRESENCE_TIMEOUT_S, heard_states, heard_timeout_s
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
-from .json_codec import Json, JsonError, decode_object, encode_state, plain_state
+from .json_codec import Json, encode_state
 
-__all__ = ["DEFAULT_PRESENCE_TIMEOUT_S", "HeartbeatOperation"]
+__all__ = ["HeartbeatOperation"]
 
-DEFAULT_PRESENCE_TIMEOUT_S = 300
-"""Seconds the service assumes when the request names none."""
-
-_LONGEST_TIMEOUT_DIGITS = 9
 _REPLY = msgspec.json.Decoder(envelope.Acknowledged)
 _OK = envelope.success_reply({})
 
@@ -78,8 +74,9 @@ class HeartbeatOperation:
             user_id=address.query_user_id,
             channels=names.without_presence(address.channels),
             channel_groups=names.without_presence(address.channel_groups),
-            presence_timeout_s=_timeout_s(address.params.get("heartbeat", "")),
-            state=_states(address.params.get("state")),
+            presence_timeout_s=heard_timeout_s(address.params.get("heartbeat", ""))
+            or DEFAULT_PRESENCE_TIMEOUT_S,
+            state=heard_states(address.params.get("state")),
         )
 
     def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
@@ -89,22 +86,3 @@ class HeartbeatOperation:
     def read(self, reply: HttpReply) -> None:
         """Understand the answer."""
         envelope.read(reply, _REPLY)
-
-
-def _timeout_s(text: str) -> int:
-    # What is no positive number counts as absent: the service accepts an empty value.
-    if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TIMEOUT_DIGITS:
-        return int(text) or DEFAULT_PRESENCE_TIMEOUT_S
-    return DEFAULT_PRESENCE_TIMEOUT_S
-
-
-def _states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
-    if text is None:
-        return None
-    try:
-        states = decode_object(text.encode())
-    except JsonError:
-        pass
-    else:
-        return {name: plain_state(state, "state") for name, state in states.items()}
-    raise InvalidArgumentError("state", "must be a JSON object keyed by channel")

@@ -18,6 +18,7 @@ __all__ = [
     "channel_names",
     "group_names",
     "is_presence_name",
+    "is_wildcard",
     "key",
     "one_channel",
     "one_group",
@@ -124,6 +125,11 @@ def present_places(
 def is_presence_name(name: str) -> bool:
     """Tell whether a name carries the presence events of another."""
     return name.endswith(PRESENCE_SUFFIX)
+
+
+def is_wildcard(name: str) -> bool:
+    """Tell whether a name stands for all channels that begin alike, as ``a.*`` does."""
+    return name.removesuffix(PRESENCE_SUFFIX).endswith(".*")
 
 
 def user_id(name: object, argument: str = "user_id") -> str:

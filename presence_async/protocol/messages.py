@@ -1,0 +1,249 @@
+"""Messages: how the wire carries presence events, and back.
+
+Source: 993 recorded events in 1,375 subscribe replies. The documentation calls the
+lists of an interval event ``joined``, ``left`` and ``timedout``, traffic calls them
+``join``, ``leave`` and ``timeout``: both are read, the latter are written.
+``precise_timestamp`` came in 2025.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final
+
+import msgspec
+
+from .encoding import encode_name
+from .events import (
+    IntervalEvent,
+    JoinEvent,
+    LeaveEvent,
+    PresenceEvent,
+    StateChangeEvent,
+    TimeoutEvent,
+    UnknownEvent,
+    UserEvent,
+)
+from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode, decode_object
+from .names import PRESENCE_SUFFIX
+
+__all__ = [
+    "Message",
+    "Published",
+    "Timetoken",
+    "metadata_of",
+    "payload_of",
+    "read_event",
+]
+
+_TIMETOKENS_PER_MS: Final = 10_000
+_LATEST_MS: Final = 2**47 - 1
+
+
+Timetoken = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Units of 100 ns since 1970 UTC."""
+
+
+class Published(msgspec.Struct, frozen=True, gc=False):
+    """When and where a message was published: ``p``.
+
+    Attributes:
+        t: The timetoken, a string on the wire.
+        r: The region.
+    """
+
+    t: Timetoken
+    r: int = 0
+
+
+class Message(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    rename={
+        "channel": "c",
+        "payload": "d",
+        "published": "p",
+        "subscription": "b",
+    },
+):
+    """One message of a subscribe reply, as far as a reader needs it.
+
+    Attributes:
+        channel: ``c``, with ``-pnpres`` for presence.
+        payload: ``d``, JSON text that may turn out to be anything.
+        published: ``p``.
+        subscription: ``b``, the name in the request that matched; ``None`` when the
+            request names one plain channel.
+    """
+
+    channel: str
+    payload: msgspec.Raw
+    published: Published
+    subscription: str | None = None
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=2**47)]
+_Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**37)]
+"""Up to the year 6325, which a datetime can hold."""
+
+
+class _Payload(msgspec.Struct, gc=False):
+    action: str
+    occupancy: _Count
+    timestamp: _Seconds
+    precise_timestamp: _Milliseconds | None = None
+    uuid: str | None = None
+    data: msgspec.Raw | None = None
+    join: tuple[str, ...] | None = None
+    leave: tuple[str, ...] | None = None
+    timeout: tuple[str, ...] | None = None
+    joined: tuple[str, ...] | None = None
+    left: tuple[str, ...] | None = None
+    timedout: tuple[str, ...] | None = None
+    here_now_refresh: bool | None = None
+
+
+# Not strict: a stub of the JavaScript SDK has its timestamp as text.
+_PAYLOAD = msgspec.json.Decoder(_Payload, strict=False)
+_INTERVAL = "interval"
+
+UserEventMaker = Callable[..., UserEvent]
+_USER_EVENTS: Mapping[str, UserEventMaker] = {
+    "join": JoinEvent,
+    "leave": LeaveEvent,
+    "timeout": TimeoutEvent,
+    "state-change": StateChangeEvent,
+}
+
+
+def read_event(message: Message) -> PresenceEvent:
+    """Turn a message into the event it carries; never fails.
+
+    What is no presence event, or none of a known kind, becomes an ``UnknownEvent``.
+    """
+    channel = message.channel.removesuffix(PRESENCE_SUFFIX)
+    match = message.subscription
+    subscription = None
+    if match is not None and match != message.channel:
+        subscription = match.removesuffix(PRESENCE_SUFFIX)
+    try:
+        payload = _PAYLOAD.decode(message.payload)
+    except UNDECODABLE_ERRORS:
+        found = _decoded_with_care(message)
+        if found is None:
+            return _unknown(message, channel, subscription)
+        payload = found
+    timestamp_ms = payload.precise_timestamp
+    if timestamp_ms is None:
+        timestamp_ms = payload.timestamp * 1000
+    make = _USER_EVENTS.get(payload.action)
+    if make is not None and payload.uuid is not None:
+        state = state_error = None
+        if payload.data is not None:
+            state, state_error = _state(payload.data)
+        return make(
+            channel=channel,
+            subscription=subscription,
+            occupancy=payload.occupancy,
+            timetoken=message.published.t,
+            timestamp_ms=timestamp_ms,
+            user_id=payload.uuid,
+            state=state,
+            state_error=state_error,
+        )
+    if payload.action == _INTERVAL:
+        return IntervalEvent(
+            channel=channel,
+            subscription=subscription,
+            occupancy=payload.occupancy,
+            timetoken=message.published.t,
+            timestamp_ms=timestamp_ms,
+            joined=payload.join or payload.joined or (),
+            left=payload.leave or payload.left or (),
+            timed_out=payload.timeout or payload.timedout or (),
+            here_now_refresh=bool(payload.here_now_refresh),
+        )
+    return _unknown(message, channel, subscription, payload)
+
+
+def payload_of(event: UserEvent | IntervalEvent) -> dict[str, Json]:
+    """Say an event as the service does since 2025: the ``d`` of its message."""
+    said: dict[str, Json] = {
+        "action": event.action,
+        "timestamp": event.timestamp_ms // 1000,
+        "precise_timestamp": event.timestamp_ms,
+        "occupancy": event.occupancy,
+    }
+    if isinstance(event, UserEvent):
+        said["uuid"] = event.user_id
+        if event.state is not None:
+            said["data"] = event.state
+        return said
+    lists = {"join": event.joined, "leave": event.left, "timeout": event.timed_out}
+    said |= {name: list(users) for name, users in lists.items() if users}
+    if event.here_now_refresh:
+        said["here_now_refresh"] = True
+    return said
+
+
+def metadata_of(channel: str, payload: Mapping[str, Json]) -> dict[str, Json]:
+    """Say the flat copy of an event that its message carries in ``u``, since 2020."""
+    said: dict[str, Json] = {
+        f"pn_{name}": value for name, value in payload.items() if name != "data"
+    }
+    state = payload.get("data")
+    if isinstance(state, Mapping):
+        said |= {f"pn_state_{name}": value for name, value in state.items()}
+    return said | {
+        "pn_ispresence": 1,
+        "pn_channel": encode_name(channel).replace("~", "%7E"),
+    }
+
+
+def _decoded_with_care(message: Message) -> _Payload | None:
+    """Decode what has one hostile value, such as a state that is no JSON."""
+    try:
+        return decode(bytes(message.payload), _PAYLOAD)
+    except JsonError:
+        return None
+
+
+def _state(data: msgspec.Raw) -> tuple[Mapping[str, Json] | None, str | None]:
+    text = bytes(data)
+    if text == b"null":
+        return None, None
+    try:
+        return decode_object(text), None
+    except JsonError as error:
+        return None, str(error)
+
+
+def _unknown(
+    message: Message,
+    channel: str,
+    subscription: str | None,
+    payload: _Payload | None = None,
+) -> UnknownEvent:
+    raw = bytes(message.payload)
+    timetoken = message.published.t
+    if payload is None:
+        return UnknownEvent(
+            channel=channel,
+            subscription=subscription,
+            occupancy=None,
+            timetoken=timetoken,
+            timestamp_ms=min(timetoken // _TIMETOKENS_PER_MS, _LATEST_MS),
+            raw=raw,
+        )
+    return UnknownEvent(
+        kind=payload.action,
+        channel=channel,
+        subscription=subscription,
+        occupancy=payload.occupancy,
+        timetoken=timetoken,
+        timestamp_ms=payload.timestamp * 1000,
+        raw=raw,
+    )

@@ -1,0 +1,227 @@
+"""Subscribe: wait for messages, here those that carry presence events.
+
+Source: PubNub's SDKs and 1,375 recorded replies (2016 to 2025). A handshake (timetoken
+0) answers at once with a cursor; a poll with that cursor is held until there is a
+message after it, or for somewhat less than 310 s. Listing ``X-pnpres`` alone observes
+``X`` without being present there. What a reply calls ``b`` is the name in the request
+that matched; it is absent exactly when the request names one plain channel.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import attrs
+import msgspec
+
+from ..errors import InvalidArgumentError, ReplyFormatError
+from . import envelope, names
+from .address import Address, group_query
+from .announcement import heard_states, heard_timeout_s
+from .encoding import encode_name, encode_names
+from .exchange import HttpReply, HttpRequest
+from .json_codec import (
+    UNDECODABLE_ERRORS,
+    Json,
+    JsonError,
+    decode_object,
+    encode_state,
+)
+from .messages import Message, Published, Timetoken, metadata_of
+
+__all__ = ["Delivery", "SubscribeOperation"]
+
+_LARGEST_TIMETOKEN_DIGITS: Final = 19
+_LARGEST_REGION: Final = 127
+"""Go's SDK decodes a region into 8 bits, so the emulator stays at or below it."""
+_SHARD: Final = "2"
+_HEADERS: Final[Mapping[str, str]] = {
+    "content-type": 'text/javascript; charset="UTF-8"',
+    "cache-control": "no-cache",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """What a poll brings.
+
+    Attributes:
+        timetoken: Where the next poll goes on; taken exactly as given, since it may
+            be smaller than that of an event delivered, or go back.
+        region: Sent with it.
+        messages: In the order given, not strictly that of their timetokens; one may
+            come twice.
+    """
+
+    timetoken: int
+    region: int
+    messages: tuple[Message, ...] = ()
+
+
+class _Cursor(msgspec.Struct, gc=False):
+    t: Timetoken
+    r: int = 0
+
+
+class _Reply(msgspec.Struct):
+    t: _Cursor
+    m: list[Message]
+    status: int = 200
+
+
+class _LooseReply(msgspec.Struct):
+    """The same with messages of any kind, for when one of them is no message."""
+
+    t: _Cursor
+    m: list[msgspec.Raw]
+    status: int = 200
+
+
+# Not strict: timetokens are numbers in strings.
+_REPLY = msgspec.json.Decoder(_Reply, strict=False)
+_LOOSE_REPLY = msgspec.json.Decoder(_LooseReply, strict=False)
+_MESSAGE = msgspec.json.Decoder(Message, strict=False)
+
+
+@attrs.frozen(kw_only=True)
+class SubscribeOperation:
+    """Wait for what is published after a cursor.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: Who waits; becomes present on channels named without ``-pnpres``.
+        channels: Names to listen to, ``-pnpres`` and wildcards (``a.*``) included.
+        channel_groups: Groups to listen to, also ``-pnpres``.
+        timetoken: The cursor; 0 asks for one.
+        region: As the last reply gave it; ``None`` at first.
+        presence_timeout_s: Seconds until the service reports a timeout of a user
+            who becomes present by this; ``None``: the service's own.
+        state: State by channel or group name; ``None``: say nothing about state.
+    """
+
+    name: ClassVar[str] = "subscribe"
+    route: ClassVar[re.Pattern[str]] = re.compile(
+        r"/v2/subscribe/(?P<key>[^/]+)/(?P<channels>[^/]*)/0"
+    )
+
+    subscribe_key: str
+    user_id: str
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+    timetoken: int = 0
+    region: int | None = None
+    presence_timeout_s: int | None = None
+    state: Mapping[str, Mapping[str, Json]] | None = None
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """The user who waits."""
+        return self.user_id
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        query = [f"tt={self.timetoken}"]
+        if self.region is not None:
+            query.append(f"tr={self.region}")
+        query += group_query(self.channel_groups)
+        if self.presence_timeout_s is not None:
+            query.append(f"heartbeat={self.presence_timeout_s}")
+        if self.state is not None:
+            query.append(f"state={encode_name(encode_state(self.state))}")
+        key = encode_name(self.subscribe_key)
+        path = f"/v2/subscribe/{key}/{encode_names(self.channels)}/0"
+        return HttpRequest(path=path, query="&".join(query))
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> SubscribeOperation:
+        """Hear it; also the cursor as old Ruby SDKs wrote it, JSON in ``t``."""
+        address = Address.of(cls.route, request)
+        params = address.params
+        cursor = _ruby_cursor(params["t"]) if "t" in params else params
+        return cls(
+            subscribe_key=address.subscribe_key,
+            user_id=address.query_user_id,
+            channels=address.channels,
+            channel_groups=address.channel_groups,
+            timetoken=_heard_number(cursor.get("tt"), "tt") or 0,
+            region=_heard_number(cursor.get("tr"), "tr"),
+            presence_timeout_s=heard_timeout_s(params.get("heartbeat", "")),
+            state=heard_states(params.get("state")),
+        )
+
+    def to_reply(self, value: Delivery) -> HttpReply:
+        """Answer it; ``b`` of a message is left out where the service leaves it out."""
+        is_alone = len(self.channels) == 1 and not self.channel_groups
+        hides_match = is_alone and not names.is_wildcard(self.channels[0])
+        said = {
+            "t": {"t": str(value.timetoken), "r": min(value.region, _LARGEST_REGION)},
+            "m": [
+                _said(self.subscribe_key, message, hides_match=hides_match)
+                for message in value.messages
+            ],
+        }
+        body = json.dumps(said, separators=(",", ":")).encode()
+        return HttpReply(status=200, body=body, headers=_HEADERS)
+
+    def read(self, reply: HttpReply) -> Delivery:
+        """Understand the answer.
+
+        One message that is none does not spoil the others: it is kept whole as the
+        payload of a message on no channel.
+        """
+        try:
+            wire = envelope.read(reply, _REPLY)
+            cursor, messages = wire.t, wire.m
+        except ReplyFormatError:
+            loose = envelope.read(reply, _LOOSE_REPLY)
+            cursor, messages = loose.t, [_message(raw) for raw in loose.m]
+        return Delivery(timetoken=cursor.t, region=cursor.r, messages=tuple(messages))
+
+
+def _message(raw: msgspec.Raw) -> Message:
+    try:
+        return _MESSAGE.decode(raw)
+    except UNDECODABLE_ERRORS:
+        return Message(
+            channel="", payload=msgspec.Raw(bytes(raw)), published=Published(0)
+        )
+
+
+def _said(subscribe_key: str, message: Message, *, hides_match: bool) -> dict[str, Any]:
+    payload = json.loads(bytes(message.payload))
+    said: dict[str, Any] = {
+        "a": _SHARD,
+        "f": 0,
+        "p": {"t": str(message.published.t), "r": message.published.r},
+        "k": subscribe_key,
+        "c": message.channel,
+        "d": payload,
+    }
+    if names.is_presence_name(message.channel):
+        channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
+        said["u"] = metadata_of(channel, payload)
+    if not hides_match:
+        said["b"] = message.subscription or message.channel
+    return said
+
+
+def _heard_number(text: str | None, name: str) -> int | None:
+    if not text:
+        return None
+    is_number = text.isascii() and text.isdecimal()
+    if not is_number or len(text) > _LARGEST_TIMETOKEN_DIGITS:
+        raise InvalidArgumentError(name, f"must be a whole number, not {text[:40]!r}")
+    return int(text)
+
+
+def _ruby_cursor(text: str) -> Mapping[str, str]:
+    try:
+        cursor = decode_object(text.encode())
+    except JsonError:
+        cursor = {}
+    return {"tt": str(cursor.get("t") or ""), "tr": str(cursor.get("r") or "")}
