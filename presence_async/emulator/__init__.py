@@ -1,11 +1,14 @@
 """How the service answers: a presence service over real sockets, for tests and demos.
 
-``occupancy``, ``groups``, ``faults``, ``journal`` and ``cache`` are pure and take the
-time as an argument; ``keyset`` applies operations to them; ``service`` turns requests
-into replies; only ``server`` knows sockets and the clock.
+``occupancy``, ``groups``, ``faults``, ``access``, ``signatures``, ``journal`` and
+``cache`` are pure and take the time as an argument; ``keyset`` applies operations to
+them; ``service`` turns requests into replies, refused ones in the words of
+``refusals``; only ``server`` knows sockets and the clock. ``emulator`` is what tests
+hold in their hands.
 """
 
+from .access import Grant as Grant
+from .emulator import PresenceEmulator as PresenceEmulator
 from .faults import Fault as Fault
-from .server import PresenceEmulator as PresenceEmulator
 
-__all__ = ["Fault", "PresenceEmulator"]
+__all__ = ["Fault", "Grant", "PresenceEmulator"]

@@ -30,6 +30,10 @@ class ReplyCache:
         age = str(int(now_s - kept_at_s))
         return attrs.evolve(reply, headers={**reply.headers, "age": age})
 
+    def clear(self) -> None:
+        """Keep nothing of what was kept."""
+        self._replies.clear()
+
     def put(self, url: str, reply: HttpReply, *, now_s: float) -> None:
         """Keep a reply, and drop those that are too old."""
         if self._lifetime_s <= 0:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
+import msgspec
 
 from ..errors import InvalidArgumentError
+from ..protocol.json_codec import JsonError, decode_object
+from . import checks
+from .router import OPERATION_NAMES
 
 __all__ = ["Fault", "Faults"]
+
+_NEVER = "inf"
+_MOMENTS = ("before_effect", "after_effect")
+_SHORT_FORM = "write JSON, or OPERATION:STATUS:NAME=VALUE such as heartbeat:503:for_s=9"
+
+
+def _spaced(operation: str | None) -> str | None:
+    """Take ``here-now`` and ``here_now`` for ``here now``."""
+    if not isinstance(operation, str):
+        return operation
+    return operation.replace("-", " ").replace("_", " ")
 
 
 @attrs.frozen(kw_only=True)
@@ -18,24 +34,27 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        operation: Which operation it hits, by its name such as ``"heartbeat"``;
-            ``None``: every request.
-        status: Answer with this HTTP status instead; ``None``: as usual.
-        retry_after_s: Sent as ``Retry-After`` beside a status.
+        operation: Which operation it hits, by its name such as ``"heartbeat"`` or
+            ``"here now"`` (also ``here-now``); ``None``: every request.
+        status: Answer with this HTTP status instead, 200 to 599; ``None``: as usual.
+        retry_after_s: Sent as ``Retry-After`` beside a status or body.
         body: Answer with this body instead; with status 200 unless one is given.
-        age_s: Sent as ``Age``, as if a cache had answered.
+        age_s: Sent as ``Age`` beside a status or body, as if a cache had answered.
         delay_s: Wait so long; ``math.inf`` never answers.
         cut: Cut the connection instead of answering.
         at: Whether delay, status and cut strike before the request takes effect or
             after. Before, a status, body or cut means that it has none; a delay only
             puts it off, also when the client has hung up meanwhile.
-        times: How many requests it hits; ``None``: any number.
+        times: How many requests it hits, 1 or more; ``None``: any number.
         for_s: How long it lasts from its injection; ``None``: until ``reset``.
-        probability: The share of matching requests it hits.
+        probability: The share of matching requests it hits, 0 to 1.
         seed: Makes the share the same in each run.
+
+    Raises:
+        InvalidArgumentError: A field is out of its range.
     """
 
-    operation: str | None = None
+    operation: str | None = attrs.field(default=None, converter=_spaced)
     status: int | None = None
     retry_after_s: int | None = None
     body: bytes | None = None
@@ -50,14 +69,77 @@ class Fault:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.delay_s < 0 or math.isnan(self.delay_s):
-            raise InvalidArgumentError("delay_s", "must be 0 or more seconds")
-        if not 0 <= self.probability <= 1:
-            raise InvalidArgumentError("probability", "must be from 0 to 1")
-        if self.at not in {"before_effect", "after_effect"}:
+        names = sorted(OPERATION_NAMES)
+        if self.operation not in (None, *names):
             raise InvalidArgumentError(
-                "at", "must be 'before_effect' or 'after_effect'"
+                "operation",
+                f"{self.operation!r} is none; write None or one of: {', '.join(names)}",
             )
+        checks.whole("status", self.status, 200, 599)
+        checks.whole("retry_after_s", self.retry_after_s, 0)
+        checks.whole("age_s", self.age_s, 0)
+        checks.whole("times", self.times, 1)
+        checks.seconds("delay_s", self.delay_s, may_be_endless=True)
+        checks.positive("for_s", self.for_s)
+        checks.share("probability", self.probability)
+        checks.flag("cut", self.cut)
+        if self.body is not None and not isinstance(self.body, bytes):
+            raise InvalidArgumentError("body", "must be bytes, or None")
+        if self.at not in _MOMENTS:
+            raise InvalidArgumentError(
+                "at", f"must be {' or '.join(map(repr, _MOMENTS))}"
+            )
+        checks.whole("seed", self.seed)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Fault:
+        """Read one from JSON: the attributes by their names.
+
+        ``body`` is text there, and ``delay_s`` is ``"inf"`` or ``null`` for never.
+
+        Raises:
+            InvalidArgumentError: A field is unknown or out of its range.
+        """
+        known = [field.name for field in attrs.fields(cls)]
+        for name in fields:
+            if name not in known:
+                raise InvalidArgumentError(
+                    "fault", f"knows no {name!r}; write {', '.join(known)}"
+                )
+        read = dict(fields)
+        if isinstance(read.get("body"), str):
+            read["body"] = read["body"].encode()
+        if "delay_s" in read and read["delay_s"] in (None, _NEVER):
+            read["delay_s"] = math.inf
+        return cls(**read)
+
+    @classmethod
+    def from_text(cls, text: str) -> Fault:
+        """Read one from JSON, or from the short ``heartbeat:503:for_s=10``.
+
+        In the short form ``*`` is every operation and the status may be left out.
+
+        Raises:
+            InvalidArgumentError: It is neither, or a field is out of its range.
+        """
+        try:
+            fields: Mapping[str, object] = decode_object(text.encode())
+        except (JsonError, UnicodeEncodeError):
+            fields = _short_form(text)
+        return cls.from_dict(fields)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what ``from_dict`` reads, without what is as by default."""
+        said: dict[str, object] = {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(type(self))
+            if getattr(self, field.name) != field.default
+        }
+        if self.body is not None:
+            said["body"] = self.body.decode(errors="replace")
+        if self.delay_s == math.inf:
+            said["delay_s"] = _NEVER
+        return said
 
     @property
     def replaces_answer(self) -> bool:
@@ -70,9 +152,31 @@ class Fault:
         return self.at == "before_effect" and self.replaces_answer
 
 
+def _short_form(text: str) -> dict[str, object]:
+    if text.startswith("{"):
+        raise InvalidArgumentError("fault", f"is no JSON object; {_SHORT_FORM}")
+    operation, *parts = text.split(":")
+    fields: dict[str, object] = {} if operation == "*" else {"operation": operation}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            name, value = "status", part
+        fields[name.strip()] = _short_value(value.strip())
+    return fields
+
+
+def _short_value(text: str) -> object:
+    try:
+        value: object = msgspec.json.decode(text.encode())
+    except (msgspec.MsgspecError, UnicodeError):
+        return text
+    return value
+
+
 @attrs.define(eq=False)
 class _Active:
     fault: Fault
+    subscribe_key: str | None
     until_s: float
     left: float
     random: random.Random
@@ -84,12 +188,15 @@ class Faults:
     def __init__(self) -> None:
         self._active: list[_Active] = []
 
-    def inject(self, fault: Fault, *, now_s: float) -> None:
-        """Put a fault in force."""
+    def inject(
+        self, fault: Fault, *, now_s: float, subscribe_key: str | None = None
+    ) -> None:
+        """Put a fault in force, for one subscribe key or for all."""
         self._active.insert(
             0,
             _Active(
                 fault,
+                subscribe_key,
                 math.inf if fault.for_s is None else now_s + fault.for_s,
                 math.inf if fault.times is None else fault.times,
                 random.Random(fault.seed),  # noqa: S311  # repeatable, guards nothing
@@ -100,12 +207,27 @@ class Faults:
         """Lift every fault."""
         self._active.clear()
 
-    def strike(self, operation: str, *, now_s: float) -> Fault | None:
-        """Return the fault that hits this request, and count it."""
+    def in_force(self, *, now_s: float) -> tuple[Fault, ...]:
+        """Return those that may still strike, the one asked first first."""
         self._active = [a for a in self._active if a.left > 0 and now_s < a.until_s]
+        return tuple([active.fault for active in self._active])
+
+    def strike(
+        self, operation: str, subscribe_key: str = "", *, now_s: float
+    ) -> Fault | None:
+        """Return the fault that hits this request, and count it.
+
+        Args:
+            operation: Its name; ``""`` for a request that is none.
+            subscribe_key: Its key; ``""`` for one that has none, such as ``/time/0``.
+            now_s: The time, on the clock of ``inject``.
+        """
+        self.in_force(now_s=now_s)
         for active in self._active:
             fault = active.fault
             if fault.operation not in {None, operation}:
+                continue
+            if subscribe_key and active.subscribe_key not in {None, subscribe_key}:
                 continue
             if active.random.random() < fault.probability:
                 active.left -= 1

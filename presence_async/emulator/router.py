@@ -20,7 +20,7 @@ from ..protocol.user_state import GetStateOperation, SetStateOperation
 from ..protocol.where_now import WhereNowOperation
 from .keyset import Keyset
 
-__all__ = ["ROUTES", "Handler", "operation_kind"]
+__all__ = ["OPERATION_NAMES", "ROUTES", "TIME", "Handler", "operation_kind"]
 
 Handler = Callable[[Keyset, Any, float], object]
 Kind = type[Operation[Any]]
@@ -39,6 +39,12 @@ ROUTES: Mapping[Kind, Handler] = {
     ListGroupsOperation: Keyset.list_groups,
 }
 """Each operation and the method of ``Keyset`` that serves it."""
+
+TIME = "time"
+"""What a request for ``/time/0`` is called, which is no operation of ours."""
+
+OPERATION_NAMES = frozenset([TIME, *(kind.name for kind in ROUTES)])
+"""What the journal and faults call what is asked for."""
 
 # These share a path with ``ListChannelsOperation``, which comes after them.
 _NEEDED_PARAMETER: Mapping[Kind, str] = {

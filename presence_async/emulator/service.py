@@ -6,61 +6,54 @@ Pure but for what it keeps; ``server`` puts it behind HTTP.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import attrs
+
 from ..errors import InvalidArgumentError
-from ..protocol import envelope
 from ..protocol.encoding import split_list
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
-from ..protocol.identity import is_signed
+from . import refusals
+from .access import AccessManager, Grant
 from .cache import ReplyCache
 from .faults import Fault, Faults
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
-from .router import ROUTES, operation_kind
+from .options import Options
+from .rate_limit import RateLimit
+from .router import ROUTES, TIME, operation_kind
+from .signatures import unsigned
 
 __all__ = ["Exchange", "Service"]
 
 _MAX_REQUEST_BYTES = 32 * 1024
 _TIMETOKENS_PER_S = 10_000_000
 _TIME_PATH = "/time/0"
+_REGISTRY = "/v1/channel-registration/"
 
 
 class Service:
-    """Every subscribe key, the faults and the journal.
+    """Every subscribe key, the tokens, the faults and the journal.
 
     Args:
-        journal_size: How many requests are kept.
-        secret_key: Verify signatures made with it; ``None``: take all requests.
-        publish_key: Part of the signatures.
-        min_presence_timeout_s: Shorter timeouts are raised to this.
-        here_now_cache_s: Answer the same here-now URL from a cache for so long.
-        heartbeat_cache_s: The same for heartbeats, which then have no effect.
-        clock: Unix time in seconds, for ``/time/0``.
+        options: How it behaves.
+        clock: Unix time in seconds.
     """
 
-    def __init__(
-        self,
-        *,
-        journal_size: int,
-        secret_key: str | None,
-        publish_key: str,
-        min_presence_timeout_s: float,
-        here_now_cache_s: float,
-        heartbeat_cache_s: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self.journal = Journal(journal_size)
+    def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        self.journal = Journal(options.journal_size)
         self.faults = Faults()
-        self._secret_key = secret_key
-        self._publish_key = publish_key
-        self._min_timeout_s = min_presence_timeout_s
+        self._options = options
+        self._access = AccessManager(
+            options.access, leave_needs_read=options.leave_needs_read
+        )
+        self._rate_limit = RateLimit(options.max_requests_per_s)
         self._caches = {
-            HereNowOperation.name: ReplyCache(here_now_cache_s),
-            HeartbeatOperation.name: ReplyCache(heartbeat_cache_s),
+            HereNowOperation.name: ReplyCache(options.here_now_cache_s),
+            HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
         }
         self._clock = clock
         self._keysets: dict[str, Keyset] = {}
@@ -69,13 +62,26 @@ class Service:
         """Return what is known under a subscribe key."""
         keyset = self._keysets.get(subscribe_key)
         if keyset is None:
-            keyset = Keyset(min_presence_timeout_s=self._min_timeout_s)
+            keyset = Keyset(min_presence_timeout_s=self._options.min_presence_timeout_s)
             self._keysets[subscribe_key] = keyset
         return keyset
 
-    def forget(self, subscribe_key: str) -> None:
-        """Forget everything known under a subscribe key."""
+    def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
+        """Give a token rights; the first one turns access control on."""
+        self._access.grant(token, grants, now_s=now_s)
+
+    def revoke(self, token: str) -> None:
+        """Take a token out of force."""
+        self._access.revoke(token)
+
+    def reset(self, subscribe_key: str) -> None:
+        """Forget a key, the faults, the journal, cached replies and changed tokens."""
         self._keysets.pop(subscribe_key, None)
+        self.faults.clear()
+        self.journal.clear()
+        self._access.reset()
+        for cache in self._caches.values():
+            cache.clear()
 
     def next_deadline_s(self) -> float:
         """Return when the next user of any key times out."""
@@ -91,12 +97,11 @@ class Service:
 
     def receive(self, request: HttpRequest, *, now_s: float) -> Exchange:
         """Note a request and find out what it asks for; nothing takes effect yet."""
-        operation, refusal = self._understood(request)
-        self.journal.add(_entry(request, operation, now_s))
-        name = operation.name if operation is not None else ""
-        return Exchange(
-            self, request, operation, refusal, self.faults.strike(name, now_s=now_s)
-        )
+        operation, refusal = self._understood(request, now_s)
+        entry = _entry(request, operation, now_s)
+        self.journal.add(entry)
+        fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
+        return Exchange(self, request, operation, refusal, fault)
 
     def perform(
         self, request: HttpRequest, operation: Operation[Any], *, now_s: float
@@ -114,34 +119,52 @@ class Service:
         return reply
 
     def _understood(
-        self, request: HttpRequest
+        self, request: HttpRequest, now_s: float
     ) -> tuple[Operation[Any] | None, HttpReply | None]:
+        """Return what is asked for, and the answer if it takes none of our state."""
         if len(request.path) + len(request.query) > _MAX_REQUEST_BYTES:
-            too_long = "Request URI Too Long"
-            return None, envelope.error_reply(414, too_long, service="Balancer")
+            return None, refusals.too_long()
+        if wait_s := self._rate_limit.wait_s(now_s):
+            return None, _with_headers(refusals.too_many_requests(), retry_after=wait_s)
         if request.path == _TIME_PATH:
             timetoken = int(self._clock() * _TIMETOKENS_PER_S)
-            return None, HttpReply(status=200, body=b"[%d]" % timetoken)
+            return None, refusals.raw(b"[%d]" % timetoken)
         kind = operation_kind(request)
         if kind is None:
-            return None, envelope.error_reply(404, f"Not found: '{request.path}'")
+            return None, refusals.not_found(request.path)
         try:
             operation = kind.from_request(request)
+            return operation, self._denied(operation, request, now_s)
         except InvalidArgumentError as error:
-            return None, envelope.error_reply(400, _words(error))
-        return operation, self._unsigned(request)
+            return None, _misunderstood(request, error)
 
-    def _unsigned(self, request: HttpRequest) -> HttpReply | None:
-        """Refuse a request whose signature is wrong; the texts are unverified."""
-        if self._secret_key is None:
-            return None
-        if not request.params().get("timestamp", "").isdecimal():
-            return _access_denied(400, "Invalid Timestamp")
-        if not is_signed(
-            request, publish_key=self._publish_key, secret_key=self._secret_key
+    def _denied(
+        self, operation: Operation[Any], request: HttpRequest, now_s: float
+    ) -> HttpReply | None:
+        """Refuse a request for its key, its signature or its token."""
+        keys, secret_key = self._options.subscribe_keys, self._options.secret_key
+        if keys is not None and operation.subscribe_key not in keys:
+            return refusals.access_denied(400, "Invalid Subscribe Key")
+        if secret_key is not None and (
+            refusal := unsigned(
+                request,
+                publish_key=self._options.publish_key,
+                secret_key=secret_key,
+                unix_s=self._clock(),
+            )
         ):
-            return _access_denied(403, "Signature Does Not Match")
-        return None
+            return refusal
+        params = request.params()
+        group = getattr(operation, "group", None)
+        return self._access.refusal(
+            operation.name,
+            # What is added to a group is not read: the right is the group's.
+            getattr(operation, "channels", ()) if group is None else (),
+            getattr(operation, "channel_groups", () if group is None else (group,)),
+            token=params.get("auth"),
+            user_id=params.get("uuid"),
+            now_s=now_s,
+        )
 
 
 class Exchange:
@@ -179,22 +202,33 @@ class Exchange:
         if self._refusal is not None:
             return self._refusal
         if self._operation is None:
-            return envelope.error_reply(400, "Bad Request")
+            return refusals.bad_request("Bad Request")
         return self._service.perform(self._request, self._operation, now_s=now_s)
 
 
 def _faulty(fault: Fault) -> HttpReply:
     status = 200 if fault.status is None else fault.status
+    reply = refusals.injected(status)
     if fault.body is not None:
-        headers = {"content-type": 'text/javascript; charset="UTF-8"'}
-        if fault.retry_after_s is not None:
-            headers["retry-after"] = str(fault.retry_after_s)
-        if fault.age_s is not None:
-            headers["age"] = str(fault.age_s)
-        return HttpReply(status=status, body=fault.body, headers=headers)
-    return envelope.error_reply(
-        status, "Injected fault", retry_after_s=fault.retry_after_s
-    )
+        reply = refusals.raw(fault.body, status=status)
+    return _with_headers(reply, retry_after=fault.retry_after_s, age=fault.age_s)
+
+
+def _with_headers(
+    reply: HttpReply, *, retry_after: int | None = None, age: int | None = None
+) -> HttpReply:
+    more = {"retry-after": retry_after, "age": age}
+    given = {name: str(value) for name, value in more.items() if value is not None}
+    return attrs.evolve(reply, headers={**reply.headers, **given})
+
+
+def _misunderstood(request: HttpRequest, error: InvalidArgumentError) -> HttpReply:
+    if request.path.startswith(_REGISTRY):
+        return refusals.registry_refusal("Reserved character in input parameters.")
+    # The service's own words where they are known.
+    is_known = error.rule == "No state specified."
+    words = error.rule if is_known else f"Invalid {error.argument}: {error.rule}"
+    return refusals.bad_request(words)
 
 
 def _entry(
@@ -204,9 +238,10 @@ def _entry(
         params = request.params()
     except InvalidArgumentError:
         params = {}
+    name = operation.name if operation is not None else ""
     return JournalEntry(
         at_s=now_s,
-        operation=operation.name if operation is not None else "",
+        operation=TIME if request.path == _TIME_PATH else name,
         subscribe_key=operation.subscribe_key if operation is not None else "",
         path=request.path,
         query=request.query,
@@ -215,13 +250,3 @@ def _entry(
         channels=getattr(operation, "channels", ()),
         channel_groups=split_list(params.get("channel-group", "")),
     )
-
-
-def _words(error: InvalidArgumentError) -> str:
-    # The service's own words where they are known.
-    is_known = error.rule == "No state specified."
-    return error.rule if is_known else f"Invalid {error.argument}: {error.rule}"
-
-
-def _access_denied(status: int, message: str) -> HttpReply:
-    return envelope.error_reply(status, message, service="Access Manager")

@@ -25,7 +25,7 @@ from ..errors import (
 from .exchange import HttpReply
 from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode
 
-__all__ = ["Acknowledged", "error_reply", "read", "success_reply"]
+__all__ = ["HEADERS", "Acknowledged", "error_reply", "read", "success_reply"]
 
 
 class _Wire(Protocol):
@@ -42,12 +42,13 @@ _HTTP_REDIRECT = 300
 _HTTP_REFUSED = 400
 _HTTP_RATE_LIMITED = 429
 _HTTP_UNAVAILABLE = 500
-_HEADERS: Mapping[str, str] = {
+HEADERS: Mapping[str, str] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "OPTIONS, GET, POST",
 }
+"""What replies carry, as recorded."""
 
 
 class Acknowledged(msgspec.Struct, gc=False):
@@ -116,30 +117,39 @@ def success_reply(fields: Mapping[str, object]) -> HttpReply:
     """
     common = {"status": 200, "message": "OK", "service": "Presence"}
     body = {k: v for k, v in {**common, **fields}.items() if v is not None}
-    return HttpReply(status=_HTTP_OK, body=_written(body), headers=_HEADERS)
+    return HttpReply(status=_HTTP_OK, body=_written(body), headers=HEADERS)
 
 
 def error_reply(
     status: int,
     message: str,
     *,
-    service: str = "Presence",
+    service: str | None = "Presence",
+    error: bool | int = True,
     payload: Mapping[str, Json] | None = None,
-    retry_after_s: int | None = None,
+    says_status: bool = True,
+    ending: bytes = b"",
 ) -> HttpReply:
-    """Write a refusal in the form of the 2025 recordings."""
-    fields: dict[str, object] = {
-        "status": status,
-        "error": True,
+    """Write a refusal; what the services of PubNub differ in is an argument.
+
+    Args:
+        status: Of HTTP and of the body.
+        message: The service's words.
+        service: Who says it; ``None``: the body does not tell.
+        error: How the body says that it is one.
+        payload: What is refused.
+        says_status: Whether the body repeats the status.
+        ending: Comes after the JSON.
+    """
+    fields = {
+        "status": status if says_status else None,
+        "error": error,
         "message": message,
         "service": service,
+        "payload": payload,
     }
-    if payload is not None:
-        fields["payload"] = payload
-    headers = dict(_HEADERS)
-    if retry_after_s is not None:
-        headers["retry-after"] = str(retry_after_s)
-    return HttpReply(status=status, body=_written(fields) + b"\n", headers=headers)
+    body = _written({k: v for k, v in fields.items() if v is not None})
+    return HttpReply(status=status, body=body + ending, headers=HEADERS)
 
 
 def _written(fields: Mapping[str, object]) -> bytes:

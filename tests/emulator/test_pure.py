@@ -1,16 +1,12 @@
-"""Occupancy, groups and faults: pure, against tables and a naive model."""
+"""Occupancy and groups: pure, against tables and a naive model."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from presence_async import InvalidArgumentError
-from presence_async.emulator.faults import Fault, Faults
 from presence_async.emulator.groups import ChannelGroups
 from presence_async.emulator.occupancy import Occupancy
 
@@ -93,36 +89,3 @@ def test_groups_are_expanded_and_spread() -> None:
     groups.remove("h", ["b"])
     groups.delete("g")
     assert groups.names() == ()
-
-
-def test_the_latest_fault_that_matches_strikes_as_often_as_it_may() -> None:
-    faults = Faults()
-    always = Fault(status=500, for_s=10)
-    twice = Fault(operation="leave", status=503, times=2)
-    faults.inject(always, now_s=0)
-    faults.inject(twice, now_s=0)
-
-    struck = [faults.strike("leave", now_s=1) for _ in range(3)]
-
-    assert struck == [twice, twice, always]
-    assert faults.strike("heartbeat", now_s=9.9) is always
-    assert faults.strike("heartbeat", now_s=10) is None
-
-
-def test_a_share_of_requests_is_hit_the_same_in_each_run() -> None:
-    runs = []
-    for _ in range(2):
-        faults = Faults()
-        faults.inject(Fault(status=500, probability=0.2, seed=3), now_s=0)
-        runs.append([faults.strike("x", now_s=0) is not None for _ in range(1000)])
-
-    assert runs[0] == runs[1]
-    assert 150 < sum(runs[0]) < 250
-
-
-@pytest.mark.parametrize(
-    "settings", [{"delay_s": -1}, {"probability": 2}, {"at": "never"}], ids=str
-)
-def test_a_fault_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(InvalidArgumentError):
-        Fault(**settings)

@@ -1,0 +1,201 @@
+"""PresenceEmulator: the service for tests and demos, and the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..protocol.json_codec import Json
+from .access import Grant
+from .faults import Fault
+from .journal import Journal
+from .occupancy import PresenceEvent
+from .options import Options
+from .server import Server
+
+if TYPE_CHECKING:
+    from ..client.config import PresenceConfig
+
+__all__ = ["PresenceEmulator"]
+
+_DEFAULT_KEY = "demo"
+
+
+class PresenceEmulator:
+    """A presence service for tests and demos: ``async with PresenceEmulator() as e``.
+
+    Behaves as recorded traffic of PubNub's service shows. Each subscribe key is a world
+    of its own; methods that take ``subscribe_key`` mean the emulator's own by default.
+    Time is the event loop's, so that hours pass in milliseconds on a virtual-time loop.
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        subscribe_key: The emulator's own key, for ``config`` and the methods.
+        publish_key: Part of signatures.
+        secret_key: Verify signatures made with it; ``None``: take every request.
+        subscribe_keys: The only keys that are valid; ``None``: every key is.
+        access: What each token may do, such as ``{"t": Grant(channels="lobby")}``;
+            ``None``: nobody needs a token, until ``grant`` is called.
+        leave_needs_read: Whether access control refuses a leave without read right,
+            as recorded; the documentation says that a leave needs none.
+        min_presence_timeout_s: Raise shorter presence timeouts to this; real keys
+            show no minimum.
+        here_now_cache_s: Answer the same here-now URL from a cache for so long, as
+            the real edge does for about 3 s.
+        heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``).
+        max_requests_per_s: Answer 429 to what comes faster, all keys together;
+            ``None``: no limit.
+        journal_size: How many requests ``requests`` keeps.
+        clock: Unix time in seconds, for ``/time/0`` and the age of signatures;
+            ``None``: the event loop's ``wall_time`` if it has one, else the system's.
+
+    Raises:
+        InvalidArgumentError: An option is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        subscribe_key: str = _DEFAULT_KEY,
+        publish_key: str = _DEFAULT_KEY,
+        secret_key: str | None = None,
+        subscribe_keys: Iterable[str] | None = None,
+        access: Mapping[str, Grant | Iterable[Grant]] | None = None,
+        leave_needs_read: bool = True,
+        min_presence_timeout_s: float = 0,
+        here_now_cache_s: float = 0,
+        heartbeat_cache_s: float = 0,
+        max_requests_per_s: float | None = None,
+        journal_size: int = 100_000,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        options = Options(
+            publish_key=publish_key,
+            secret_key=secret_key,
+            subscribe_keys=subscribe_keys,
+            access=access,
+            leave_needs_read=leave_needs_read,
+            min_presence_timeout_s=min_presence_timeout_s,
+            here_now_cache_s=here_now_cache_s,
+            heartbeat_cache_s=heartbeat_cache_s,
+            max_requests_per_s=max_requests_per_s,
+            journal_size=journal_size,
+        )
+        self._subscribe_key = subscribe_key
+        self._options = options
+        self._server = Server(options, host=host, port=port, clock=clock)
+
+    async def start(self) -> Self:
+        """Listen; a second call does nothing.
+
+        Raises:
+            OSError: The address is taken or not ours.
+        """
+        await self._server.start()
+        return self
+
+    async def close(self) -> None:
+        """Stop listening and cut every connection; stalled requests end too."""
+        await self._server.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # For clients.
+
+    @property
+    def origin(self) -> str:
+        """Host and port, such as ``"127.0.0.1:40123"``; plain HTTP.
+
+        Raises:
+            RuntimeError: It is not listening.
+        """
+        if self._server.address is None:
+            raise RuntimeError("the emulator is not listening; await start() first")
+        host, port = self._server.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def config(self, **overrides: Any) -> PresenceConfig:  # noqa: ANN401  # as the class
+        """Return a config that points here; overrides are ``PresenceConfig``'s."""
+        from ..client.config import PresenceConfig  # noqa: PLC0415  # only when asked
+
+        settings: dict[str, Any] = {
+            "subscribe_key": self._subscribe_key,
+            "publish_key": self._options.publish_key,
+            "secret_key": self._options.secret_key,
+            "user_id": "tester",
+            "origin": self.origin,
+            "secure": False,
+        }
+        return PresenceConfig(**{**settings, **overrides})
+
+    # The truth.
+
+    @property
+    def requests(self) -> Journal:
+        """What arrived, oldest first; ``.total`` counts all, ``.of(name)`` selects.
+
+        Requests that were refused, hit by a fault or no operation at all are there too.
+        """
+        return self._server.service.journal
+
+    def occupants(
+        self, channel: str, subscribe_key: str | None = None
+    ) -> Mapping[str, Mapping[str, Json]]:
+        """Return the state of each user present on a channel, ``{}`` for none."""
+        keyset = self._server.service.keyset(subscribe_key or self._subscribe_key)
+        keyset.expire(self._server.now_s())
+        return keyset.occupancy.occupants(channel)
+
+    def events(
+        self, channel: str, subscribe_key: str | None = None
+    ) -> tuple[PresenceEvent, ...]:
+        """Return what happened on a channel, oldest first; the newest 10,000 in all."""
+        keyset = self._server.service.keyset(subscribe_key or self._subscribe_key)
+        keyset.expire(self._server.now_s())
+        return tuple(event for event in keyset.events if event.channel == channel)
+
+    # What tests change.
+
+    def inject(self, fault: Fault, subscribe_key: str | None = None) -> None:
+        """Let something go wrong from now on; the last one injected is asked first.
+
+        It strikes requests of one key, and those that have none, such as ``/time/0``.
+        """
+        self._server.service.faults.inject(
+            fault,
+            now_s=self._server.now_s(),
+            subscribe_key=subscribe_key or self._subscribe_key,
+        )
+
+    def grant(self, token: str, *grants: Grant) -> None:
+        """Give a token rights in place of those it had.
+
+        The first one turns access control on, for every key.
+        """
+        now_s = self._server.now_s()
+        self._server.service.grant(token, grants, now_s=now_s)
+
+    def revoke(self, token: str) -> None:
+        """Refuse a token from now on, until it is granted anew."""
+        self._server.service.revoke(token)
+
+    def reset(self, subscribe_key: str | None = None) -> None:
+        """Begin anew: as if the emulator had just been started.
+
+        Forgets presence, state, groups and events of one key; and for all keys the
+        faults, the journal, cached replies and tokens granted or revoked since.
+        """
+        self._server.service.reset(subscribe_key or self._subscribe_key)

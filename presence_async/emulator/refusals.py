@@ -1,0 +1,112 @@
+"""What the service says when it says no: bodies as known, by who says it. Pure.
+
+PubNub's services differ in how they write ``error`` and in what ends the body.
+Recorded: Access Manager (true, newline) and balancer (true, newline). From SDK tests:
+presence (1), registry (true) and the rate limit, which names no service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from ..protocol import envelope
+from ..protocol.exchange import HttpReply
+from ..protocol.json_codec import Json
+
+__all__ = [
+    "access_denied",
+    "bad_request",
+    "forbidden",
+    "injected",
+    "not_allowed",
+    "not_found",
+    "raw",
+    "registry_refusal",
+    "too_long",
+    "too_many_requests",
+]
+
+ACCESS_MANAGER = "Access Manager"
+
+_ACCESS_HEADERS: Mapping[str, str] = {
+    "content-type": "text/javascript; charset=UTF-8",
+    "cache-control": "no-cache, no-store, must-revalidate",
+}
+
+
+def raw(body: bytes, *, status: int = 200) -> HttpReply:
+    """Answer with any body under the usual headers."""
+    return HttpReply(status=status, body=body, headers=envelope.HEADERS)
+
+
+def access_denied(
+    status: int, message: str, payload: Mapping[str, Json] | None = None
+) -> HttpReply:
+    """Say no as Access Manager does."""
+    reply = envelope.error_reply(
+        status, message, service=ACCESS_MANAGER, payload=payload, ending=b"\n"
+    )
+    return attrs.evolve(reply, headers={**reply.headers, **_ACCESS_HEADERS})
+
+
+def forbidden(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> HttpReply:
+    """Refuse names: those of groups stand behind a colon, the empty namespace.
+
+    Both kinds in one body, and a body without names, are unverified.
+    """
+    payload: dict[str, Json] = {}
+    if channels:
+        payload["channels"] = list(channels)
+    if channel_groups:
+        payload["channel-groups"] = [f":{name}" for name in channel_groups]
+    return access_denied(403, "Forbidden", payload or None)
+
+
+def bad_request(message: str) -> HttpReply:
+    """Refuse a presence request that cannot be served."""
+    return envelope.error_reply(400, message, error=1)
+
+
+def registry_refusal(message: str) -> HttpReply:
+    """Refuse a request about channel groups."""
+    return envelope.error_reply(400, message, service="channel-registry")
+
+
+def not_found(path: str) -> HttpReply:
+    """Say that no service knows the path."""
+    return envelope.error_reply(404, f"Not found: '{path}'", error=1, says_status=False)
+
+
+def not_allowed() -> HttpReply:
+    """Refuse a method; the body is unverified."""
+    return envelope.error_reply(405, "Method Not Allowed", error=1)
+
+
+def too_long() -> HttpReply:
+    """Refuse a request target above 32 KiB."""
+    return envelope.error_reply(
+        414, "Request URI Too Long", service="Balancer", ending=b"\n"
+    )
+
+
+def too_many_requests() -> HttpReply:
+    """Refuse what comes too fast."""
+    return envelope.error_reply(429, "Too many requests.", service=None)
+
+
+def injected(status: int) -> HttpReply:
+    """Answer with a status that a fault wants, in the service's words where known."""
+    known = _KNOWN.get(status)
+    return known or envelope.error_reply(status, "Injected fault", error=1)
+
+
+_KNOWN: Mapping[int, HttpReply] = {
+    403: access_denied(403, "Forbidden"),
+    413: envelope.error_reply(413, "Request Entity Too Large.", service="Balancer"),
+    414: too_long(),
+    429: too_many_requests(),
+    503: envelope.error_reply(503, "Service Unavailable", error=1),
+    504: envelope.error_reply(504, "Service Unavailable", service=ACCESS_MANAGER),
+}
