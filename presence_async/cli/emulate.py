@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..emulator import PresenceEmulator
+from ..emulator import Fault, Grant, PresenceEmulator
+from ..errors import InvalidArgumentError
 from .output import print_json, say
-from .running import run, until_stopped
+from .running import run, stop_asked_for
 
 __all__ = ["emulate"]
+
+_FAULT_HELP = (
+    "What goes wrong, as JSON with the fields of Fault or in short form; may be"
+    " repeated."
+)
+_ACCESS_HELP = (
+    "Refuse requests without a token that this file allows; JSON such as"
+    ' {"token": [{"channels": ["lobby"]}]}.'
+)
 
 
 def emulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    fault: Annotated[
+        list[str] | None, typer.Option(help=_FAULT_HELP, show_default=False)
+    ] = None,
+    access: Annotated[
+        Path | None, typer.Option(help=_ACCESS_HELP, show_default=False)
+    ] = None,
+    leave_needs_read: Annotated[
+        bool, typer.Option(help="Refuse a leave without read right, as recorded.")
+    ] = True,
+    verify_signatures: Annotated[
+        bool,
+        typer.Option(
+            "--verify-signatures",
+            help="Refuse requests not signed with the key in PUBNUB_SECRET_KEY.",
+        ),
+    ] = False,
+    publish_key: Annotated[str, typer.Option(help="Part of signatures.")] = "demo",
+    subscribe_key: Annotated[
+        str, typer.Option(help="What the control path means where none is named.")
+    ] = "demo",
+    valid_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A subscribe key that is valid, others then are not; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     here_now_cache_s: Annotated[
         float, typer.Option(help="Answer here now from a cache for so long.")
     ] = 0,
@@ -26,6 +66,13 @@ def emulate(
     min_presence_timeout_s: Annotated[
         float, typer.Option(help="Raise shorter presence timeouts to this.")
     ] = 0,
+    max_requests_per_s: Annotated[
+        float | None,
+        typer.Option(help="Answer 429 to what comes faster.", show_default=False),
+    ] = None,
+    journal_size: Annotated[
+        int, typer.Option(help="How many requests are kept.")
+    ] = 100_000,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log each request on stderr.")
     ] = False,
@@ -38,24 +85,68 @@ def emulate(
     Any subscribe key works. Example: presence-async emulate --port 8080, then
     presence-async here-now lobby --origin http://127.0.0.1:8080
     --subscribe-key demo --user-id alice
+
+    An outage of ten seconds from the start: presence-async emulate --fault
+    heartbeat:503:for_s=10, or '{"operation": "heartbeat", "status": 503, "for_s": 10}'.
+    While it runs, programs on this machine reach the control path, with JSON:
+    POST, GET and DELETE /_emulator/faults, POST and DELETE /_emulator/tokens?token=,
+    GET /_emulator/requests, /_emulator/occupants?channel=, /_emulator/events?channel=
+    and POST /_emulator/reset; any of them with subscribe_key=.
     """
 
     async def serve() -> None:
         if verbose:
             logging.basicConfig(format="%(asctime)s %(message)s")
             logging.getLogger("presence_async.emulator").setLevel(logging.INFO)
+        faults = [Fault.from_text(text) for text in fault or ()]
         async with PresenceEmulator(
             host=host,
             port=port,
+            subscribe_key=subscribe_key,
+            publish_key=publish_key,
+            secret_key=_secret_key() if verify_signatures else None,
+            subscribe_keys=valid_key or None,
+            access=None if access is None else _grants(access),
+            leave_needs_read=leave_needs_read,
             here_now_cache_s=here_now_cache_s,
             heartbeat_cache_s=heartbeat_cache_s,
             min_presence_timeout_s=min_presence_timeout_s,
+            max_requests_per_s=max_requests_per_s,
+            journal_size=journal_size,
         ) as emulator:
+            for one in faults:
+                emulator.inject(one, subscribe_key="*")
+            stopped = stop_asked_for()
             url = f"http://{emulator.origin}"
             if as_json:
                 print_json({"url": url})
             else:
                 say(url)
-            await until_stopped()
+            await stopped.wait()
 
     run(serve)
+
+
+def _secret_key() -> str:
+    secret_key = os.environ.get("PUBNUB_SECRET_KEY", "")
+    if not secret_key:
+        raise InvalidArgumentError(
+            "--verify-signatures", "set PUBNUB_SECRET_KEY in the environment"
+        )
+    return secret_key
+
+
+def _grants(path: Path) -> dict[str, list[Grant]]:
+    try:
+        tokens: object = json.loads(path.read_bytes())
+    except ValueError:
+        raise InvalidArgumentError("--access", f"{path} is no JSON") from None
+    if not isinstance(tokens, dict):
+        raise InvalidArgumentError("--access", f"{path} must hold a JSON object")
+    return {
+        token: [
+            Grant.from_dict(fields)
+            for fields in (grants if isinstance(grants, list) else [grants])
+        ]
+        for token, grants in tokens.items()
+    }

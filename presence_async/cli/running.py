@@ -15,7 +15,7 @@ import typer
 from ..errors import InvalidArgumentError, PresenceError
 from .output import complain
 
-__all__ = ["run", "until_stopped"]
+__all__ = ["run", "stop_asked_for", "until_stopped"]
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -40,10 +40,15 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise typer.Exit(_FAILED) from None
 
 
-async def until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+def stop_asked_for() -> asyncio.Event:
+    """Return what is set by Ctrl-C or SIGTERM from now on."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    return stopped
+
+
+async def until_stopped() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    await stop_asked_for().wait()

@@ -43,6 +43,11 @@ RIGHTS: Mapping[str, Right] = {
 }
 """The right an operation takes on each name; what is not here takes none."""
 
+# With no name at all these are about the whole key set; others then do nothing.
+_ABOUT_EVERYTHING: Mapping[str, Kind] = {
+    "here now": "channels",
+    "list groups": "channel_groups",
+}
 _EVERYTHING = "*"
 _ONE_LEVEL = ".*"
 
@@ -88,6 +93,8 @@ class Grant:
         checks.positive("for_s", self.for_s)
         checks.flag("read", self.read)
         checks.flag("manage", self.manage)
+        if self.user_id is not None and not isinstance(self.user_id, str):
+            raise InvalidArgumentError("user_id", "must be a str, or None")
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Grant:
@@ -96,11 +103,13 @@ class Grant:
         Raises:
             InvalidArgumentError: A field is unknown or cannot be.
         """
+        if not isinstance(fields, Mapping):
+            raise InvalidArgumentError("grant", "must be a JSON object")
         known = [field.name for field in attrs.fields(cls)]
         for name in fields:
             if name not in known:
                 raise InvalidArgumentError(
-                    "access", f"knows no {name!r}; write {', '.join(known)}"
+                    "grant", f"knows no {name!r}; write {', '.join(known)}"
                 )
         return cls(**fields)
 
@@ -164,6 +173,11 @@ class AccessManager:
         self._tokens: dict[str, list[tuple[Grant, float]]] | None = None
         self._revoked: set[str] = set()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anybody needs a token."""
+        return self._tokens is not None or self._initial is not None
+
     def reset(self) -> None:
         """Go back to the tokens of the beginning; their time starts anew."""
         self._tokens = None
@@ -184,8 +198,8 @@ class AccessManager:
     def refusal(
         self,
         operation: str,
-        channels: Iterable[str],
-        channel_groups: Iterable[str],
+        channels: tuple[str, ...],
+        channel_groups: tuple[str, ...],
         *,
         token: str | None,
         user_id: str | None,
@@ -212,7 +226,12 @@ class AccessManager:
         if kept and not grants:
             return access_denied(403, "Token is expired")
         own = [grant for grant in grants if grant.user_id in {None, user_id}]
-        return _refused(own, right, tuple(channels), tuple(channel_groups))
+        if channels or channel_groups:
+            return _refused(own, right, channels, channel_groups)
+        kind = _ABOUT_EVERYTHING.get(operation)
+        if kind and not any(g.allows(right, kind, _EVERYTHING) for g in own):
+            return forbidden((), ())
+        return None
 
     def _is_free(self, operation: str) -> bool:
         return operation == "leave" and not self._leave_needs_read
@@ -240,10 +259,6 @@ def _refused(
             if not any(grant.allows(right, kind, name) for grant in grants)
         ])
 
-    if not channels and not channel_groups:
-        # The whole key set: a global here now, or the list of groups.
-        kind: Kind = "channels" if right == "read" else "channel_groups"
-        return forbidden((), ()) if without(kind, (_EVERYTHING,)) else None
     refused = without("channels", channels), without("channel_groups", channel_groups)
     return forbidden(*refused) if any(refused) else None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PresenceEmulator"]
 
 _DEFAULT_KEY = "demo"
+_EVERY_KEY = "*"
 
 
 class PresenceEmulator:
@@ -87,7 +88,9 @@ class PresenceEmulator:
         )
         self._subscribe_key = subscribe_key
         self._options = options
-        self._server = Server(options, host=host, port=port, clock=clock)
+        self._server = Server(
+            options, host=host, port=port, subscribe_key=subscribe_key, clock=clock
+        )
 
     async def start(self) -> Self:
         """Listen; a second call does nothing.
@@ -155,29 +158,30 @@ class PresenceEmulator:
         self, channel: str, subscribe_key: str | None = None
     ) -> Mapping[str, Mapping[str, Json]]:
         """Return the state of each user present on a channel, ``{}`` for none."""
-        keyset = self._server.service.keyset(subscribe_key or self._subscribe_key)
-        keyset.expire(self._server.now_s())
-        return keyset.occupancy.occupants(channel)
+        key = subscribe_key or self._subscribe_key
+        now_s = self._server.now_s()
+        return self._server.service.occupants(key, channel, now_s=now_s)
 
     def events(
         self, channel: str, subscribe_key: str | None = None
     ) -> tuple[PresenceEvent, ...]:
         """Return what happened on a channel, oldest first; the newest 10,000 in all."""
-        keyset = self._server.service.keyset(subscribe_key or self._subscribe_key)
-        keyset.expire(self._server.now_s())
-        return tuple(event for event in keyset.events if event.channel == channel)
+        key = subscribe_key or self._subscribe_key
+        now_s = self._server.now_s()
+        return self._server.service.events(key, channel, now_s=now_s)
 
     # What tests change.
 
     def inject(self, fault: Fault, subscribe_key: str | None = None) -> None:
         """Let something go wrong from now on; the last one injected is asked first.
 
-        It strikes requests of one key, and those that have none, such as ``/time/0``.
+        It strikes requests of one key, or of every key for ``"*"``, and in either case
+        those that have none, such as ``/time/0``.
         """
         self._server.service.faults.inject(
             fault,
             now_s=self._server.now_s(),
-            subscribe_key=subscribe_key or self._subscribe_key,
+            subscribe_key=self._one_or_every(subscribe_key),
         )
 
     def grant(self, token: str, *grants: Grant) -> None:
@@ -195,7 +199,12 @@ class PresenceEmulator:
     def reset(self, subscribe_key: str | None = None) -> None:
         """Begin anew: as if the emulator had just been started.
 
-        Forgets presence, state, groups and events of one key; and for all keys the
-        faults, the journal, cached replies and tokens granted or revoked since.
+        Forgets presence, state, groups and events of one key, or of every key for
+        ``"*"``; and in either case the faults, the journal, cached replies and tokens
+        granted or revoked since.
         """
-        self._server.service.reset(subscribe_key or self._subscribe_key)
+        self._server.service.reset(self._one_or_every(subscribe_key))
+
+    def _one_or_every(self, subscribe_key: str | None) -> str | None:
+        key = subscribe_key or self._subscribe_key
+        return None if key == _EVERY_KEY else key

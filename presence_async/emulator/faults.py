@@ -15,7 +15,7 @@ from ..protocol.json_codec import JsonError, decode_object
 from . import checks
 from .router import OPERATION_NAMES
 
-__all__ = ["Fault", "Faults"]
+__all__ = ["Fault", "Faults", "short_value"]
 
 _NEVER = "inf"
 _MOMENTS = ("before_effect", "after_effect")
@@ -161,14 +161,15 @@ def _short_form(text: str) -> dict[str, object]:
         name, equals, value = part.partition("=")
         if not equals:
             name, value = "status", part
-        fields[name.strip()] = _short_value(value.strip())
+        fields[name.strip()] = short_value(value.strip())
     return fields
 
 
-def _short_value(text: str) -> object:
+def short_value(text: str) -> object:
+    """Read a field of the short form: JSON where it is, else the text itself."""
     try:
         value: object = msgspec.json.decode(text.encode())
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return text
     return value
 

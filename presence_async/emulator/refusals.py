@@ -20,12 +20,13 @@ __all__ = [
     "bad_request",
     "forbidden",
     "injected",
-    "not_allowed",
     "not_found",
+    "other_method",
     "raw",
     "registry_refusal",
     "too_long",
     "too_many_requests",
+    "with_headers",
 ]
 
 ACCESS_MANAGER = "Access Manager"
@@ -39,6 +40,15 @@ _ACCESS_HEADERS: Mapping[str, str] = {
 def raw(body: bytes, *, status: int = 200) -> HttpReply:
     """Answer with any body under the usual headers."""
     return HttpReply(status=status, body=body, headers=envelope.HEADERS)
+
+
+def with_headers(
+    reply: HttpReply, *, retry_after: int | None = None, age: int | None = None
+) -> HttpReply:
+    """Add ``Retry-After`` and ``Age`` where they are given."""
+    more = {"retry-after": retry_after, "age": age}
+    given = {name: str(value) for name, value in more.items() if value is not None}
+    return attrs.evolve(reply, headers={**reply.headers, **given})
 
 
 def access_denied(
@@ -79,8 +89,14 @@ def not_found(path: str) -> HttpReply:
     return envelope.error_reply(404, f"Not found: '{path}'", error=1, says_status=False)
 
 
-def not_allowed() -> HttpReply:
-    """Refuse a method; the body is unverified."""
+def other_method(method: str) -> HttpReply:
+    """Answer what is no GET: permission to a browser that asks for it, else a no.
+
+    The methods are those of recorded replies; headers and bodies are unverified.
+    """
+    if method == "OPTIONS":
+        more = {"access-control-allow-headers": "*", "access-control-max-age": "86400"}
+        return HttpReply(status=200, body=b"", headers={**envelope.HEADERS, **more})
     return envelope.error_reply(405, "Method Not Allowed", error=1)
 
 

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
 from . import refusals
+from .control import PREFIX, Control, ControlRequest
 from .options import Options
 from .service import Exchange, Service
 
@@ -36,6 +37,7 @@ class Server:
         options: How the service behaves.
         host: The address to listen on.
         port: The port; 0 takes a free one.
+        subscribe_key: The key that the control path means where none is named.
         clock: Unix time in seconds; ``None``: the event loop's ``wall_time`` if it has
             one, else the system's.
     """
@@ -46,12 +48,14 @@ class Server:
         *,
         host: str,
         port: int,
+        subscribe_key: str,
         clock: Callable[[], float] | None,
     ) -> None:
         self._host = host
         self._port = port
         self._clock = clock
         self.service = Service(options, clock=self._unix_s)
+        self._control = Control(self.service, subscribe_key)
         self._runner: web.ServerRunner | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s = math.inf
@@ -115,18 +119,35 @@ class Server:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        if request.method != "GET":
-            return _response(refusals.not_allowed())
         heard = HttpRequest(path=path, query=query)
-        exchange = self.service.receive(heard, now_s=self.now_s())
-        response = await self._answer(request, exchange)
+        if path.startswith(PREFIX):
+            response = _response(await self._controlled(request, heard))
+        elif request.method == "GET":
+            exchange = self.service.receive(heard, now_s=self.now_s())
+            response = await self._answer(request, exchange)
+        else:
+            response = _response(refusals.other_method(request.method))
         if logger.isEnabledFor(logging.INFO):
-            logger.info("%d %s", response.status, loggable(heard))
+            logger.info("%d %s", response.status, _shown(heard))
         return response
+
+    async def _controlled(
+        self, request: web.BaseRequest, heard: HttpRequest
+    ) -> HttpReply:
+        peer = request.remote or ""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            body = await request.read()
+        except (web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+            return refusals.bad_request("Bad Request")
+        asked = ControlRequest(
+            method=request.method, http=heard, headers=headers, peer=peer, body=body
+        )
+        return self._control.answer(asked, now_s=self.now_s())
 
     async def _answer(
         self, request: web.BaseRequest, exchange: Exchange
-    ) -> web.StreamResponse:
+    ) -> web.Response:
         fault = exchange.fault
         if fault is not None and fault.at == "before_effect":
             await self._pause(fault.delay_s)
@@ -182,6 +203,13 @@ class _MalformedIsNoError(logging.LoggerAdapter[logging.Logger]):
             self.logger.debug("malformed request: %s", error.message)
         else:
             self.logger.error(msg, *args, **options)
+
+
+def _shown(heard: HttpRequest) -> str:
+    """Say what was asked, without secrets and what no terminal should get."""
+    # The control path's queries name tokens.
+    said = heard.path if heard.path.startswith(PREFIX) else loggable(heard)
+    return ascii(said)[1:-1]
 
 
 def _cut(request: web.BaseRequest) -> web.Response:

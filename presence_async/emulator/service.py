@@ -6,33 +6,27 @@ Pure but for what it keeps; ``server`` puts it behind HTTP.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-
-import attrs
 
 from ..errors import InvalidArgumentError
 from ..protocol.encoding import split_list
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
+from ..protocol.json_codec import Json
 from . import refusals
-from .access import AccessManager, Grant
+from .access import Grant
 from .cache import ReplyCache
+from .entrance import TIME_PATH, Entrance
 from .faults import Fault, Faults
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
+from .occupancy import PresenceEvent
 from .options import Options
-from .rate_limit import RateLimit
-from .router import ROUTES, TIME, operation_kind
-from .signatures import unsigned
+from .router import ROUTES, TIME
 
 __all__ = ["Exchange", "Service"]
-
-_MAX_REQUEST_BYTES = 32 * 1024
-_TIMETOKENS_PER_S = 10_000_000
-_TIME_PATH = "/time/0"
-_REGISTRY = "/v1/channel-registration/"
 
 
 class Service:
@@ -47,15 +41,11 @@ class Service:
         self.journal = Journal(options.journal_size)
         self.faults = Faults()
         self._options = options
-        self._access = AccessManager(
-            options.access, leave_needs_read=options.leave_needs_read
-        )
-        self._rate_limit = RateLimit(options.max_requests_per_s)
+        self._entrance = Entrance(options, clock=clock)
         self._caches = {
             HereNowOperation.name: ReplyCache(options.here_now_cache_s),
             HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
         }
-        self._clock = clock
         self._keysets: dict[str, Keyset] = {}
 
     def keyset(self, subscribe_key: str) -> Keyset:
@@ -68,18 +58,37 @@ class Service:
 
     def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
         """Give a token rights; the first one turns access control on."""
-        self._access.grant(token, grants, now_s=now_s)
+        self._entrance.access.grant(token, grants, now_s=now_s)
 
     def revoke(self, token: str) -> None:
         """Take a token out of force."""
-        self._access.revoke(token)
+        self._entrance.access.revoke(token)
 
-    def reset(self, subscribe_key: str) -> None:
-        """Forget a key, the faults, the journal, cached replies and changed tokens."""
-        self._keysets.pop(subscribe_key, None)
+    def occupants(
+        self, subscribe_key: str, channel: str, *, now_s: float
+    ) -> Mapping[str, Mapping[str, Json]]:
+        """Return the state of each user present on a channel, ``{}`` for none."""
+        keyset = self.keyset(subscribe_key)
+        keyset.expire(now_s)
+        return keyset.occupancy.occupants(channel)
+
+    def events(
+        self, subscribe_key: str, channel: str, *, now_s: float
+    ) -> tuple[PresenceEvent, ...]:
+        """Return what happened on a channel, oldest first."""
+        keyset = self.keyset(subscribe_key)
+        keyset.expire(now_s)
+        return tuple([event for event in keyset.events if event.channel == channel])
+
+    def reset(self, subscribe_key: str | None) -> None:
+        """Forget a key or all, the faults, the journal, cached replies, new tokens."""
+        if subscribe_key is None:
+            self._keysets.clear()
+        else:
+            self._keysets.pop(subscribe_key, None)
         self.faults.clear()
         self.journal.clear()
-        self._access.reset()
+        self._entrance.access.reset()
         for cache in self._caches.values():
             cache.clear()
 
@@ -97,7 +106,7 @@ class Service:
 
     def receive(self, request: HttpRequest, *, now_s: float) -> Exchange:
         """Note a request and find out what it asks for; nothing takes effect yet."""
-        operation, refusal = self._understood(request, now_s)
+        operation, refusal = self._entrance.understood(request, now_s=now_s)
         entry = _entry(request, operation, now_s)
         self.journal.add(entry)
         fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
@@ -117,54 +126,6 @@ class Service:
         if cache is not None:
             cache.put(request.target, reply, now_s=now_s)
         return reply
-
-    def _understood(
-        self, request: HttpRequest, now_s: float
-    ) -> tuple[Operation[Any] | None, HttpReply | None]:
-        """Return what is asked for, and the answer if it takes none of our state."""
-        if len(request.path) + len(request.query) > _MAX_REQUEST_BYTES:
-            return None, refusals.too_long()
-        if wait_s := self._rate_limit.wait_s(now_s):
-            return None, _with_headers(refusals.too_many_requests(), retry_after=wait_s)
-        if request.path == _TIME_PATH:
-            timetoken = int(self._clock() * _TIMETOKENS_PER_S)
-            return None, refusals.raw(b"[%d]" % timetoken)
-        kind = operation_kind(request)
-        if kind is None:
-            return None, refusals.not_found(request.path)
-        try:
-            operation = kind.from_request(request)
-            return operation, self._denied(operation, request, now_s)
-        except InvalidArgumentError as error:
-            return None, _misunderstood(request, error)
-
-    def _denied(
-        self, operation: Operation[Any], request: HttpRequest, now_s: float
-    ) -> HttpReply | None:
-        """Refuse a request for its key, its signature or its token."""
-        keys, secret_key = self._options.subscribe_keys, self._options.secret_key
-        if keys is not None and operation.subscribe_key not in keys:
-            return refusals.access_denied(400, "Invalid Subscribe Key")
-        if secret_key is not None and (
-            refusal := unsigned(
-                request,
-                publish_key=self._options.publish_key,
-                secret_key=secret_key,
-                unix_s=self._clock(),
-            )
-        ):
-            return refusal
-        params = request.params()
-        group = getattr(operation, "group", None)
-        return self._access.refusal(
-            operation.name,
-            # What is added to a group is not read: the right is the group's.
-            getattr(operation, "channels", ()) if group is None else (),
-            getattr(operation, "channel_groups", () if group is None else (group,)),
-            token=params.get("auth"),
-            user_id=params.get("uuid"),
-            now_s=now_s,
-        )
 
 
 class Exchange:
@@ -211,24 +172,9 @@ def _faulty(fault: Fault) -> HttpReply:
     reply = refusals.injected(status)
     if fault.body is not None:
         reply = refusals.raw(fault.body, status=status)
-    return _with_headers(reply, retry_after=fault.retry_after_s, age=fault.age_s)
-
-
-def _with_headers(
-    reply: HttpReply, *, retry_after: int | None = None, age: int | None = None
-) -> HttpReply:
-    more = {"retry-after": retry_after, "age": age}
-    given = {name: str(value) for name, value in more.items() if value is not None}
-    return attrs.evolve(reply, headers={**reply.headers, **given})
-
-
-def _misunderstood(request: HttpRequest, error: InvalidArgumentError) -> HttpReply:
-    if request.path.startswith(_REGISTRY):
-        return refusals.registry_refusal("Reserved character in input parameters.")
-    # The service's own words where they are known.
-    is_known = error.rule == "No state specified."
-    words = error.rule if is_known else f"Invalid {error.argument}: {error.rule}"
-    return refusals.bad_request(words)
+    return refusals.with_headers(
+        reply, retry_after=fault.retry_after_s, age=fault.age_s
+    )
 
 
 def _entry(
@@ -241,7 +187,7 @@ def _entry(
     name = operation.name if operation is not None else ""
     return JournalEntry(
         at_s=now_s,
-        operation=TIME if request.path == _TIME_PATH else name,
+        operation=TIME if request.path == TIME_PATH else name,
         subscribe_key=operation.subscribe_key if operation is not None else "",
         path=request.path,
         query=request.query,

@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from presence_async import PresenceClient
+from presence_async import PresenceClient, PresenceConfig, ServiceError
 from presence_async.emulator import Fault, PresenceEmulator
 
 pytestmark = pytest.mark.real_time
@@ -121,9 +122,77 @@ async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     assert "top-secret-token" not in errors.decode()
 
 
+async def test_emulate_stops_at_once_with_an_open_request() -> None:
+    process = await start("emulate", "--fault", "here-now:delay_s=inf")
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /v2/presence/sub-key/any/channel/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(3):
+        _, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (0, b"")
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_emulate_takes_its_options(tmp_path: Path) -> None:
+    access = tmp_path / "access.json"
+    access.write_text('{"t": {"channels": ["lobby"]}}')
+    process = await start(
+        *("emulate", "--access", str(access), "--verify-signatures", "--json"),
+        *("--fault", "leave:503", "--fault", '{"operation": "time", "status": 500}'),
+        *("--valid-key", "mine", "--publish-key", "pub", "--no-leave-needs-read"),
+        PUBNUB_SECRET_KEY="sec",
+    )
+    assert process.stdout is not None
+    url = json.loads(await process.stdout.readline())["url"]
+
+    async def asked(channel: str, secret_key: str = "sec", key: str = "mine") -> str:
+        config = PresenceConfig(
+            subscribe_key=key,
+            publish_key="pub",
+            secret_key=secret_key,
+            user_id="bob",
+            auth="t",
+            origin=url,
+        )
+        async with PresenceClient(config) as client:
+            try:
+                await client.here_now(channel)
+            except ServiceError as error:
+                return error.message
+            return "OK"
+
+    answers = await asyncio.gather(
+        asked("lobby"),
+        asked("news"),
+        asked("lobby", secret_key="other"),
+        asked("lobby", key="other"),
+    )
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+
+    assert list(answers) == [
+        "OK",
+        "Forbidden",
+        "Signature Does Not Match",
+        "Invalid Subscribe Key",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["emulate", "--fault", "beat:503"], "'beat' is none; write None or one of"),
+        (["emulate", "--access", __file__], "is no JSON"),
+        (["emulate", "--verify-signatures"], "set PUBNUB_SECRET_KEY"),
+        (["emulate", "--journal-size", "-1"], "journal_size"),
         (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
         (
             ["here-now", "a,b", *["--subscribe-key", "k", "--user-id", "u"]],
@@ -136,7 +205,17 @@ async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
         (["here-now", "--limit", "many"], "Invalid value"),
         (["no-such-command"], "No such command"),
     ],
-    ids=["no key", "comma", "no object", "no number", "no command"],
+    ids=[
+        "fault",
+        "access",
+        "secret",
+        "size",
+        "no key",
+        "comma",
+        "no object",
+        "no number",
+        "no command",
+    ],
 )
 async def test_wrong_usage_ends_with_2_and_says_why(
     arguments: list[str], words: str

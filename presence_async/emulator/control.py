@@ -1,0 +1,223 @@
+"""The control path: what tests in other languages ask of a running emulator.
+
+For programs on the same machine only, never for web pages: see ``Control``. Bodies and
+replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
+``/_emulator/``:
+
+- ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` tells
+  which are in force, ``DELETE faults`` lifts them
+- ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
+  revokes
+- ``GET requests`` tells the newest requests; ``operation=`` chooses, ``limit=`` is 1000
+- ``GET occupants?channel=`` tells who is there in which state
+- ``GET events?channel=`` tells what happened there
+- ``POST reset`` begins anew, by default for every key
+
+The fields of a fault may stand in the query instead of the body, as in
+``POST /_emulator/faults?operation=heartbeat&status=503``. Pure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import msgspec
+
+from ..errors import InvalidArgumentError
+from ..protocol.exchange import HttpReply, HttpRequest
+from .access import Grant
+from .faults import Fault, short_value
+from .service import Service
+
+__all__ = ["PREFIX", "Control", "ControlRequest"]
+
+PREFIX = "/_emulator/"
+
+_KEY = "subscribe_key"
+_JSON = "application/json"
+_SHOWN_REQUESTS = 1000
+_HEADERS: Mapping[str, str] = {
+    "content-type": _JSON,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
+
+
+@attrs.frozen(kw_only=True)
+class ControlRequest:
+    """A request to the control path.
+
+    Attributes:
+        method: Upper case.
+        http: Path and query.
+        headers: Names in lower case.
+        peer: The address it comes from.
+        body: The whole body.
+    """
+
+    method: str
+    http: HttpRequest
+    headers: Mapping[str, str]
+    peer: str
+    body: bytes = b""
+
+
+class Control:
+    """Answers the control path.
+
+    Only to loopback addresses under a loopback ``Host``, so that no other machine and
+    no name that was made to point here gets in; not to requests with an ``Origin`` or
+    of another site in a browser, and to a POST only with a JSON content type, which a
+    page cannot send without the permission that it never gets.
+
+    Args:
+        service: What is asked about and changed.
+        subscribe_key: The key meant where none is named.
+    """
+
+    def __init__(self, service: Service, subscribe_key: str) -> None:
+        self._service = service
+        self._subscribe_key = subscribe_key
+        self._routes: Mapping[tuple[str, str], _Handler] = {
+            ("POST", "faults"): self._inject,
+            ("GET", "faults"): self._faults,
+            ("DELETE", "faults"): self._lift,
+            ("POST", "tokens"): self._grant,
+            ("DELETE", "tokens"): self._revoke,
+            ("GET", "requests"): self._requests,
+            ("GET", "occupants"): self._occupants,
+            ("GET", "events"): self._events,
+            ("POST", "reset"): self._reset,
+        }
+
+    def answer(self, request: ControlRequest, *, now_s: float) -> HttpReply:
+        """Do what is asked and say how it went."""
+        if (reason := _stranger(request)) is not None:
+            return _reply(403, {"error": reason})
+        route = request.method, request.http.path.removeprefix(PREFIX)
+        handler = self._routes.get(route)
+        if handler is None:
+            known = [f"{method} {PREFIX}{name}" for method, name in self._routes]
+            return _reply(404, {"error": "no such thing", "known": known})
+        if request.method == "POST" and not _is_json(request):
+            return _reply(415, {"error": f"send Content-Type: {_JSON}"})
+        try:
+            params = request.http.params()
+            return _reply(200, handler(params, _body(request), now_s))
+        except InvalidArgumentError as error:
+            return _reply(400, {"error": str(error)})
+
+    def _inject(self, params: Params, body: object, now_s: float) -> object:
+        fields = {n: short_value(v) for n, v in params.items() if n != _KEY}
+        if isinstance(body, Mapping):
+            fields |= body
+        elif body is not None:
+            raise InvalidArgumentError("body", "must be a JSON object")
+        fault = Fault.from_dict(fields)
+        self._service.faults.inject(fault, now_s=now_s, subscribe_key=params.get(_KEY))
+        return {"injected": fault.to_dict()}
+
+    def _faults(self, _: Params, __: object, now_s: float) -> object:
+        faults = self._service.faults.in_force(now_s=now_s)
+        return {"faults": [fault.to_dict() for fault in faults]}
+
+    def _lift(self, _: Params, __: object, ___: float) -> object:
+        self._service.faults.clear()
+        return {"faults": []}
+
+    def _grant(self, params: Params, body: object, now_s: float) -> object:
+        token = _needed(params, "token")
+        several: list[Any] = body if isinstance(body, list) else [body]
+        grants = [Grant.from_dict(fields) for fields in several]
+        self._service.grant(token, grants, now_s=now_s)
+        return {"granted": len(grants)}
+
+    def _revoke(self, params: Params, _: object, __: float) -> object:
+        self._service.revoke(_needed(params, "token"))
+        return {"revoked": 1}
+
+    def _requests(self, params: Params, _: object, __: float) -> object:
+        operation, key = params.get("operation"), params.get(_KEY)
+        limit = short_value(params.get("limit", str(_SHOWN_REQUESTS)))
+        if not isinstance(limit, int) or limit < 0:
+            raise InvalidArgumentError("limit", "must be a whole number from 0 on")
+        chosen = [
+            attrs.asdict(entry)
+            for entry in self._service.journal
+            if operation in {None, entry.operation}
+            and key in {None, entry.subscribe_key}
+        ]
+        newest = chosen[max(0, len(chosen) - limit) :]
+        return {"total": self._service.journal.total, "requests": newest}
+
+    def _occupants(self, params: Params, _: object, now_s: float) -> object:
+        channel, key = _needed(params, "channel"), params.get(_KEY, self._subscribe_key)
+        occupants = self._service.occupants(key, channel, now_s=now_s)
+        return {"channel": channel, "occupants": occupants}
+
+    def _events(self, params: Params, _: object, now_s: float) -> object:
+        channel, key = _needed(params, "channel"), params.get(_KEY, self._subscribe_key)
+        events = self._service.events(key, channel, now_s=now_s)
+        return {"channel": channel, "events": [attrs.asdict(e) for e in events]}
+
+    def _reset(self, params: Params, _: object, __: float) -> object:
+        self._service.reset(params.get(_KEY))
+        return {"reset": params.get(_KEY, "every key")}
+
+
+Params = Mapping[str, str]
+_Handler = Callable[[Params, Any, float], object]
+
+
+def _stranger(request: ControlRequest) -> str | None:
+    """Say why a request is not answered, ``None``: it comes from a local program."""
+    if not _is_loopback(request.peer):
+        return "only for this machine"
+    host = request.headers.get("host", "localhost")
+    name = host.rpartition(":")[0] if not host.endswith("]") else host
+    name = (name or host).strip("[]")
+    if name.lower() != "localhost" and not _is_loopback(name):
+        return "only under a loopback address"
+    is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
+    if "origin" in request.headers or is_of_page:
+        return "not for web pages"
+    return None
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
+
+
+def _is_json(request: ControlRequest) -> bool:
+    content_type = request.headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower() == _JSON
+
+
+def _body(request: ControlRequest) -> object:
+    if not request.body.strip():
+        return None
+    try:
+        value: object = msgspec.json.decode(request.body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise InvalidArgumentError("body", "must be JSON") from None
+    return value
+
+
+def _needed(params: Params, name: str) -> str:
+    if name not in params:
+        raise InvalidArgumentError(name, "is missing from the query")
+    return params[name]
+
+
+def _reply(status: int, body: object) -> HttpReply:
+    text = json.dumps(body, separators=(",", ":")) + "\n"
+    return HttpReply(status=status, body=text.encode(), headers=_HEADERS)

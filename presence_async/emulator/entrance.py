@@ -1,0 +1,124 @@
+"""What a request asks for, and who is turned away at the door. Pure.
+
+In the order of the checks: too long, too fast, no service, no operation, another key,
+unsigned or outdated, names that the token does not cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import InvalidArgumentError
+from ..protocol.exchange import HttpReply, HttpRequest, Operation
+from . import refusals
+from .access import AccessManager
+from .options import Options
+from .rate_limit import RateLimit
+from .router import operation_kind
+from .signatures import unsigned
+
+__all__ = ["TIME_PATH", "Entrance"]
+
+TIME_PATH = "/time/0"
+"""Answers with the time, as one timetoken in a list."""
+
+_MAX_REQUEST_BYTES = 32 * 1024
+_TIMETOKENS_PER_S = 10_000_000
+_REGISTRY = "/v1/channel-registration/"
+
+
+class Entrance:
+    """Understands requests, and refuses those that may not pass.
+
+    Args:
+        options: How the service behaves.
+        clock: Unix time in seconds.
+
+    Attributes:
+        access: The tokens in force.
+    """
+
+    def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        self.access = AccessManager(
+            options.access, leave_needs_read=options.leave_needs_read
+        )
+        self._options = options
+        self._clock = clock
+        self._rate_limit = RateLimit(options.max_requests_per_s)
+
+    def understood(
+        self, request: HttpRequest, *, now_s: float
+    ) -> tuple[Operation[Any] | None, HttpReply | None]:
+        """Return what is asked for, and the answer where it takes no effect."""
+        if (early := self._answered_early(request, now_s)) is not None:
+            return None, early
+        kind = operation_kind(request)
+        if kind is None:
+            return None, refusals.not_found(request.path)
+        try:
+            operation = kind.from_request(request)
+            return operation, self._denied(operation, request, now_s)
+        except InvalidArgumentError as error:
+            return None, _misunderstood(request, error)
+
+    def _answered_early(self, request: HttpRequest, now_s: float) -> HttpReply | None:
+        if len(request.target) > _MAX_REQUEST_BYTES:
+            return refusals.too_long()
+        if wait_s := self._rate_limit.wait_s(now_s):
+            return refusals.with_headers(
+                refusals.too_many_requests(), retry_after=wait_s
+            )
+        if not _is_text(request.target):
+            return refusals.bad_request("Bad Request")
+        if request.path == TIME_PATH:
+            timetoken = int(self._clock() * _TIMETOKENS_PER_S)
+            return refusals.raw(b"[%d]" % timetoken)
+        return None
+
+    def _denied(
+        self, operation: Operation[Any], request: HttpRequest, now_s: float
+    ) -> HttpReply | None:
+        """Refuse a request for its key, its signature or its token."""
+        keys, secret_key = self._options.subscribe_keys, self._options.secret_key
+        if keys is not None and operation.subscribe_key not in keys:
+            return refusals.access_denied(400, "Invalid Subscribe Key")
+        if secret_key is not None and (
+            refusal := unsigned(
+                request,
+                publish_key=self._options.publish_key,
+                secret_key=secret_key,
+                unix_s=self._clock(),
+            )
+        ):
+            return refusal
+        if not self.access.is_on:
+            return None
+        params = request.params()
+        channels: tuple[str, ...] = getattr(operation, "channels", ())
+        groups: tuple[str, ...] = getattr(operation, "channel_groups", ())
+        if (group := getattr(operation, "group", None)) is not None:
+            # What is added to a group is not read: the right is the group's.
+            channels, groups = (), (group,)
+        return self.access.refusal(
+            operation.name,
+            channels,
+            groups,
+            token=params.get("auth"),
+            user_id=params.get("uuid"),
+            now_s=now_s,
+        )
+
+
+def _is_text(target: str) -> bool:
+    # Bytes that are no UTF-8 arrive as lone surrogates.
+    return target.isascii() or not any("\ud800" <= c <= "\udfff" for c in target)
+
+
+def _misunderstood(request: HttpRequest, error: InvalidArgumentError) -> HttpReply:
+    if request.path.startswith(_REGISTRY):
+        return refusals.registry_refusal("Reserved character in input parameters.")
+    # The service's own words where they are known.
+    is_known = error.rule == "No state specified."
+    words = error.rule if is_known else f"Invalid {error.argument}: {error.rule}"
+    return refusals.bad_request(words)

@@ -1,0 +1,231 @@
+"""The control path: what other languages' tests may do, and who may not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from presence_async.emulator import PresenceEmulator
+from presence_async.emulator.control import Control, ControlRequest
+from presence_async.emulator.options import Options
+from presence_async.emulator.service import Service
+from presence_async.protocol.exchange import HttpRequest
+
+JSON = {"content-type": "application/json"}
+BEAT = "/v2/presence/sub-key/demo/channel/a/heartbeat?uuid=bob&heartbeat=20"
+
+
+class Desk:
+    """A service and its control path, without sockets."""
+
+    def __init__(self) -> None:
+        self.service = Service(Options(), clock=lambda: 0.0)
+        self.control = Control(self.service, "demo")
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        peer: str = "127.0.0.1",
+    ) -> tuple[int, Any]:
+        path, _, query = target.partition("?")
+        reply = self.control.answer(
+            ControlRequest(
+                method=method,
+                http=HttpRequest(path=f"/_emulator/{path}", query=query),
+                headers=JSON | (headers or {}),
+                peer=peer,
+                body=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            ),
+            now_s=0,
+        )
+        assert "access-control-allow-origin" not in reply.headers
+        return reply.status, json.loads(reply.body)
+
+    def beat(self, target: str = BEAT) -> int:
+        path, _, query = target.partition("?")
+        exchange = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
+        return exchange.reply(now_s=0).status
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("faults", {"operation": "heartbeat", "status": 503, "times": 1}),
+        ("faults?operation=heartbeat&status=503&times=1", None),
+        ("faults?operation=heartbeat", {"status": 503, "times": 1}),
+    ],
+    ids=["body", "query", "both"],
+)
+def test_faults_are_injected_told_and_lifted(
+    desk: Desk, target: str, body: Any
+) -> None:
+    said = {"operation": "heartbeat", "status": 503, "times": 1}
+
+    assert desk.ask("POST", target, body) == (200, {"injected": said})
+    assert desk.ask("GET", "faults") == (200, {"faults": [said]})
+    assert [desk.beat(), desk.beat()] == [503, 200]
+    assert desk.ask("GET", "faults") == (200, {"faults": []})
+    desk.ask("POST", "faults", {"status": 500})
+    desk.ask("DELETE", "faults")
+    assert desk.beat() == 200
+
+
+def test_a_fault_hits_every_key_unless_one_is_named(desk: Desk) -> None:
+    desk.ask("POST", "faults?subscribe_key=other", {"status": 500})
+    named = desk.beat(), desk.beat(BEAT.replace("demo", "other"))
+    desk.ask("POST", "faults", {"status": 502})
+    every = desk.beat(), desk.beat(BEAT.replace("demo", "other"))
+
+    assert named == (200, 500)
+    assert every == (502, 502)
+
+
+def test_the_truth_is_told(desk: Desk) -> None:
+    desk.beat(BEAT + '&state={"a":{"x":1}}')
+    desk.beat("/nowhere")
+
+    assert desk.ask("GET", "occupants?channel=a") == (
+        200,
+        {"channel": "a", "occupants": {"bob": {"x": 1}}},
+    )
+    _, events = desk.ask("GET", "events?channel=a")
+    assert [event["action"] for event in events["events"]] == ["join"]
+    _, requests = desk.ask("GET", "requests")
+    assert requests["total"] == 2
+    assert requests["requests"][0]["params"]["uuid"] == "bob"
+    _, beats = desk.ask(
+        "GET", "requests?operation=heartbeat&subscribe_key=demo&limit=1"
+    )
+    assert [entry["operation"] for entry in beats["requests"]] == ["heartbeat"]
+    assert desk.ask("GET", "requests?limit=0")[1]["requests"] == []
+    assert desk.ask("GET", "occupants?channel=a&subscribe_key=x")[1]["occupants"] == {}
+
+
+def test_a_reset_begins_anew_for_one_key_or_all(desk: Desk) -> None:
+    desk.beat()
+    desk.beat(BEAT.replace("demo", "other"))
+    desk.ask("POST", "reset?subscribe_key=demo")
+
+    assert desk.ask("GET", "occupants?channel=a")[1]["occupants"] == {}
+    other = "occupants?channel=a&subscribe_key=other"
+    assert desk.ask("GET", other)[1]["occupants"] == {"bob": {}}
+    desk.ask("POST", "reset")
+    assert desk.ask("GET", other)[1]["occupants"] == {}
+    assert desk.ask("GET", "requests")[1]["total"] == 0
+
+
+def test_tokens_are_granted_and_revoked(desk: Desk) -> None:
+    granted = desk.ask("POST", "tokens?token=t", [{"channels": ["a"]}])
+    statuses = [desk.beat(), desk.beat(BEAT + "&auth=t")]
+    desk.ask("DELETE", "tokens?token=t")
+
+    assert granted == (200, {"granted": 1})
+    assert [*statuses, desk.beat(BEAT + "&auth=t")] == [403, 200, 403]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "status", "words"),
+    [
+        ("POST", "faults", {"operation": "beat"}, 400, "heartbeat"),
+        ("POST", "faults", [1], 400, "JSON object"),
+        ("POST", "faults", b"{", 400, "must be JSON"),
+        ("POST", "faults", b"\xff", 400, "must be JSON"),
+        ("POST", "faults", b"[" * 99_999, 400, "must be JSON"),
+        ("POST", "faults?status=%zz", None, 400, "percent-escape"),
+        ("POST", "tokens", {"channels": "a"}, 400, "token: is missing"),
+        ("POST", "tokens?token=t", {"channels": 1}, 400, "grant"),
+        ("POST", "tokens?token=t", None, 400, "grant"),
+        ("POST", "tokens?token=t", [7], 400, "grant"),
+        ("GET", "occupants", None, 400, "channel: is missing"),
+        ("GET", "requests?limit=-1", None, 400, "limit"),
+        ("GET", "nothing", None, 404, "POST /_emulator/faults"),
+        ("PUT", "faults", {}, 404, "no such thing"),
+        ("OPTIONS", "faults", None, 404, "no such thing"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    desk: Desk, method: str, target: str, body: Any, status: int, words: str
+) -> None:
+    found, said = desk.ask(method, target, body)
+
+    assert found == status
+    assert words in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("127.9.9.9", {"host": "localhost:8080"}, 200),
+        ("::1", {"host": "[::1]:8080"}, 200),
+        ("::1", {"host": "[::1]"}, 200),
+        ("::ffff:127.0.0.1", {"host": "127.0.0.1:1"}, 200),
+        ("127.0.0.1", {"sec-fetch-site": "none"}, 200),
+        ("192.168.0.7", {}, 403),
+        ("::ffff:10.0.0.1", {}, 403),
+        ("", {}, 403),
+        ("127.0.0.1", {"host": "evil.example"}, 403),
+        ("127.0.0.1", {"host": "evil.example:8080"}, 403),
+        ("127.0.0.1", {"host": "localhost.evil.example"}, 403),
+        ("127.0.0.1", {"origin": "http://evil.example"}, 403),
+        ("127.0.0.1", {"origin": "null"}, 403),
+        ("127.0.0.1", {"sec-fetch-site": "cross-site"}, 403),
+        ("127.0.0.1", {"content-type": "text/plain"}, 415),
+        ("127.0.0.1", {"content-type": "application/x-www-form-urlencoded"}, 415),
+        ("127.0.0.1", {"content-type": ""}, 415),
+    ],
+)
+def test_only_programs_on_this_machine_may(
+    desk: Desk, peer: str, headers: dict[str, str], status: int
+) -> None:
+    found, _ = desk.ask("POST", "reset", headers=headers, peer=peer)
+
+    assert found == status
+
+
+async def test_it_works_over_http(emulator: PresenceEmulator, wire: Any) -> None:
+    status, headers, _ = await wire.ask(
+        "/_emulator/faults",
+        method="POST",
+        body=b'{"status": 503, "times": 1}',
+        headers={"Content-Type": "application/json"},
+    )
+    beats = [(await wire.ask(BEAT))[0] for _ in range(2)]
+
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert beats == [503, 200]
+    assert emulator.requests.total == 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 5\r\n\r\n{",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "Content-Length: 9999999\r\n\r\n" + "x" * 2_000_000,
+        "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+    ids=["short", "chunk", "large", "expect"],
+)
+async def test_broken_bodies_are_no_fault_of_ours(
+    wire: Any, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    start = (
+        "POST /_emulator/faults HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: application/json\r\nConnection: close\r\n"
+    )
+    said = await wire.exchange((start + head).encode())
+
+    assert not said.startswith(b"HTTP/1.1 5")
+    assert [r for r in caplog.records if r.levelname == "ERROR"] == []
