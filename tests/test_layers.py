@@ -36,6 +36,7 @@ THIRD_PARTY: dict[str, set[str]] = {
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "protocol": {"asyncio", "time", "random", "socket"},
     "emulator": {"asyncio", "time", "socket"},
+    "emulator.held_polls": {"time", "socket"},
     "emulator.server": {"socket"},
     "client": {"time", "socket"},
     "client.wall_clock": {"socket"},

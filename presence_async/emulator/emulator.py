@@ -10,7 +10,7 @@ from ..protocol.json_codec import Json
 from .access import Grant
 from .faults import Fault
 from .journal import Journal
-from .occupancy import PresenceEvent
+from .occupancy import OccupancyChange
 from .options import Options
 from .server import Server
 
@@ -43,6 +43,14 @@ class PresenceEmulator:
             as recorded; the documentation says that a leave needs none.
         min_presence_timeout_s: Raise shorter presence timeouts to this; real keys
             show no minimum.
+        announce_max: How many users a channel may have to tell of each change; above
+            there are interval events. 20 by default, 0 to 100 on real keys.
+        interval_s: Seconds between interval events; 10 as recorded.
+        presence_deltas: Whether interval events list who has come and gone.
+        implicit_heartbeats: Whether subscribing puts the timeout off, as documented;
+            in two recordings of 2025 it does not.
+        idle_poll_s: For how long a poll without news is held; clients allow 310 s, the
+            real service's own time is unverified.
         here_now_cache_s: Answer the same here-now URL from a cache for so long, as
             the real edge does for about 3 s.
         heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``).
@@ -68,6 +76,11 @@ class PresenceEmulator:
         access: Mapping[str, Grant | Iterable[Grant]] | None = None,
         leave_needs_read: bool = True,
         min_presence_timeout_s: float = 0,
+        announce_max: int = 20,
+        interval_s: float = 10,
+        presence_deltas: bool = False,
+        implicit_heartbeats: bool = True,
+        idle_poll_s: float = 280,
         here_now_cache_s: float = 0,
         heartbeat_cache_s: float = 0,
         max_requests_per_s: float | None = None,
@@ -81,6 +94,11 @@ class PresenceEmulator:
             access=access,
             leave_needs_read=leave_needs_read,
             min_presence_timeout_s=min_presence_timeout_s,
+            announce_max=announce_max,
+            interval_s=interval_s,
+            presence_deltas=presence_deltas,
+            implicit_heartbeats=implicit_heartbeats,
+            idle_poll_s=idle_poll_s,
             here_now_cache_s=here_now_cache_s,
             heartbeat_cache_s=heartbeat_cache_s,
             max_requests_per_s=max_requests_per_s,
@@ -164,7 +182,7 @@ class PresenceEmulator:
 
     def events(
         self, channel: str, subscribe_key: str | None = None
-    ) -> tuple[PresenceEvent, ...]:
+    ) -> tuple[OccupancyChange, ...]:
         """Return what happened on a channel, oldest first; the newest 10,000 in all."""
         key = subscribe_key or self._subscribe_key
         now_s = self._server.now_s()

@@ -18,22 +18,34 @@ class ChannelGroups:
 
     def __init__(self) -> None:
         self._channels: dict[str, dict[str, None]] = {}
+        self._groups_of: dict[str, dict[str, None]] = {}
 
     def add(self, group: str, channels: Iterable[str]) -> None:
         """Add channels; makes the group if there is none."""
-        self._channels.setdefault(group, {}).update(dict.fromkeys(channels))
+        members = self._channels.setdefault(group, {})
+        for channel in channels:
+            members[channel] = None
+            self._groups_of.setdefault(channel, {})[group] = None
 
     def remove(self, group: str, channels: Iterable[str]) -> None:
         """Take channels out; a group without channels is gone."""
         members = self._channels.get(group, {})
         for channel in channels:
             members.pop(channel, None)
+            groups = self._groups_of.get(channel, {})
+            groups.pop(group, None)
+            if not groups:
+                self._groups_of.pop(channel, None)
         if not members:
             self._channels.pop(group, None)
 
     def delete(self, group: str) -> None:
         """Delete a group; an unknown one is no error."""
-        self._channels.pop(group, None)
+        self.remove(group, self.channels(group))
+
+    def groups_of(self, channel: str) -> tuple[str, ...]:
+        """Return the groups that a channel is in."""
+        return tuple(self._groups_of.get(channel, ()))
 
     def channels(self, group: str) -> tuple[str, ...]:
         """Return the members of a group, none of an unknown one."""

@@ -6,7 +6,7 @@ Pure: one method per operation, from the operation heard to the value answered.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ..protocol.channel_groups import (
     AddChannelsOperation,
@@ -19,12 +19,18 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNow, HereNowOperation
 from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
-from ..protocol.names import is_presence_name
+from ..protocol.names import is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
+from .announcer import Announcer
+from .feed import Feed
 from .groups import ChannelGroups
-from .occupancy import Occupancy, PresenceEvent
+from .message_log import Timetokens
+from .occupancy import Occupancy, OccupancyChange
+from .options import Options
+from .polls import Poll
 
 __all__ = ["Keyset"]
 
@@ -35,18 +41,42 @@ class Keyset:
     """What the service knows under one subscribe key.
 
     Args:
-        min_presence_timeout_s: Shorter timeouts are raised to this.
+        options: How it behaves.
+        timetokens: Where timetokens come from.
+        clock: Unix time in seconds.
     """
 
-    def __init__(self, *, min_presence_timeout_s: float = 0) -> None:
+    def __init__(
+        self, options: Options, *, timetokens: Timetokens, clock: Callable[[], float]
+    ) -> None:
         self.occupancy = Occupancy()
         self.groups = ChannelGroups()
-        self.events: deque[PresenceEvent] = deque(maxlen=_KEPT_EVENTS)
-        self._min_timeout_s = min_presence_timeout_s
+        self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
+        self.feed = Feed(
+            announcer=Announcer(
+                announce_max=options.announce_max,
+                interval_s=options.interval_s,
+                has_deltas=options.presence_deltas,
+                occupancy=self.occupancy.occupancy,
+            ),
+            groups=self.groups,
+            timetokens=timetokens,
+            clock=clock,
+        )
+        self._min_timeout_s = options.min_presence_timeout_s
+        self._implicit_heartbeats = options.implicit_heartbeats
+
+    def next_due_s(self) -> float:
+        """Return when something happens by itself, ``math.inf`` for never."""
+        return min(self.occupancy.next_deadline_s(), self.feed.next_due_s())
 
     def expire(self, now_s: float) -> None:
-        """Let those go whose time is up."""
-        self.events += self.occupancy.expire(now_s)
+        """Let everything happen that is due: timeouts, and what is told of them."""
+        while (due_s := self.next_due_s()) <= now_s:
+            if self.occupancy.next_deadline_s() == due_s:
+                self._tell(self.occupancy.expire(due_s), now_s)
+            else:
+                self.feed.tick(now_s=now_s)
 
     def here_now(
         self, operation: HereNowOperation, _: float
@@ -74,9 +104,10 @@ class Keyset:
     ) -> Mapping[str, Json]:
         """Store a state."""
         channels = self._expanded(operation.channels, operation.channel_groups)
-        self.events += self.occupancy.set_state(
+        changes = self.occupancy.set_state(
             operation.user_id, channels, operation.state, now_s=now_s
         )
+        self._tell(changes, now_s)
         return operation.state
 
     def get_state(self, operation: GetStateOperation, _: float) -> UserState:
@@ -88,18 +119,54 @@ class Keyset:
 
     def heartbeat(self, operation: HeartbeatOperation, now_s: float) -> None:
         """Make a user present."""
-        self.events += self.occupancy.heartbeat(
+        changes = self.occupancy.heartbeat(
             operation.user_id,
             self._expanded(operation.channels, operation.channel_groups),
             timeout_s=max(operation.presence_timeout_s, self._min_timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
         )
+        self._tell(changes, now_s)
 
     def leave(self, operation: LeaveOperation, now_s: float) -> None:
         """Let a user go."""
         channels = self._expanded(operation.channels, operation.channel_groups)
-        self.events += self.occupancy.leave(operation.user_id, channels, now_s=now_s)
+        changes = self.occupancy.leave(operation.user_id, channels, now_s=now_s)
+        self._tell(changes, now_s)
+
+    def subscribe(self, operation: SubscribeOperation, now_s: float) -> Delivery | Poll:
+        """Make a user present and answer, or return the poll that waits for news.
+
+        Who names a channel without ``-pnpres`` is present there, on a wildcard as on
+        a channel of that name; so a subscribe after a leave joins again. With implicit
+        heartbeats each request and each answer puts the timeout off, as documented;
+        without, as recorded in 2025, only heartbeats do.
+        """
+        channels = self._subscribed(operation)
+        # Begun before the join, which is news to the user as well.
+        begun: Delivery | Poll
+        if operation.timetoken:
+            begun = self.feed.open(operation, channels, now_s=now_s)
+        else:
+            begun = self.feed.handshake()
+        timeout_s = operation.presence_timeout_s
+        changes = self.occupancy.heartbeat(
+            operation.user_id,
+            channels,
+            timeout_s=timeout_s and max(timeout_s, self._min_timeout_s),
+            states=self.groups.spread(operation.state or {}),
+            now_s=now_s,
+            extends=self._implicit_heartbeats,
+        )
+        self._tell(changes, now_s)
+        return begun
+
+    def answer(self, poll: Poll, now_s: float) -> Delivery:
+        """End a poll: what it brings."""
+        if self._implicit_heartbeats:
+            user_id = poll.operation.user_id
+            self.occupancy.refresh(user_id, poll.present_on, now_s=now_s)
+        return self.feed.close(poll)
 
     def add_channels(self, operation: AddChannelsOperation, _: float) -> None:
         """Add channels to a group."""
@@ -128,6 +195,17 @@ class Keyset:
     ) -> tuple[str, ...]:
         members = self.groups.expand(channels, channel_groups)
         return tuple([name for name in members if not is_presence_name(name)])
+
+    def _subscribed(self, operation: SubscribeOperation) -> tuple[str, ...]:
+        """Name the channels that a subscribe makes its user present on."""
+        return self._expanded(
+            without_presence(operation.channels),
+            without_presence(operation.channel_groups),
+        )
+
+    def _tell(self, changes: list[OccupancyChange], now_s: float) -> None:
+        self.events += changes
+        self.feed.tell(changes, now_s=now_s)
 
     def _page(self, channel: str, operation: HereNowOperation) -> ChannelOccupancy:
         everybody = self.occupancy.occupants(channel)

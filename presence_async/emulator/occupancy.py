@@ -13,17 +13,20 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from ..protocol.announcement import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.json_codec import Json
 
-__all__ = ["Occupancy", "PresenceEvent"]
+__all__ = ["Occupancy", "OccupancyChange"]
 
 State = Mapping[str, Json]
+# When a user times out unless heard of before, and seconds after being heard of.
+Stay = tuple[float, float]
 
 _COMPACT_FROM = 1024
 
 
 @attrs.frozen(kw_only=True)
-class PresenceEvent:
+class OccupancyChange:
     """Something that happened on a channel.
 
     Attributes:
@@ -47,8 +50,7 @@ class Occupancy:
     """The presence of every user on every channel of one subscribe key."""
 
     def __init__(self) -> None:
-        # Loop time of each user's deadline, by channel and user.
-        self._present: dict[str, dict[str, float]] = {}
+        self._present: dict[str, dict[str, Stay]] = {}
         self._channels_of: dict[str, set[str]] = {}
         self._states: dict[str, dict[str, State]] = {}
         # By deadline; refreshed users leave outdated entries behind, which are
@@ -93,32 +95,49 @@ class Occupancy:
         user_id: str,
         channels: Iterable[str],
         *,
-        timeout_s: float,
+        timeout_s: float | None,
         states: Mapping[str, State],
         now_s: float,
-    ) -> list[PresenceEvent]:
+        extends: bool = True,
+    ) -> list[OccupancyChange]:
         """Make a user present, or present for longer; store the states given.
 
         A state that differs from the one stored is reported, as the suggestion for
         this unrecorded case goes, unless the user joins with it.
+
+        Args:
+            user_id: Who.
+            channels: Where.
+            timeout_s: Seconds until the timeout; ``None``: as before, or the
+                service's own for a user who joins.
+            states: By channel.
+            now_s: The time.
+            extends: Whether a user already present may stay for longer by this.
         """
-        events: list[PresenceEvent] = []
+        changes: list[OccupancyChange] = []
         for channel in channels:
             here = self._present.setdefault(channel, {})
-            is_new = user_id not in here
-            here[user_id] = now_s + timeout_s
-            self._note_deadline(now_s + timeout_s, channel, user_id)
-            self._channels_of.setdefault(user_id, set()).add(channel)
+            known = here.get(user_id)
+            if known is None or extends:
+                usual_s = DEFAULT_PRESENCE_TIMEOUT_S if known is None else known[1]
+                self._stay(channel, user_id, timeout_s or usual_s, now_s)
             changed = self._store(channel, user_id, states.get(channel))
-            if is_new:
-                events.append(self._event("join", channel, user_id, now_s))
+            if known is None:
+                changes.append(self._change("join", channel, user_id, now_s))
             elif changed:
-                events.append(self._event("state-change", channel, user_id, now_s))
-        return events
+                changes.append(self._change("state-change", channel, user_id, now_s))
+        return changes
+
+    def refresh(self, user_id: str, channels: Iterable[str], *, now_s: float) -> None:
+        """Let a user stay for longer wherever the user still is."""
+        for channel in channels:
+            known = self._present.get(channel, {}).get(user_id)
+            if known is not None:
+                self._stay(channel, user_id, known[1], now_s)
 
     def leave(
         self, user_id: str, channels: Iterable[str], *, now_s: float
-    ) -> list[PresenceEvent]:
+    ) -> list[OccupancyChange]:
         """Remove a user and the user's state; nothing where the user is not."""
         return [
             self._remove("leave", channel, user_id, now_s)
@@ -128,26 +147,30 @@ class Occupancy:
 
     def set_state(
         self, user_id: str, channels: Iterable[str], state: State, *, now_s: float
-    ) -> list[PresenceEvent]:
+    ) -> list[OccupancyChange]:
         """Replace a user's state, also that of an absent user."""
-        events = []
+        changes = []
         for channel in channels:
             self._store(channel, user_id, state)
-            events.append(self._event("state-change", channel, user_id, now_s))
-        return events
+            changes.append(self._change("state-change", channel, user_id, now_s))
+        return changes
 
-    def expire(self, now_s: float) -> list[PresenceEvent]:
+    def expire(self, now_s: float) -> list[OccupancyChange]:
         """Remove every user whose time is up, in the order of their deadlines."""
-        events = []
+        changes = []
         while self.next_deadline_s() <= now_s:
             deadline_s, channel, user_id = heapq.heappop(self._deadlines)
-            events.append(self._remove("timeout", channel, user_id, deadline_s))
-        return events
+            changes.append(self._remove("timeout", channel, user_id, deadline_s))
+        return changes
 
     def _is_current(self, deadline_s: float, channel: str, user_id: str) -> bool:
-        return self._present.get(channel, {}).get(user_id) == deadline_s
+        stay = self._present.get(channel, {}).get(user_id)
+        return stay is not None and stay[0] == deadline_s
 
-    def _note_deadline(self, deadline_s: float, channel: str, user_id: str) -> None:
+    def _stay(self, channel: str, user_id: str, timeout_s: float, now_s: float) -> None:
+        deadline_s = now_s + timeout_s
+        self._present[channel][user_id] = (deadline_s, timeout_s)
+        self._channels_of.setdefault(user_id, set()).add(channel)
         heapq.heappush(self._deadlines, (deadline_s, channel, user_id))
         if len(self._deadlines) > 2 * self._compacted_size + _COMPACT_FROM:
             self._deadlines = [d for d in self._deadlines if self._is_current(*d)]
@@ -166,7 +189,7 @@ class Occupancy:
 
     def _remove(
         self, action: str, channel: str, user_id: str, now_s: float
-    ) -> PresenceEvent:
+    ) -> OccupancyChange:
         here = self._present[channel]
         del here[user_id]
         if not here:
@@ -175,9 +198,9 @@ class Occupancy:
         channels.discard(channel)
         if not channels:
             del self._channels_of[user_id]
-        event = self._event(action, channel, user_id, now_s)
+        change = self._change(action, channel, user_id, now_s)
         self._forget_state(channel, user_id)
-        return event
+        return change
 
     def _forget_state(self, channel: str, user_id: str) -> None:
         states = self._states.get(channel, {})
@@ -185,10 +208,10 @@ class Occupancy:
         if not states:
             self._states.pop(channel, None)
 
-    def _event(
+    def _change(
         self, action: str, channel: str, user_id: str, now_s: float
-    ) -> PresenceEvent:
-        return PresenceEvent(
+    ) -> OccupancyChange:
+        return OccupancyChange(
             action=action,
             channel=channel,
             user_id=user_id,

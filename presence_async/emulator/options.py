@@ -32,6 +32,14 @@ class Options:
             as recorded; the documentation says that a leave needs none.
         min_presence_timeout_s: Raise shorter presence timeouts to this; real keys
             show no minimum.
+        announce_max: How many users a channel may have to tell of each change; above
+            there are interval events. 20 by default, 0 to 100 on real keys.
+        interval_s: Seconds between interval events; 10 as recorded.
+        presence_deltas: Whether interval events list who has come and gone.
+        implicit_heartbeats: Whether subscribing puts the timeout off, as documented;
+            in two recordings of 2025 it does not.
+        idle_poll_s: For how long a poll without news is held; clients allow 310 s, the
+            real service's own time is unverified.
         here_now_cache_s: Answer the same here-now URL from a cache for so long, as
             the real edge does for about 3 s.
         heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``).
@@ -48,6 +56,11 @@ class Options:
     )
     leave_needs_read: bool = True
     min_presence_timeout_s: float = 0
+    announce_max: int = 20
+    interval_s: float = 10
+    presence_deltas: bool = False
+    implicit_heartbeats: bool = True
+    idle_poll_s: float = 280
     here_now_cache_s: float = 0
     heartbeat_cache_s: float = 0
     max_requests_per_s: float | None = None
@@ -63,3 +76,8 @@ class Options:
         checks.positive("max_requests_per_s", self.max_requests_per_s)
         checks.whole("journal_size", self.journal_size, 0)
         checks.flag("leave_needs_read", self.leave_needs_read)
+        checks.whole("announce_max", self.announce_max, 0)
+        checks.positive("interval_s", self.interval_s)
+        checks.flag("presence_deltas", self.presence_deltas)
+        checks.flag("implicit_heartbeats", self.implicit_heartbeats)
+        checks.positive("idle_poll_s", self.idle_poll_s)

@@ -16,7 +16,9 @@ from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
 from . import refusals
 from .control import PREFIX, Control, ControlRequest
+from .held_polls import HeldPolls
 from .options import Options
+from .polls import Poll
 from .service import Exchange, Service
 
 __all__ = ["Server"]
@@ -56,6 +58,7 @@ class Server:
         self._clock = clock
         self.service = Service(options, clock=self._unix_s)
         self._control = Control(self.service, subscribe_key)
+        self._polls = HeldPolls(options.idle_poll_s)
         self._runner: web.ServerRunner | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s = math.inf
@@ -69,7 +72,7 @@ class Server:
         if self._runner is not None:
             return
         self._is_closing = asyncio.Event()
-        server = web.Server(
+        server = _Server(
             self._serve,
             access_log=None,
             logger=_MalformedIsNoError(logger, {}),
@@ -77,6 +80,7 @@ class Server:
             max_line_size=_MAX_LINE_BYTES,
             lingering_time=0,
         )
+        server.on_lost = self._polls.drop
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
@@ -92,6 +96,7 @@ class Server:
         if runner is None:
             return
         self._is_closing.set()
+        self._polls.cut_all()
         self._disarm()
         await runner.cleanup()
 
@@ -153,13 +158,33 @@ class Server:
             await self._pause(fault.delay_s)
         if self._is_closing.is_set():
             return _cut(request)
-        reply = exchange.reply(now_s=self.now_s())
+        answer = exchange.reply(now_s=self.now_s())
         self._arm()
+        reply: HttpReply | None
+        if isinstance(answer, Poll):
+            reply = await self._held(request, answer)
+        else:
+            reply = answer
         if fault is not None and fault.at == "after_effect":
             await self._pause(fault.delay_s)
-        if (fault is not None and fault.cut) or self._is_closing.is_set():
+        is_cut = fault is not None and fault.cut
+        if reply is None or is_cut or self._is_closing.is_set():
             return _cut(request)
         return _response(reply)
+
+    async def _held(self, request: web.BaseRequest, poll: Poll) -> HttpReply | None:
+        """Answer a poll when there is something to say; ``None``: not at all."""
+        end = "cut"
+        try:
+            end = await self._polls.hold(poll, request.protocol)
+        finally:
+            if end == "cut":
+                self.service.drop(poll)
+        if end == "cut":
+            return None
+        reply = self.service.answer(poll, now_s=self.now_s())
+        self._arm()
+        return reply
 
     async def _pause(self, delay_s: float) -> None:
         """Wait, but not longer than the emulator lives."""
@@ -191,6 +216,21 @@ class Server:
         self._disarm()
         self.service.expire(max(due_s, self.now_s()))
         self._arm()
+
+
+class _Server(web.Server):
+    """Tells which connections are gone, so that their polls end at once."""
+
+    on_lost: Callable[[object], None]
+
+    def connection_lost(
+        self,
+        handler: Any,  # noqa: ANN401  # a type of aiohttp's own
+        exc: BaseException | None = None,
+    ) -> None:
+        """Take note as aiohttp does, and tell."""
+        super().connection_lost(handler, exc)
+        self.on_lost(handler)
 
 
 class _MalformedIsNoError(logging.LoggerAdapter[logging.Logger]):

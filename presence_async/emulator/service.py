@@ -22,8 +22,10 @@ from .entrance import TIME_PATH, Entrance
 from .faults import Fault, Faults
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
-from .occupancy import PresenceEvent
+from .message_log import Timetokens
+from .occupancy import OccupancyChange
 from .options import Options
+from .polls import Poll
 from .router import ROUTES, TIME
 
 __all__ = ["Exchange", "Service"]
@@ -46,13 +48,17 @@ class Service:
             HereNowOperation.name: ReplyCache(options.here_now_cache_s),
             HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
         }
+        self._clock = clock
+        self._timetokens = Timetokens()
         self._keysets: dict[str, Keyset] = {}
 
     def keyset(self, subscribe_key: str) -> Keyset:
         """Return what is known under a subscribe key."""
         keyset = self._keysets.get(subscribe_key)
         if keyset is None:
-            keyset = Keyset(min_presence_timeout_s=self._options.min_presence_timeout_s)
+            keyset = Keyset(
+                self._options, timetokens=self._timetokens, clock=self._clock
+            )
             self._keysets[subscribe_key] = keyset
         return keyset
 
@@ -74,18 +80,22 @@ class Service:
 
     def events(
         self, subscribe_key: str, channel: str, *, now_s: float
-    ) -> tuple[PresenceEvent, ...]:
+    ) -> tuple[OccupancyChange, ...]:
         """Return what happened on a channel, oldest first."""
         keyset = self.keyset(subscribe_key)
         keyset.expire(now_s)
         return tuple([event for event in keyset.events if event.channel == channel])
 
     def reset(self, subscribe_key: str | None) -> None:
-        """Forget a key or all, the faults, the journal, cached replies, new tokens."""
-        if subscribe_key is None:
-            self._keysets.clear()
-        else:
-            self._keysets.pop(subscribe_key, None)
+        """Forget a key or all, the faults, the journal, cached replies, new tokens.
+
+        Polls that are open end without news.
+        """
+        keys = list(self._keysets) if subscribe_key is None else [subscribe_key]
+        for key in keys:
+            forgotten = self._keysets.pop(key, None)
+            if forgotten is not None:
+                forgotten.feed.wake_all()
         self.faults.clear()
         self.journal.clear()
         self._entrance.access.reset()
@@ -93,14 +103,14 @@ class Service:
             cache.clear()
 
     def next_deadline_s(self) -> float:
-        """Return when the next user of any key times out."""
+        """Return when something happens by itself under any key."""
         return min(
-            (keyset.occupancy.next_deadline_s() for keyset in self._keysets.values()),
+            (keyset.next_due_s() for keyset in self._keysets.values()),
             default=math.inf,
         )
 
     def expire(self, now_s: float) -> None:
-        """Let those go whose time is up."""
+        """Let everything happen that is due."""
         for keyset in self._keysets.values():
             keyset.expire(now_s)
 
@@ -114,18 +124,30 @@ class Service:
 
     def perform(
         self, request: HttpRequest, operation: Operation[Any], *, now_s: float
-    ) -> HttpReply:
-        """Let an operation take effect and say the reply."""
+    ) -> HttpReply | Poll:
+        """Let an operation take effect and say the reply, or return what waits."""
         self.expire(now_s)
         cache = self._caches.get(operation.name)
         if cache is not None and (kept := cache.get(request.target, now_s=now_s)):
             return kept
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
+        if isinstance(value, Poll):
+            return value
         reply = operation.to_reply(value)
         if cache is not None:
             cache.put(request.target, reply, now_s=now_s)
         return reply
+
+    def answer(self, poll: Poll, *, now_s: float) -> HttpReply:
+        """End a poll and say the reply."""
+        self.expire(now_s)
+        delivery = self.keyset(poll.operation.subscribe_key).answer(poll, now_s)
+        return poll.operation.to_reply(delivery)
+
+    def drop(self, poll: Poll) -> None:
+        """Forget a poll whose client is gone."""
+        self.keyset(poll.operation.subscribe_key).feed.close(poll)
 
 
 class Exchange:
@@ -149,17 +171,22 @@ class Exchange:
         self._refusal = refusal
         self.fault = fault
 
-    def reply(self, *, now_s: float) -> HttpReply:
-        """Let it take effect, unless a fault or refusal prevents that; and answer."""
+    def reply(self, *, now_s: float) -> HttpReply | Poll:
+        """Let it take effect, unless a fault or refusal prevents that; and answer.
+
+        A poll is what waits until there is something to answer.
+        """
         fault = self.fault
         if fault is not None and fault.prevents_effect:
             return _faulty(fault)
         reply = self._reply(now_s)
         if fault is not None and fault.replaces_answer:
+            if isinstance(reply, Poll):
+                self._service.drop(reply)
             return _faulty(fault)
         return reply
 
-    def _reply(self, now_s: float) -> HttpReply:
+    def _reply(self, now_s: float) -> HttpReply | Poll:
         if self._refusal is not None:
             return self._refusal
         if self._operation is None:

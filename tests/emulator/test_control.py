@@ -11,7 +11,7 @@ from presence_async.emulator import PresenceEmulator
 from presence_async.emulator.control import Control, ControlRequest
 from presence_async.emulator.options import Options
 from presence_async.emulator.service import Service
-from presence_async.protocol.exchange import HttpRequest
+from presence_async.protocol.exchange import HttpReply, HttpRequest
 
 JSON = {"content-type": "application/json"}
 BEAT = "/v2/presence/sub-key/demo/channel/a/heartbeat?uuid=bob&heartbeat=20"
@@ -50,7 +50,9 @@ class Desk:
     def beat(self, target: str = BEAT) -> int:
         path, _, query = target.partition("?")
         exchange = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
-        return exchange.reply(now_s=0).status
+        reply = exchange.reply(now_s=0)
+        assert isinstance(reply, HttpReply)
+        return reply.status
 
 
 @pytest.fixture

@@ -1,0 +1,167 @@
+"""From what happened to what polls are told: events, messages, queues, polls. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ..protocol.events import (
+    IntervalEvent,
+    JoinEvent,
+    LeaveEvent,
+    StateChangeEvent,
+    TimeoutEvent,
+    UserEvent,
+)
+from ..protocol.messages import Message, Published, payload_of
+from ..protocol.names import PRESENCE_SUFFIX
+from ..protocol.subscribe import Delivery, SubscribeOperation
+from .announcer import Announcer, Interval
+from .groups import ChannelGroups
+from .message_log import MESSAGES_KEPT, MessageLog, Posted, Timetokens
+from .occupancy import OccupancyChange
+from .polls import OpenPolls, Poll
+
+__all__ = ["Feed"]
+
+_REGION = 1
+_USER_EVENTS: dict[str, type[UserEvent]] = {
+    "join": JoinEvent,
+    "leave": LeaveEvent,
+    "timeout": TimeoutEvent,
+    "state-change": StateChangeEvent,
+}
+
+
+class Feed:
+    """The messages of one subscribe key, and the polls that wait for them.
+
+    Args:
+        announcer: Says which changes are told, and when.
+        groups: What groups stand for.
+        timetokens: Where timetokens come from.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        announcer: Announcer,
+        groups: ChannelGroups,
+        timetokens: Timetokens,
+        clock: Callable[[], float],
+    ) -> None:
+        self._announcer = announcer
+        self._timetokens = timetokens
+        self._clock = clock
+        self._log = MessageLog()
+        self._polls = OpenPolls(groups)
+
+    # What happens.
+
+    def tell(self, changes: Iterable[OccupancyChange], *, now_s: float) -> None:
+        """Let the channels concerned tell of changes, as far as they do at once."""
+        for change in changes:
+            if self._announcer.hear(change):
+                self._post(self._user_event(change, now_s), change.at_s, now_s)
+
+    def next_due_s(self) -> float:
+        """Return when there is something to tell of by itself."""
+        return self._announcer.next_tick_s()
+
+    def tick(self, *, now_s: float) -> None:
+        """Tell what is due first."""
+        interval = self._announcer.tick()
+        if interval is not None:
+            self._post(self._interval_event(interval, now_s), interval.at_s, now_s)
+
+    # Who asks.
+
+    def handshake(self) -> Delivery:
+        """Give a cursor: everything from now on comes after it."""
+        timetoken = self._timetokens.next(self._clock())
+        return Delivery(timetoken=timetoken, region=_REGION)
+
+    def open(
+        self,
+        operation: SubscribeOperation,
+        present_on: tuple[str, ...],
+        *,
+        now_s: float,
+    ) -> Poll:
+        """Open a poll; it brings at once what its user has missed.
+
+        A cursor ahead of the clock, such as one from before a restart, counts as now
+        (unverified).
+        """
+        newest = self._timetokens.next(self._clock())
+        poll = Poll(operation, min(operation.timetoken, newest), present_on)
+        self._polls.catch_up(poll, self._log, now_s=now_s)
+        self._polls.add(poll)
+        return poll
+
+    def close(self, poll: Poll) -> Delivery:
+        """Close a poll and say what it brings.
+
+        An empty delivery gives the cursor back, as recorded in 2024.
+        """
+        self._polls.remove(poll)
+        found = sorted(poll.pending, key=lambda pair: pair[0].position)[-MESSAGES_KEPT:]
+        return Delivery(
+            timetoken=found[-1][0].position if found else poll.cursor,
+            region=_REGION,
+            messages=tuple([
+                msgspec.structs.replace(posted.message, subscription=name)
+                for posted, name in found
+            ]),
+        )
+
+    def wake_all(self) -> None:
+        """Let every poll end."""
+        for poll in self._polls.all():
+            if poll.wake is not None:
+                poll.wake()
+
+    def _post(
+        self, event: UserEvent | IntervalEvent, at_s: float, now_s: float
+    ) -> None:
+        timetoken = self._timetokens.next(self._clock() - now_s + at_s)
+        message = Message(
+            channel=f"{event.channel}{PRESENCE_SUFFIX}",
+            payload=msgspec.Raw(json.dumps(payload_of(event)).encode()),
+            published=Published(timetoken, _REGION),
+        )
+        posted = Posted(timetoken, message, now_s)
+        self._log.add(posted)
+        self._polls.spread(posted)
+
+    def _user_event(self, change: OccupancyChange, now_s: float) -> UserEvent:
+        state = change.state
+        if state is None and change.action in {"timeout", "state-change"}:
+            # As recorded in 2025.
+            state = {}
+        return _USER_EVENTS[change.action](
+            channel=change.channel,
+            occupancy=change.occupancy,
+            timetoken=0,
+            timestamp_ms=self._unix_ms(change.at_s, now_s),
+            user_id=change.user_id,
+            state=state,
+        )
+
+    def _interval_event(self, interval: Interval, now_s: float) -> IntervalEvent:
+        return IntervalEvent(
+            channel=interval.channel,
+            occupancy=interval.occupancy,
+            timetoken=0,
+            timestamp_ms=self._unix_ms(interval.at_s, now_s),
+            joined=interval.joined,
+            left=interval.left,
+            timed_out=interval.timed_out,
+            here_now_refresh=interval.here_now_refresh,
+        )
+
+    def _unix_ms(self, at_s: float, now_s: float) -> int:
+        return int((self._clock() - now_s + at_s) * 1000)

@@ -1,0 +1,63 @@
+"""Long polls held open on their connections, each until something ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from typing import Literal
+
+from .polls import Poll
+
+__all__ = ["End", "HeldPolls"]
+
+End = Literal["answer", "cut"]
+
+
+class HeldPolls:
+    """The polls that wait; each belongs to one connection.
+
+    Args:
+        idle_s: For how long a poll without news is held.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self._waiters: dict[Hashable, asyncio.Future[End]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    async def hold(self, poll: Poll, connection: Hashable) -> End:
+        """Wait until a poll has news, or long enough; says how to end it.
+
+        Cancellation: only ends the waiting.
+        """
+        if poll.pending:
+            return "answer"
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[End] = loop.create_future()
+        self._waiters[connection] = waiter
+        poll.wake = lambda: _end(waiter, "answer")
+        timer = loop.call_later(self._idle_s, _end, waiter, "answer")
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            poll.wake = None
+            del self._waiters[connection]
+
+    def drop(self, connection: Hashable) -> None:
+        """End the poll of a connection that is gone."""
+        waiter = self._waiters.get(connection)
+        if waiter is not None:
+            _end(waiter, "cut")
+
+    def cut_all(self) -> None:
+        """End every poll without an answer."""
+        for waiter in self._waiters.values():
+            _end(waiter, "cut")
+
+
+def _end(waiter: asyncio.Future[End], end: End) -> None:
+    if not waiter.done():
+        waiter.set_result(end)
