@@ -1,0 +1,69 @@
+"""How the public names are typed, as a user's type checker sees them; never run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import assert_type
+
+from presence_async import (
+    ChannelOccupancy,
+    CloseReport,
+    HereNow,
+    HereNowCounts,
+    Lease,
+    LeaseChange,
+    LeaseHealth,
+    Occupant,
+    PresenceClient,
+    PresenceConfig,
+    UserState,
+    WhereNow,
+    run,
+)
+from presence_async.emulator import PresenceEmulator
+from presence_async.protocol.json_codec import Json
+
+
+async def questions(client: PresenceClient) -> None:
+    here = await client.here_now(["a", "b"], include_state=True)
+    assert_type(here, HereNow)
+    assert_type(here.channels["a"], ChannelOccupancy)
+    assert_type(here.channels["a"].occupants, tuple[Occupant, ...] | None)
+    assert_type(await client.here_now(include_user_ids=False), HereNowCounts)
+    assert_type(await client.where_now(), WhereNow)
+    assert_type(await client.get_state("a"), UserState)
+    stored = await client.set_state("a", state={"n": [1, None, {"deep": True}]})
+    assert_type(stored, Mapping[str, Json])
+    assert_type(await client.list_groups(), tuple[str, ...])
+    async for occupant in client.occupants("a"):
+        assert_type(occupant, Occupant)
+
+
+async def presence(client: PresenceClient) -> None:
+    async with client.join({"a", "b"}, state={"mood": "ok"}) as lease:
+        assert_type(lease, Lease)
+        assert_type(lease.health, LeaseHealth)
+        assert_type(lease.remaining_s, float)
+        async for change in lease.changes():
+            assert_type(change, LeaseChange)
+    task = asyncio.create_task(client.join("a"))
+    assert_type(await task, Lease)
+    both = await asyncio.gather(client.join("a"), client.join("b"))
+    assert_type(both, tuple[Lease, Lease])
+    assert_type(await client.close(), CloseReport)
+
+
+async def main() -> int:
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="bob")) as client,
+    ):
+        assert_type(client, PresenceClient)
+        assert_type(client.config, PresenceConfig)
+        await questions(client)
+        await presence(client)
+    return 0
+
+
+assert_type(run(main()), int)
