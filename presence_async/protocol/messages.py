@@ -96,7 +96,7 @@ class _Payload(msgspec.Struct, gc=False):
     timestamp: _Seconds
     precise_timestamp: _Milliseconds | None = None
     uuid: str | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()  # a union with None would take only null
     join: tuple[str, ...] | None = None
     leave: tuple[str, ...] | None = None
     timeout: tuple[str, ...] | None = None
@@ -142,8 +142,8 @@ def read_event(message: Message) -> PresenceEvent:
     make = _USER_EVENTS.get(payload.action)
     if make is not None and payload.uuid is not None:
         state = state_error = None
-        if payload.data is not None:
-            state, state_error = _state(payload.data)
+        if text := bytes(payload.data):
+            state, state_error = _state(text)
         return make(
             channel=channel,
             subscription=subscription,
@@ -211,8 +211,7 @@ def _decoded_with_care(message: Message) -> _Payload | None:
         return None
 
 
-def _state(data: msgspec.Raw) -> tuple[Mapping[str, Json] | None, str | None]:
-    text = bytes(data)
+def _state(text: bytes) -> tuple[Mapping[str, Json] | None, str | None]:
     if text == b"null":
         return None, None
     try:
