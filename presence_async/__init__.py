@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from .client.auth import AuthToken as AuthToken
     from .client.client import PresenceClient as PresenceClient
     from .client.config import PresenceConfig as PresenceConfig
+    from .client.event_stream import EventStream as EventStream
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
     from .client.joining import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.listener import StreamHealth as StreamHealth
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
     from .client.reports import HeartbeatStats as HeartbeatStats
@@ -67,6 +69,7 @@ _HOMES = {
     "ConnectError": "errors",
     "ConnectionLostError": "errors",
     "DeadlineError": "errors",
+    "EventStream": "client.event_stream",
     "ExponentialRetry": "client.retry",
     "GapEvent": "protocol.events",
     "HeartbeatManager": "client.heartbeat_manager",
@@ -96,6 +99,7 @@ _HOMES = {
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",
+    "StreamHealth": "client.listener",
     "TimeoutEvent": "protocol.events",
     "TransportError": "errors",
     "UnavailableError": "errors",

@@ -90,6 +90,19 @@ def checked_offset(value: object) -> int:
     return value
 
 
+def checked_buffer_size(value: object) -> int:
+    """Return how many events a stream keeps, 1 or more.
+
+    Raises:
+        InvalidArgumentError: Anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidArgumentError(
+            "buffer_size", f"must be a whole number from 1, not {value!r}"
+        )
+    return value
+
+
 def checked_linger_s(value: object) -> float:
     """Return a wait in seconds, 0 or more and finite.
 

@@ -31,6 +31,7 @@ from ..protocol.user_state import GetStateOperation, SetStateOperation, UserStat
 from ..protocol.where_now import WhereNow, WhereNowOperation
 from .auth import Auth, Tokens
 from .checks import (
+    checked_buffer_size,
     checked_linger_s,
     checked_offset,
     checked_page_size,
@@ -38,6 +39,8 @@ from .checks import (
     checked_timeout_s,
 )
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
+from .event_stream import EventStream
+from .feed import PresenceFeed
 from .heartbeat_manager import HeartbeatManager
 from .joining import Joining
 from .lease import Lease
@@ -100,7 +103,10 @@ class PresenceClient:
             config, identity, self._transport, self._tokens
         )
         self._life = Lifecycle()
-        self._presence = PresenceDesk(config, self._pipeline, self._shut_down)
+        self._feed = PresenceFeed(config, self._pipeline)
+        self._presence = PresenceDesk(
+            config, self._pipeline, self._shut_down, self._feed.resume
+        )
         self._close_report: CloseReport | None = None
 
     def __repr__(self) -> str:
@@ -171,13 +177,16 @@ class PresenceClient:
             await self._life.wait_closed()
             return self._close_report or CloseReport()
         self._pipeline.open()
+        self._feed.close()
         try:
             await self._leave_all(timeout_s or self._config.close_timeout_s)
         finally:
+            self._feed.abort()
             self._presence.abort()
             self._pipeline.close()
             self._close_report = self._presence.report()
             self._life.end_closing()
+            await self._feed.finish()
             await self._presence.finish()
             await self._transport.close()
         return self._close_report
@@ -541,6 +550,46 @@ class PresenceClient:
             user, named, groups, timeout_s=limit_s, params=params
         )
 
+    # Events.
+
+    def events(
+        self,
+        channels: Names = None,
+        *,
+        channel_groups: Names = None,
+        buffer_size: int = 1000,
+        query_params: QueryParams = None,
+        timeout_s: float | None = None,
+    ) -> EventStream:
+        """Watch who joins, leaves, times out and changes state.
+
+        ``async with client.events("lobby") as stream``, then ``async for event in
+        stream``. Watching makes nobody present. All streams of a client with the same
+        query parameters share one poll.
+
+        Args:
+            channels: Channels to watch, and wildcards such as ``a.*``.
+            channel_groups: Groups, whose members are watched.
+            buffer_size: Events kept for the reader; beyond, the oldest are dropped
+                and a ``GapEvent`` tells how many.
+            query_params: See the class.
+            timeout_s: See the class; for the handshake on entering. A poll may take
+                the config's ``poll_timeout_s``.
+
+        Source: https://www.pubnub.com/docs/general/presence/presence-events (read
+        2026-11); recordings show that naming ``X-pnpres`` alone observes ``X``.
+        """
+        named, groups = names.present_places(channels, channel_groups)
+        limit_s = None if timeout_s is None else checked_timeout_s(timeout_s)
+        return EventStream(
+            self._feed,
+            lambda: self._begin(limit_s),
+            channels=named,
+            channel_groups=groups,
+            buffer_size=checked_buffer_size(buffer_size),
+            params=checked_query_params(query_params),
+        )
+
     # Channel groups.
 
     async def add_channels(
@@ -611,7 +660,7 @@ class PresenceClient:
     # Tokens.
 
     def set_auth(self, token: Auth, *, user_id: str | None = None) -> None:
-        """Use another token from now on; refused leases are tried at once.
+        """Use another token from now on; refused leases and streams try it at once.
 
         Args:
             token: A token, or, for all users, an ``async`` function or ``None``.
@@ -621,7 +670,7 @@ class PresenceClient:
         self._try_refused(user_id)
 
     def refresh_auth(self, user_id: str | None = None) -> None:
-        """Ask the token function anew at the next request, refused leases at once.
+        """Ask the token function anew at the next request; what is refused, at once.
 
         Args:
             user_id: For this user only; ``None``: for all.
@@ -632,6 +681,7 @@ class PresenceClient:
     def _try_refused(self, user_id: str | None) -> None:
         if self._life.is_open:
             self._presence.heartbeats.beat_refused(user_id)
+            self._feed.wake(user_id)
 
     # How every call goes.
 

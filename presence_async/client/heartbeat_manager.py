@@ -48,6 +48,7 @@ class HeartbeatManager:
         register: The leases.
         leaving: Counts the leaves that are owed.
         on_orphaned: Awaited when the event loop ends while the client is open.
+        on_unseen: Called with the seconds slept when time went by unseen.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class HeartbeatManager:
         *,
         leaving: Callable[[], int],
         on_orphaned: Callable[[], Awaitable[object]],
+        on_unseen: Callable[[float], None],
     ) -> None:
         self._config = config
         self._pipeline = pipeline
         self._register = register
         self._leaving = leaving
         self._on_orphaned = on_orphaned
+        self._on_unseen = on_unseen
         self._beater = Beater(config, pipeline, lanes, gate)
         self._schedule: Schedule[UserPresence] = Schedule()
         self._lateness_s: deque[float] = deque(maxlen=1024)
@@ -283,6 +286,7 @@ class HeartbeatManager:
                 "the machine slept for %.0f s; every user is beaten now", lapse.slept_s
             )
         self._pipeline.note_sleep(lapse.slept_s)
+        self._on_unseen(lapse.slept_s)
         self._outage.end()
         for presence in self._register:
             for lease in presence.leases:

@@ -46,6 +46,7 @@ class PresenceDesk:
         config: PresenceConfig,
         pipeline: RequestPipeline,
         on_orphaned: Callable[[], Awaitable[object]],
+        on_unseen: Callable[[float], None],
     ) -> None:
         self._config = config
         self._pipeline = pipeline
@@ -74,6 +75,7 @@ class PresenceDesk:
             self._register,
             leaving=lambda: len(self._leaves) + len(self._repeats),
             on_orphaned=on_orphaned,
+            on_unseen=on_unseen,
         )
         self._is_closing = False
         self._closing: list[tuple[ClosedPresence, OwedLeave]] = []
