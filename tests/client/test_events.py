@@ -8,6 +8,7 @@ import pytest
 
 from presence_async import (
     ClientClosedError,
+    EventStream,
     InvalidArgumentError,
     PresenceClient,
     PresenceEvent,
@@ -28,6 +29,10 @@ def polls(emulator: PresenceEmulator) -> list[JournalEntry]:
 
 def said(event: PresenceEvent) -> tuple[str, str | None, str | None]:
     return (event.action, event.channel, getattr(event, "user_id", None))
+
+
+def health(stream: EventStream) -> StreamHealth:
+    return stream.health
 
 
 async def read(stream: EventStream, number: int) -> list[PresenceEvent]:
@@ -105,11 +110,11 @@ async def test_entering_twice_or_reading_too_early_is_an_error(
     client: PresenceClient,
 ) -> None:
     stream = client.events("lobby")
-    assert stream.health is StreamHealth.CLOSED
+    assert health(stream) is StreamHealth.CLOSED
     with pytest.raises(ClientClosedError, match="not open"):
         await anext(stream)
     async with stream:
-        assert stream.health is StreamHealth.LIVE
+        assert health(stream) is StreamHealth.LIVE
     with pytest.raises(ClientClosedError, match="one use"):
         async with stream:
             pass
