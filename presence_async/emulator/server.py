@@ -143,7 +143,11 @@ class Server:
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
             body = await request.read()
-        except (web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+        except (
+            ConnectionError,
+            web.RequestPayloadError,
+            web.HTTPRequestEntityTooLarge,
+        ):
             return refusals.bad_request("Bad Request")
         asked = ControlRequest(
             method=request.method, http=heard, headers=headers, peer=peer, body=body

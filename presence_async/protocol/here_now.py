@@ -138,7 +138,9 @@ class HereNowOperation:
         """Answer it."""
         if self._is_flat:
             (channel,) = self.channels
-            return envelope.success_reply(self._said(value.channels[channel]))
+            # Nobody is ever present on a name that carries presence events.
+            said = value.channels.get(channel) or self._nobody(channel)
+            return envelope.success_reply(self._said(said))
         channels = {
             name: self._said(channel)
             for name, channel in value.channels.items()

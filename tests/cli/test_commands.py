@@ -153,11 +153,11 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
     assert process.stdout is not None
     url = json.loads(await process.stdout.readline())["url"]
 
-    async def asked(channel: str, secret_key: str = "sec", key: str = "mine") -> str:
+    async def asked(channel: str, signed_with: str = "sec", key: str = "mine") -> str:
         config = PresenceConfig(
             subscribe_key=key,
             publish_key="pub",
-            secret_key=secret_key,
+            secret_key=signed_with,
             user_id="bob",
             auth="t",
             origin=url,
@@ -172,7 +172,7 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
     answers = await asyncio.gather(
         asked("lobby"),
         asked("news"),
-        asked("lobby", secret_key="other"),
+        asked("lobby", signed_with="other"),
         asked("lobby", key="other"),
     )
     process.send_signal(signal.SIGINT)

@@ -22,13 +22,20 @@ class Wire:
         """Return a way to another emulator."""
         return Wire(emulator)
 
-    async def exchange(self, data: bytes) -> bytes:
-        """Send bytes and read whatever comes until the connection is closed."""
+    async def exchange(self, data: bytes, *, ends: bool = False) -> bytes:
+        """Send bytes and read whatever comes until the connection is closed.
+
+        Args:
+            data: What to send.
+            ends: Whether to say that nothing more will come.
+        """
         host, port = self._emulator.origin.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(data)
         answer = b""
         try:
+            writer.write(data)
+            if ends:
+                writer.write_eof()
             # An unfinished request is waited for; in virtual time that takes none.
             async with asyncio.timeout(3600):
                 while more := await reader.read(65_536):
