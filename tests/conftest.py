@@ -1,4 +1,4 @@
-"""What every test shares: virtual time, the leak check, the emulator."""
+"""What every test shares: virtual time, the plugin's leak check and emulator."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 
 from presence_async import PresenceClient, PresenceConfig
 from presence_async.emulator import PresenceEmulator
-from presence_async.testing.leaks import LeakCheck
-from presence_async.testing.virtual_loop import VirtualLoop
+from presence_async.testing import VirtualLoop
 
 hypothesis.settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, max_examples=60
@@ -32,24 +31,16 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(autouse=True)
 def leaks_nothing(request: pytest.FixtureRequest) -> None:
-    """Fail a test that leaves a task or an unread exception behind."""
+    """Fail a test that leaves a task, a socket or an unread exception behind."""
     test = getattr(request, "function", None)
     if inspect.iscoroutinefunction(test):
-        request.getfixturevalue("leak_check")
+        request.getfixturevalue("presence_leak_check")
 
 
 @pytest.fixture
-async def leak_check() -> AsyncIterator[None]:
-    """The leak check around an async test."""
-    async with LeakCheck():
-        yield
-
-
-@pytest.fixture
-async def emulator(leak_check: None) -> AsyncIterator[PresenceEmulator]:  # before it
+def emulator(presence_emulator: PresenceEmulator) -> PresenceEmulator:
     """A service of one's own."""
-    async with PresenceEmulator() as emulator:
-        yield emulator
+    return presence_emulator
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -123,6 +124,20 @@ async def test_the_gateway_leaves_for_everybody_when_told_to_stop(
 
     assert process.returncode == 128 + signal.SIGTERM
     assert not emulator.occupants("lobby")
+
+
+async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "test_my_bot.py", tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-m", "pytest", "-q", "-W", "error"),
+        *("-p", "no:cacheprovider", "--strict-markers", "--rootdir", str(tmp_path)),
+        *("-o", "asyncio_default_fixture_loop_scope=function", "test_my_bot.py"),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+
+    assert "3 passed" in out.decode()
 
 
 def test_every_example_has_a_test() -> None:

@@ -31,6 +31,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
+    "testing.plugin": {"pytest", "pytest_asyncio"},
     "cli": {"typer", "rich"},
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
@@ -145,6 +146,8 @@ def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
         ("emulator.occupancy", "import aiohttp"),
         ("emulator.server", "from ..client.client import PresenceClient"),
         ("testing.leaks", "from ..cli import app"),
+        ("testing.leaks", "import pytest"),
+        ("testing.plugin", "import aiohttp"),
         ("errors", "from .protocol import names"),
         ("errors", "import attrs"),
         ("__main__", "from .client.client import PresenceClient"),

@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .virtual_loop import VirtualLoop
+
 __all__ = ["LeakCheck", "LeakError"]
 
-_CLEANUP_TURNS = 5
+_CLEANUP_TURNS = 20
+_YOUNG = 1
+
+Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class LeakError(AssertionError):
-    """Tasks, timers or unread failures were left behind."""
+    """Tasks, sockets or unread failures were left behind; names each."""
 
 
 class LeakCheck:
     """``async with LeakCheck():`` fails when the block leaves something behind.
 
-    Finds tasks that still run and exceptions that only the loop's handler heard of,
-    such as that of a task nobody awaited. Warnings as errors find neither.
+    Finds what was not there when the block began: tasks that still run, exceptions that
+    only the loop's handler heard of, such as that of a task nobody awaited, and on a
+    ``VirtualLoop`` sockets it still watches. Warnings as errors find neither of the
+    first two. What has been cancelled or closed gets some turns of the loop to end.
+
+    Raises:
+        LeakError: At the end, unless the block raised something itself.
     """
 
     def __init__(self) -> None:
-        self._before: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sockets: frozenset[int] = frozenset()
         self._unread: list[str] = []
+        self._handler: Handler | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._before = asyncio.all_tasks()
+        self._tasks = asyncio.all_tasks()
+        self._sockets = _watched(loop)
+        self._handler = loop.get_exception_handler()
         loop.set_exception_handler(self._note)
         return self
 
@@ -38,20 +57,54 @@ class LeakCheck:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Cancelled tasks and closed transports need a few turns to end.
-        for _ in range(_CLEANUP_TURNS):
-            await asyncio.sleep(0)
-        asyncio.get_running_loop().set_exception_handler(None)
-        if error is None:
-            self._check()
-
-    def _check(self) -> None:
-        left = asyncio.all_tasks() - self._before - {asyncio.current_task()}
-        found = [f"task {task.get_name()!r}: {task.get_coro()}" for task in left]
-        found += [f"unread: {message}" for message in self._unread]
-        if found:
+        found = await self._settled()
+        loop = asyncio.get_running_loop()
+        # Another handler is that of somebody who means it.
+        if loop.get_exception_handler() == self._note:
+            loop.set_exception_handler(self._handler)
+        if found and error is None:
             raise LeakError("left behind:\n  " + "\n  ".join(sorted(found)))
 
-    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        self._unread.append(f"{context['message']}: {error!r}")
+    async def _settled(self) -> list[str]:
+        gc.collect(_YOUNG)  # a failed task that sits in a cycle speaks up only now
+        found = self._found()
+        for _ in range(_CLEANUP_TURNS):
+            if not found:
+                break
+            await asyncio.sleep(0)
+            found = self._found()
+        return found
+
+    def _found(self) -> list[str]:
+        tasks = asyncio.all_tasks() - self._tasks - {asyncio.current_task()}
+        sockets = _watched(asyncio.get_running_loop()) - self._sockets
+        return [
+            *(_task_text(task) for task in tasks),
+            *(_socket_text(number) for number in sockets),
+            *(f"unread: {text}" for text in self._unread),
+        ]
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._unread.append(f"{context['message']}: {context.get('exception')!r}")
+        loop.default_exception_handler(context)  # the log has its traceback
+
+
+def _watched(loop: asyncio.AbstractEventLoop) -> frozenset[int]:
+    return loop.watched if isinstance(loop, VirtualLoop) else frozenset()
+
+
+def _task_text(task: asyncio.Task[Any]) -> str:
+    name = getattr(task.get_coro(), "__qualname__", task.get_coro())
+    frames = task.get_stack(limit=1)
+    if not frames:
+        return f"task {task.get_name()!r} of {name}"
+    place = f"{Path(frames[0].f_code.co_filename).name}:{frames[0].f_lineno}"
+    return f"task {task.get_name()!r} of {name}, at {place}"
+
+
+def _socket_text(number: int) -> str:
+    try:
+        with socket.socket(fileno=os.dup(number)) as copy:
+            return f"socket {copy.getsockname()}, number {number}"
+    except OSError:  # a pipe, or closed under the loop
+        return f"file number {number}"

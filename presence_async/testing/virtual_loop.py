@@ -9,11 +9,13 @@ looking up a name takes a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import selectors
 import sys
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -26,19 +28,28 @@ _JOB_POLL_S = 0.05
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own.
+    """An event loop with a clock of its own, which jumps where others wait.
 
-    ``asyncio.Runner(loop_factory=VirtualLoop)`` runs a program on it. While jobs of
-    ``run_in_executor`` (or ``to_thread``) run, and when there is no timer to jump to,
-    it waits for real.
+    ``asyncio.Runner(loop_factory=VirtualLoop)`` runs a program on it. It waits for real
+    while jobs of ``run_in_executor`` (or ``to_thread``) and child processes that it
+    started run, inside ``real_time()``, and when there is no timer to jump to: a test
+    that waits for what never happens hangs as it would elsewhere, so give it an
+    ``asyncio.timeout``, of hours if you like.
+
+    Both ends of a connection have to be on this loop. A peer in another thread or
+    process takes real time to answer, which the loop cannot see: it would jump to the
+    next timer, often the caller's timeout. Talk to such a peer inside ``real_time()``.
     """
 
     def __init__(self) -> None:
         self._now_s = _START_S
         self._slept_s = 0.0
         self._started_at_s = time.time()
-        self._jobs = 0
-        super().__init__(_JumpingSelector(self))
+        self._waits = 0
+        self._children: weakref.WeakSet[asyncio.SubprocessTransport] = weakref.WeakSet()
+        self._files = _JumpingSelector(self)
+        super().__init__(self._files)
+        self._own_files = self._numbers()
 
     def time(self) -> float:
         """Return loop time in seconds; stands still while callbacks run."""
@@ -53,17 +64,36 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._started_at_s + self.boot_time() - _START_S
 
     def suspend(self, seconds: float) -> None:
-        """Let the machine sleep: the clocks outside go on, loop time does not."""
+        """Let the machine sleep: the clocks outside go on, loop time does not.
+
+        A negative number sets the clocks outside back.
+        """
         self._slept_s += seconds
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; the selector does it, tests rather sleep."""
+        """Move the clock, as a callback that blocks does; tests rather sleep."""
         self._now_s += seconds
 
+    @contextlib.contextmanager
+    def real_time(self) -> Iterator[None]:
+        """Let time pass for real inside: for peers that are not on this loop."""
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+
     @property
-    def has_jobs(self) -> bool:
-        """Whether a job in an executor is under way."""
-        return self._jobs > 0
+    def is_real(self) -> bool:
+        """Whether time passes for real now, since somebody outside is at work."""
+        return self._waits > 0 or any(
+            child.get_returncode() is None for child in self._children
+        )
+
+    @property
+    def watched(self) -> frozenset[int]:
+        """The numbers of the sockets and pipes that wait to be read or written."""
+        return self._numbers() - self._own_files
 
     def run_in_executor(  # type: ignore[override]  # typeshed's overloads differ
         self,
@@ -73,23 +103,37 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[ResultT]:
         """Run a job in a thread; the clock does not jump until it is done."""
         future = super().run_in_executor(executor, func, *args)
-        self._jobs += 1
-        future.add_done_callback(self._end_job)
+        self._waits += 1
+        future.add_done_callback(self._end_wait)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for the threads for real: their end is told from a thread as well."""
-        self._jobs += 1
-        try:
+        with self.real_time():
             if sys.version_info >= (3, 12):
                 await super().shutdown_default_executor(timeout)
             else:
                 await super().shutdown_default_executor()
-        finally:
-            self._jobs -= 1
 
-    def _end_job(self, _: asyncio.Future[Any]) -> None:
-        self._jobs -= 1
+    async def subprocess_exec(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  # as the loop's own
+        """Start a program; the clock does not jump until it has ended."""
+        with self.real_time():
+            transport, protocol = await super().subprocess_exec(*args, **options)
+        self._children.add(transport)
+        return transport, protocol
+
+    async def subprocess_shell(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  # as the loop's own
+        """Start a command; the clock does not jump until it has ended."""
+        with self.real_time():
+            transport, protocol = await super().subprocess_shell(*args, **options)
+        self._children.add(transport)
+        return transport, protocol
+
+    def _end_wait(self, _: asyncio.Future[Any]) -> None:
+        self._waits -= 1
+
+    def _numbers(self) -> frozenset[int]:
+        return frozenset(key.fd for key in self._files.get_map().values())
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -108,11 +152,11 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout <= 0:
             return ready
-        if self._loop.has_jobs:
+        if self._loop.is_real:
             return self._wait(timeout)
         # The kernel delivers loopback bytes while they are written, but on a busy
         # machine its own thread may have to run first.
-        os.sched_yield()
+        _let_others_run()
         ready = super().select(0)
         if not ready:
             self._loop.advance(timeout)
@@ -123,3 +167,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(min(timeout, _JOB_POLL_S))
         self._loop.advance(min(time.monotonic() - started_s, timeout))
         return ready
+
+
+def _let_others_run() -> None:
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)

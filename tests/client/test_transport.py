@@ -75,7 +75,7 @@ class RawServer:
 
 @pytest.fixture(params=["direct", "session"])
 async def serve(
-    leak_check: None,
+    presence_leak_check: None,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Serve]:

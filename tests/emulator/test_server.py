@@ -233,7 +233,9 @@ async def test_caches_answer_the_same_url_with_its_age() -> None:
     assert fresh[1]["occupancy"] == 1
 
 
-async def test_a_cached_heartbeat_is_no_acknowledgement(leak_check: None) -> None:
+async def test_a_cached_heartbeat_is_no_acknowledgement(
+    presence_leak_check: None,
+) -> None:
     async with PresenceEmulator() as emulator:
         body = b'{"status":200,"message":"OK","service":"Presence"}'
         async with PresenceClient(emulator.config()) as client:
@@ -260,7 +262,7 @@ async def test_an_effect_takes_place_though_the_client_hung_up(
     assert set(emulator.occupants("a")) == {"bob"}
 
 
-async def test_closing_waits_for_no_stalled_request(leak_check: None) -> None:
+async def test_closing_waits_for_no_stalled_request(presence_leak_check: None) -> None:
     emulator = await PresenceEmulator().start()
     emulator.inject(Fault(delay_s=float("inf")))
     waiting = asyncio.create_task(get(emulator, BASE))

@@ -27,6 +27,48 @@ async def test_an_unread_exception_is_reported() -> None:
             gc.collect()
 
 
+async def test_an_unread_exception_in_a_cycle_is_reported() -> None:
+    async def fail(itself: list[object]) -> None:
+        raise ValueError("nobody hears me")
+
+    with pytest.raises(LeakError, match="nobody hears me"):
+        async with LeakCheck():
+            cycle: list[object] = []
+            cycle.append(cycle)
+            cycle.append(asyncio.create_task(fail(cycle)))
+            del cycle
+            await asyncio.sleep(1)
+
+
+async def test_an_open_socket_is_reported_by_its_address() -> None:
+    with pytest.raises(LeakError, match=r"127\.0\.0\.1"):
+        async with LeakCheck():
+            server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    server.close()
+
+
+async def test_what_was_there_before_is_no_leak() -> None:
+    task = asyncio.create_task(asyncio.sleep(60))
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+
+    async with LeakCheck():
+        await asyncio.sleep(1)
+
+    task.cancel()
+    server.close()
+
+
+async def test_the_loops_exception_handler_is_put_back() -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    async with LeakCheck():
+        during = loop.get_exception_handler()
+
+    assert during != before
+    assert loop.get_exception_handler() == before
+
+
 async def test_a_tidy_block_passes() -> None:
     async with LeakCheck():
         await asyncio.create_task(asyncio.sleep(60))

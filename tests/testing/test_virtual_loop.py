@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
+import threading
 import time
 
 import aiohttp
@@ -76,3 +80,71 @@ async def test_requests_between_long_sleeps_never_time_out() -> None:
     await server.shutdown()
 
     assert statuses == [200] * 300
+
+
+async def test_a_child_process_is_waited_for_before_the_clock_jumps() -> None:
+    started_s, began_s = time.monotonic(), loop().time()
+
+    async with asyncio.timeout(3600):
+        shell = await asyncio.create_subprocess_shell(
+            "read line; sleep 0.05; echo $line",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await shell.communicate(b"done\n")
+        script = await asyncio.create_subprocess_exec("sleep", "0.05")
+        code = await script.wait()
+
+    assert (said, shell.returncode, code) == (b"done\n", 0, 0)
+    assert time.monotonic() - started_s >= 0.1
+    assert loop().time() - began_s < 60
+    assert not loop().is_real
+
+
+async def test_a_peer_in_a_thread_can_be_waited_for() -> None:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            time.sleep(0.05)
+            connection.sendall(b"hello")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with loop().real_time():
+            async with asyncio.timeout(3600):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                said = await reader.read()
+        writer.close()
+        thread.join()
+
+    assert said == b"hello"
+
+
+async def test_other_threads_and_signals_wake_it() -> None:
+    woken: asyncio.Queue[str] = asyncio.Queue()
+    loop().add_signal_handler(signal.SIGUSR1, woken.put_nowait, "signal")
+    thread = threading.Timer(
+        0.02, loop().call_soon_threadsafe, (woken.put_nowait, "thread")
+    )
+
+    thread.start()
+    first = await woken.get()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    second = await woken.get()
+
+    loop().remove_signal_handler(signal.SIGUSR1)
+    thread.join()
+    assert (first, second) == ("thread", "signal")
+
+
+async def test_what_it_watches_are_open_sockets() -> None:
+    before = loop().watched
+
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    numbers = {listener.fileno() for listener in server.sockets}
+    during = loop().watched - before
+    server.close()
+
+    assert during == numbers
+    assert loop().watched == before
