@@ -9,6 +9,7 @@ hold in their hands.
 
 from .access import Grant as Grant
 from .emulator import PresenceEmulator as PresenceEmulator
+from .event_faults import EventFault as EventFault
 from .faults import Fault as Fault
 
-__all__ = ["Fault", "Grant", "PresenceEmulator"]
+__all__ = ["EventFault", "Fault", "Grant", "PresenceEmulator"]

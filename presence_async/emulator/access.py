@@ -41,7 +41,10 @@ RIGHTS: Mapping[str, Right] = {
     "delete group": "manage",
     "list groups": "manage",
 }
-"""The right an operation takes on each name; what is not here takes none."""
+"""The right an operation takes on each name; what is not here takes none.
+
+Publishing takes the write right, which is no part of presence and not modelled.
+"""
 
 # With no name at all these are about the whole key set; others then do nothing.
 _ABOUT_EVERYTHING: Mapping[str, Kind] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..protocol.json_codec import Json
 from .access import Grant
+from .event_faults import EventFault
 from .faults import Fault
 from .journal import Journal
 from .occupancy import OccupancyChange
@@ -190,17 +191,33 @@ class PresenceEmulator:
 
     # What tests change.
 
-    def inject(self, fault: Fault, subscribe_key: str | None = None) -> None:
+    def inject(
+        self, fault: Fault | EventFault, subscribe_key: str | None = None
+    ) -> None:
         """Let something go wrong from now on; the last one injected is asked first.
 
-        It strikes requests of one key, or of every key for ``"*"``, and in either case
-        those that have none, such as ``/time/0``.
+        It strikes requests or events of one key, and requests that have none, such as
+        ``/time/0``.
         """
-        self._server.service.faults.inject(
-            fault,
-            now_s=self._server.now_s(),
-            subscribe_key=self._one_or_every(subscribe_key),
-        )
+        service = self._server.service
+        key, now_s = subscribe_key or self._subscribe_key, self._server.now_s()
+        if isinstance(fault, EventFault):
+            service.event_faults.inject(fault, now_s=now_s, subscribe_key=key)
+        else:
+            service.faults.inject(fault, now_s=now_s, subscribe_key=key)
+
+    def lose_messages(self, subscribe_key: str | None = None) -> None:
+        """Lose every event that no poll has fetched yet."""
+        key = subscribe_key or self._subscribe_key
+        self._server.service.keyset(key).feed.lose_messages()
+
+    def restart_timetokens(self, shift_s: float = -3600.0) -> None:
+        """Begin events anew, as after a restart of the service; presence stays.
+
+        Every open poll is cut, events not fetched yet are lost, and timetokens are
+        ``shift_s`` off the clock from now on. A cursor ahead of them counts as now.
+        """
+        self._server.restart_timetokens(shift_s)
 
     def grant(self, token: str, *grants: Grant) -> None:
         """Give a token rights in place of those it had.

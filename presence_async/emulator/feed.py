@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import json
+import math
 from collections.abc import Callable, Iterable
+from itertools import count
 
 import msgspec
 
@@ -15,8 +18,9 @@ from ..protocol.events import (
     TimeoutEvent,
     UserEvent,
 )
-from ..protocol.messages import Message, Published, payload_of
+from ..protocol.messages import Message, Published, PublishedMessage, payload_of
 from ..protocol.names import PRESENCE_SUFFIX
+from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from .announcer import Announcer, Interval
 from .groups import ChannelGroups
@@ -43,6 +47,7 @@ class Feed:
         groups: What groups stand for.
         timetokens: Where timetokens come from.
         clock: Unix time in seconds.
+        delays_s: How much later each copy of an event on a channel comes at a time.
     """
 
     def __init__(
@@ -52,12 +57,16 @@ class Feed:
         groups: ChannelGroups,
         timetokens: Timetokens,
         clock: Callable[[], float],
+        delays_s: Callable[[str, float], list[float]],
     ) -> None:
         self._announcer = announcer
         self._timetokens = timetokens
         self._clock = clock
         self._log = MessageLog()
         self._polls = OpenPolls(groups)
+        self._delays_s = delays_s
+        self._late: list[tuple[float, int, Message]] = []
+        self._numbers = count()
 
     # What happens.
 
@@ -69,13 +78,35 @@ class Feed:
 
     def next_due_s(self) -> float:
         """Return when there is something to tell of by itself."""
-        return self._announcer.next_tick_s()
+        late_s = self._late[0][0] if self._late else math.inf
+        return min(self._announcer.next_tick_s(), late_s)
 
     def tick(self, *, now_s: float) -> None:
         """Tell what is due first."""
+        if self._late and self._late[0][0] == self.next_due_s():
+            _, _, message = heapq.heappop(self._late)
+            self._queue(message, self._timetokens.next(self._clock()), now_s)
+            return
         interval = self._announcer.tick()
         if interval is not None:
             self._post(self._interval_event(interval, now_s), interval.at_s, now_s)
+
+    def lose_messages(self) -> None:
+        """Forget everything that was not delivered yet."""
+        self._log.clear()
+        self._late.clear()
+
+    def publish(self, operation: PublishOperation, *, now_s: float) -> int:
+        """Deliver a user's message; returns its timetoken."""
+        timetoken = self._timetokens.next(self._clock())
+        message = PublishedMessage(
+            channel=operation.channel,
+            payload=msgspec.Raw(json.dumps(operation.message).encode()),
+            published=Published(timetoken, _REGION),
+            publisher=operation.user_id,
+        )
+        self._queue(message, timetoken, now_s)
+        return timetoken
 
     # Who asks.
 
@@ -133,7 +164,15 @@ class Feed:
             payload=msgspec.Raw(json.dumps(payload_of(event)).encode()),
             published=Published(timetoken, _REGION),
         )
-        posted = Posted(timetoken, message, now_s)
+        for delay_s in self._delays_s(event.channel, now_s):
+            if delay_s > 0:
+                late = (at_s + delay_s, next(self._numbers), message)
+                heapq.heappush(self._late, late)
+            else:
+                self._queue(message, timetoken, now_s)
+
+    def _queue(self, message: Message, position: int, now_s: float) -> None:
+        posted = Posted(position, message, now_s)
         self._log.add(posted)
         self._polls.spread(posted)
 

@@ -21,6 +21,7 @@ from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
 from ..protocol.names import is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
@@ -44,10 +45,16 @@ class Keyset:
         options: How it behaves.
         timetokens: Where timetokens come from.
         clock: Unix time in seconds.
+        delays_s: How much later each copy of an event on a channel comes at a time.
     """
 
     def __init__(
-        self, options: Options, *, timetokens: Timetokens, clock: Callable[[], float]
+        self,
+        options: Options,
+        *,
+        timetokens: Timetokens,
+        clock: Callable[[], float],
+        delays_s: Callable[[str, float], list[float]],
     ) -> None:
         self.occupancy = Occupancy()
         self.groups = ChannelGroups()
@@ -62,6 +69,7 @@ class Keyset:
             groups=self.groups,
             timetokens=timetokens,
             clock=clock,
+            delays_s=delays_s,
         )
         self._min_timeout_s = options.min_presence_timeout_s
         self._implicit_heartbeats = options.implicit_heartbeats
@@ -160,6 +168,10 @@ class Keyset:
         )
         self._tell(changes, now_s)
         return begun
+
+    def publish(self, operation: PublishOperation, now_s: float) -> int:
+        """Deliver a message."""
+        return self.feed.publish(operation, now_s=now_s)
 
     def answer(self, poll: Poll, now_s: float) -> Delivery:
         """End a poll: what it brings."""

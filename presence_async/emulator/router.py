@@ -16,6 +16,7 @@ from ..protocol.exchange import HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.leave import LeaveOperation
+from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation
 from ..protocol.where_now import WhereNowOperation
@@ -30,6 +31,7 @@ ROUTES: Mapping[Kind, Handler] = {
     HeartbeatOperation: Keyset.heartbeat,
     LeaveOperation: Keyset.leave,
     SubscribeOperation: Keyset.subscribe,
+    PublishOperation: Keyset.publish,
     WhereNowOperation: Keyset.where_now,
     HereNowOperation: Keyset.here_now,
     SetStateOperation: Keyset.set_state,

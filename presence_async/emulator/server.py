@@ -112,6 +112,11 @@ class Server:
         """Return the time of everything that happens: the event loop's."""
         return asyncio.get_running_loop().time()
 
+    def restart_timetokens(self, shift_s: float) -> None:
+        """Cut every poll and give other timetokens from now on."""
+        self._polls.cut_all()
+        self.service.restart_timetokens(shift_s)
+
     def _unix_s(self) -> float:
         if self._clock is not None:
             return self._clock()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ..errors import InvalidArgumentError
@@ -19,6 +20,7 @@ from . import refusals
 from .access import Grant
 from .cache import ReplyCache
 from .entrance import TIME_PATH, Entrance
+from .event_faults import EventFaults
 from .faults import Fault, Faults
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
@@ -42,6 +44,7 @@ class Service:
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
         self.journal = Journal(options.journal_size)
         self.faults = Faults()
+        self.event_faults = EventFaults()
         self._options = options
         self._entrance = Entrance(options, clock=clock)
         self._caches = {
@@ -57,7 +60,10 @@ class Service:
         keyset = self._keysets.get(subscribe_key)
         if keyset is None:
             keyset = Keyset(
-                self._options, timetokens=self._timetokens, clock=self._clock
+                self._options,
+                timetokens=self._timetokens,
+                clock=self._clock,
+                delays_s=partial(self.event_faults.delays_s, subscribe_key),
             )
             self._keysets[subscribe_key] = keyset
         return keyset
@@ -97,10 +103,17 @@ class Service:
             if forgotten is not None:
                 forgotten.feed.wake_all()
         self.faults.clear()
+        self.event_faults.clear()
         self.journal.clear()
         self._entrance.access.reset()
         for cache in self._caches.values():
             cache.clear()
+
+    def restart_timetokens(self, shift_s: float) -> None:
+        """Give other timetokens from now on, and lose every message."""
+        self._timetokens.restart(shift_s)
+        for keyset in self._keysets.values():
+            keyset.feed.lose_messages()
 
     def next_deadline_s(self) -> float:
         """Return when something happens by itself under any key."""

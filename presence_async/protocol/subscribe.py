@@ -30,7 +30,7 @@ from .json_codec import (
     decode_object,
     encode_state,
 )
-from .messages import Message, Published, Timetoken, metadata_of
+from .messages import Message, Published, PublishedMessage, Timetoken, metadata_of
 
 __all__ = ["Delivery", "SubscribeOperation"]
 
@@ -202,7 +202,9 @@ def _said(subscribe_key: str, message: Message, *, hides_match: bool) -> dict[st
         "c": message.channel,
         "d": payload,
     }
-    if names.is_presence_name(message.channel):
+    if isinstance(message, PublishedMessage):
+        said["i"] = message.publisher
+    elif names.is_presence_name(message.channel):
         channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
         said["u"] = metadata_of(channel, payload)
     if not hides_match:

@@ -1,0 +1,114 @@
+"""Publish: send a message to a channel, as programs do beside presence.
+
+Source: https://www.pubnub.com/docs/sdks/rest-api/publish-message-to-channel (read
+2026-11), PubNub's SDKs, and recorded replies, ``[1,"Sent","17579696193377821"]``.
+The client has no method for it; the emulator serves it, so that programs which also
+send messages can be tested. Meta data, storage and encryption are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import attrs
+import msgspec
+
+from ..errors import InvalidArgumentError
+from . import envelope, names
+from .encoding import decode_name, encode_name
+from .exchange import HttpReply, HttpRequest, route_fields
+from .json_codec import Json, JsonError, decode, plain_state
+from .messages import Timetoken
+
+__all__ = ["PublishOperation"]
+
+_HEADERS: Final[Mapping[str, str]] = {
+    "content-type": 'text/javascript; charset="UTF-8"',
+    "access-control-allow-origin": "*",
+}
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Any)
+
+
+class _Reply(msgspec.Struct, array_like=True):
+    is_sent: int
+    words: str
+    timetoken: Timetoken
+    status: int = 200
+
+
+# Not strict: the timetoken is a number in a string.
+_REPLY = msgspec.json.Decoder(_Reply, strict=False)
+
+
+@attrs.frozen(kw_only=True)
+class PublishOperation:
+    """Send a message; the reply is its timetoken.
+
+    Attributes:
+        subscribe_key: The key set.
+        publish_key: The key set's other key, which the emulator does not check.
+        user_id: Who sends it.
+        channel: Where to; a name ending in ``-pnpres`` is the service's own.
+        message: Anything that JSON can say.
+    """
+
+    name: ClassVar[str] = "publish"
+    route: ClassVar[re.Pattern[str]] = re.compile(
+        r"/publish/(?P<publish>[^/]+)/(?P<key>[^/]+)/0"
+        r"/(?P<channel>[^/]+)/[^/]+/(?P<message>[^/]+)"
+    )
+
+    subscribe_key: str
+    publish_key: str
+    user_id: str
+    channel: str
+    message: Json
+
+    @property
+    def acting_user_id(self) -> str | None:
+        """The user who sends it."""
+        return self.user_id
+
+    def to_request(self) -> HttpRequest:
+        """Say it."""
+        keys = f"{encode_name(self.publish_key)}/{encode_name(self.subscribe_key)}"
+        message = encode_name(json.dumps(self.message, separators=(",", ":")))
+        path = f"/publish/{keys}/0/{encode_name(self.channel)}/0/{message}"
+        return HttpRequest(path=path)
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> PublishOperation:
+        """Hear it."""
+        parts = route_fields(cls.route, request)
+        channel = names.one_channel(decode_name(parts["channel"]))
+        if names.is_presence_name(channel):
+            raise InvalidArgumentError("channel", "carries what the service says")
+        return cls(
+            subscribe_key=decode_name(parts["key"]),
+            publish_key=decode_name(parts["publish"]),
+            user_id=names.user_id(request.params().get("uuid"), "uuid"),
+            channel=channel,
+            message=_heard(decode_name(parts["message"])),
+        )
+
+    def to_reply(self, value: int) -> HttpReply:
+        """Answer with the timetoken of the message."""
+        body = json.dumps([1, "Sent", str(value)], separators=(",", ":")).encode()
+        return HttpReply(status=200, body=body, headers=_HEADERS)
+
+    def read(self, reply: HttpReply) -> int:
+        """Understand the answer."""
+        return envelope.read(reply, _REPLY).timetoken
+
+
+def _heard(text: str) -> Json:
+    try:
+        message = decode(text.encode(), _ANYTHING)
+    except JsonError:
+        pass
+    else:
+        return plain_state({"message": message}, "message")["message"]
+    raise InvalidArgumentError("message", "must be JSON")
