@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from presence_async.emulator import PresenceEmulator
+from presence_async.emulator import Grant, PresenceEmulator
 
 pubnub_asyncio = pytest.importorskip("pubnub.pubnub_asyncio")
 
@@ -20,8 +20,18 @@ pytestmark = [
 ]
 
 
-async def test_every_presence_call_of_the_sdk_is_answered(
-    emulator: PresenceEmulator,
+@pytest.mark.parametrize("guard", ["open", "guarded"])
+async def test_every_presence_call_of_the_sdk_is_answered(guard: str) -> None:
+    everything = Grant(channels="*", channel_groups="*", manage=True)
+    guards: dict[str, Any] = {}
+    if guard == "guarded":
+        guards = {"secret_key": "sec", "access": {"t": everything}}
+    async with PresenceEmulator(**guards) as emulator:
+        await ask_everything(emulator, **guards)
+
+
+async def ask_everything(
+    emulator: PresenceEmulator, *, secret_key: str | None = None, access: Any = None
 ) -> None:
     from pubnub.endpoints.presence.heartbeat import Heartbeat  # noqa: PLC0415  # optional
     from pubnub.endpoints.presence.leave import Leave  # noqa: PLC0415  # optional
@@ -32,6 +42,8 @@ async def test_every_presence_call_of_the_sdk_is_answered(
     config.uuid = "sdk"
     config.origin = emulator.origin
     config.ssl = False
+    config.secret_key = secret_key
+    config.auth_key = "t" if access else None
     pubnub = pubnub_asyncio.PubNubAsyncio(config)
 
     async def ask(endpoint: Any) -> Any:
@@ -43,7 +55,11 @@ async def test_every_presence_call_of_the_sdk_is_answered(
         await ask(
             pubnub.add_channel_to_channel_group().channels(["b"]).channel_group("g")
         )
-        await ask(Heartbeat(pubnub).channels(["a", "c"]).channel_groups(["g"]))
+        mood = {"c": {"mood": "so so, ok?"}}
+        # A variable for the request would keep the SDK's event loop from collection.
+        await ask(
+            Heartbeat(pubnub).channels(["a", "c"]).channel_groups(["g"]).state(mood)
+        )
         await ask(pubnub.set_state().channels(["a"]).state({"x": 1}))
         got = await ask(pubnub.get_state().channels(["a", "b"]))
         one = await ask(pubnub.here_now().channels(["a"]).include_state(True))
@@ -57,6 +73,7 @@ async def test_every_presence_call_of_the_sdk_is_answered(
         del pubnub
         gc.collect()
 
+    assert dict(emulator.occupants("c")) == {"sdk": {"mood": "so so, ok?"}}
     assert got.channels == {"a": {"x": 1}, "b": {}}
     (channel,) = one.channels
     assert (channel.occupancy, channel.occupants[0].state) == (1, {"x": 1})
