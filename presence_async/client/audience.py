@@ -13,7 +13,7 @@ from ..protocol.messages import Message, read_event
 from ..protocol.names import PRESENCE_SUFFIX
 from .listener import Listener, StreamHealth
 
-__all__ = ["Audience", "Seat", "WireName", "names_of"]
+__all__ = ["Audience", "Seat", "WireName", "listed", "names_of"]
 
 logger = logging.getLogger("presence_async.client")
 
@@ -44,6 +44,15 @@ def names_of(listener: Listener) -> tuple[WireName, ...]:
             for x in listener.channel_groups
         ),
     )
+
+
+def listed(names: Iterable[WireName]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide names into channels and groups, as a poll lists them."""
+    channels: list[str] = []
+    groups: list[str] = []
+    for name in names:
+        (groups if name.is_group else channels).append(name.text)
+    return tuple(channels), tuple(groups)
 
 
 class Seat:
@@ -101,6 +110,7 @@ class Audience:
         self._since: dict[WireName, dict[Seat, int]] = {}
         self.seats: dict[Seat, int] = {}
         self.size = 0
+        self._listed: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self._since)
@@ -119,6 +129,7 @@ class Audience:
         if hearers is None:
             hearers = self._since[name] = {}
             self.size += name.size
+            self._listed = None
         if seat not in hearers:
             self.seats[seat] = self.seats.get(seat, 0) + 1
         hearers[seat] = since
@@ -142,6 +153,7 @@ class Audience:
         self._since.clear()
         self.seats.clear()
         self.size = 0
+        self._listed = None
 
     def start_over(self) -> None:
         """Forget since when: the timetokens that come are of another time."""
@@ -159,14 +171,15 @@ class Audience:
         if not hearers:
             del self._since[name]
             self.size -= name.size
+            self._listed = None
 
     # What is listed.
 
     def listed(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return channels and groups as a poll lists them."""
-        channels = tuple([name.text for name in self._since if not name.is_group])
-        groups = tuple([name.text for name in self._since if name.is_group])
-        return channels, groups
+        if self._listed is None:
+            self._listed = listed(self._since)
+        return self._listed
 
     def among(
         self, channels: Iterable[str], channel_groups: Iterable[str]
@@ -181,20 +194,18 @@ class Audience:
 
     def deliver(self, messages: Iterable[Message]) -> bool:
         """Hand each message to those who are to hear it; tells whether any was new."""
+        # All are read before any counts as heard, or a failure would lose them.
+        heard = [
+            (read_event(message), _mark(message), hearers)
+            for message in messages
+            if (hearers := self._hearers(message))
+        ]
         batches: dict[Seat, list[PresenceEvent]] = {}
-        for message in messages:
-            hearers = self._hearers(message)
-            if not hearers:
-                continue
-            timetoken = message.published.t
-            mark = (message.channel, timetoken, hash(bytes(message.payload)))
-            event: PresenceEvent | None = None
+        for event, mark, hearers in heard:
             for seat, since in hearers.items():
-                is_old = 0 < timetoken <= since
-                if is_old or not seat.is_new(mark):
-                    continue
-                event = event or read_event(message)
-                batches.setdefault(seat, []).append(event)
+                is_old = 0 < event.timetoken <= since
+                if not is_old and seat.is_new(mark):
+                    batches.setdefault(seat, []).append(event)
         for seat, events in batches.items():
             seat.deliver(events)
         return bool(batches)
@@ -233,6 +244,10 @@ class Audience:
         if through_group and through_wildcard:
             return {**through_group, **through_wildcard}
         return through_group or through_wildcard
+
+
+def _mark(message: Message) -> _Mark:
+    return message.channel, message.published.t, hash(bytes(message.payload))
 
 
 def _with_suffix(name: WireName) -> WireName:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ..errors import ClientClosedError, RequestError
-from .audience import Seat, WireName
+from .audience import Seat, WireName, listed
 from .config import PresenceConfig
 from .listener import Listener, StreamHealth
 from .pipeline import Budget, RequestPipeline
@@ -78,11 +78,9 @@ class PresenceFeed:
         seat = Seat(listener)
         begin: Cursor | None = None
         for names in _portions(seat.names):
-            listed = (
-                tuple([name.text for name in names if not name.is_group]),
-                tuple([name.text for name in names if name.is_group]),
+            reply = await self._subscriber.handshake(
+                listed(names), params, budget=budget
             )
-            reply = await self._subscriber.handshake(listed, params, budget=budget)
             begin = min(begin or reply.cursor, reply.cursor)
         if self._is_closed or begin is None:
             raise ClientClosedError("closed while the stream was being opened")
@@ -148,11 +146,9 @@ class PresenceFeed:
             # Names are parted unrefused where they were too many for one request.
             too_many_bytes = max(_LEAST_BYTES, poll.audience.size)
             self._largest_poll_bytes = min(self._largest_poll_bytes, too_many_bytes - 1)
-        other = self._new_poll(poll.params, poll.cursor)
-        other.complete_until_s = poll.complete_until_s
+        other = poll.branch(refusal)
         poll.audience.move(names, other.audience)
-        if refusal is not None:
-            other.refuse(refusal)
+        self._begin(other)
         self.turned(other)
 
     def recovered(self, poll: Poll) -> None:
@@ -183,7 +179,10 @@ class PresenceFeed:
     def _place(self, seat: Seat, begin: Cursor, params: Params) -> None:
         since = begin.timetoken - _SLACK
         for name in seat.names:
-            poll = self._poll_for(name, params) or self._new_poll(params, begin)
+            poll = self._poll_for(name, params)
+            if poll is None:
+                poll = Poll(self._subscriber, params, begin, self)
+                self._begin(poll)
             is_added = name not in poll.audience
             poll.audience.add(name, seat, since)
             is_earlier = poll.rewind(begin)
@@ -203,11 +202,9 @@ class PresenceFeed:
                 return poll
         return None
 
-    def _new_poll(self, params: Params, cursor: Cursor) -> Poll:
-        poll = Poll(self._subscriber, params, cursor, self)
+    def _begin(self, poll: Poll) -> None:
         self._polls.append(poll)
         self._tasks.start(poll.run(), name="presence events")
-        return poll
 
     def _tell(self, seat: Seat) -> None:
         """Tell a listener how it stands: as the worst of its polls."""

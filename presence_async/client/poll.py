@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -24,7 +23,8 @@ from ..protocol.events import GapReason
 from .audience import Audience, WireName
 from .deadlines import Deadlines, TimeLimit
 from .listener import StreamHealth, gap
-from .retry import ExponentialRetry, is_retryable
+from .poll_pace import PollPace
+from .retry import is_retryable
 from .subscriber import Cursor, Params, Reply, Subscriber
 
 __all__ = ["TIMETOKENS_PER_S", "Poll", "PollOwner"]
@@ -40,17 +40,10 @@ QUEUE_S: Final = 20 * 60
 """For how long it keeps them, as documented."""
 
 LONGEST_CHECK_S: Final = 8.0
-LONGEST_PAUSE_S: Final = 5.0
-"""With the one above: the end of an outage is noticed within 15 s."""
+"""With the longest pause, 5 s: the end of an outage is noticed within 15 s."""
 
-LONGEST_RETRY_AFTER_S: Final = 10.0
-REFUSED_PACE_S: Final = 30.0
-
-_PAUSES = ExponentialRetry(base_s=0.25, cap_s=LONGEST_PAUSE_S, attempts=math.inf)
 _RESTART_PAUSE_S: Final = 1.0
 _SETTLE_S: Final = 0.02
-_AT_ONCE_S: Final = 1.0
-_LASTING_S: Final = 10.0
 _CLOCK_SKEW: Final = 5 * TIMETOKENS_PER_S
 _OTHER_TIME: Final = 60 * TIMETOKENS_PER_S
 _HTTP_BAD_REQUEST: Final = 400
@@ -94,7 +87,6 @@ class Poll:
         cursor: Where the next poll goes on.
         health: How it stands.
         error: What it ran into, or ``None``.
-        complete_until_s: Loop time up to which nothing can have been lost.
     """
 
     def __init__(
@@ -107,15 +99,14 @@ class Poll:
         self.cursor = cursor
         self.health = StreamHealth.LIVE
         self.error: RequestError | None = None
-        self.complete_until_s = _now_s()
+        # Loop time up to which nothing can have been lost.
+        self._complete_until_s = _now_s()
         self._cuts = Deadlines()
-        self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
-        self._wait_s = 0.0
-        self._failures = 0
-        self._empty = 0
+        self._pace = PollPace()
         self._is_checked = True
         self._has_told_gap = False
-        self._latest = cursor.timetoken
+        # Service time less loop time, at the least, in timetokens.
+        self._service_ahead = cursor.timetoken - _timetokens(_now_s())
 
     # What the feed asks for.
 
@@ -142,13 +133,18 @@ class Poll:
             self.cursor = cursor
         return is_earlier
 
-    def refuse(self, error: RequestError) -> None:
-        """Begin as one that was refused."""
-        self._failed(error, 0.0)
+    def branch(self, refusal: RequestError | None) -> Poll:
+        """Make another that begins where this one is, refused if it was."""
+        other = Poll(self._subscriber, self.params, self.cursor, self._owner)
+        other._complete_until_s = self._complete_until_s  # of its kind
+        other._service_ahead = self._service_ahead  # of its kind
+        if refusal is not None:
+            other._refused(refusal)  # of its kind
+        return other
 
     def resume(self, slept_s: float) -> None:
         """Begin anew after time went by unseen, since connections die in it."""
-        self.complete_until_s -= slept_s
+        self._complete_until_s -= slept_s
         self._is_checked = False
         self.cut()
 
@@ -170,9 +166,8 @@ class Poll:
         sent_at_s = _now_s()
         try:
             with limit:
-                if self._wait_s:
-                    wait_s, self._wait_s = self._wait_s, 0.0
-                    await asyncio.sleep(wait_s)
+                if pause_s := self._pace.take_pause_s():
+                    await asyncio.sleep(pause_s)
                 sent_at_s = _now_s()
                 listed = self.audience.listed()
                 if is_check:
@@ -195,17 +190,16 @@ class Poll:
     def _checked(self, reply: Reply) -> None:
         """Go on after a check: from where it was, or, if that is gone, from now."""
         timetoken = reply.cursor.timetoken
-        is_other_time = timetoken < self._latest - _CLOCK_SKEW
+        ahead = timetoken - _timetokens(reply.sent_at_s)
+        is_other_time = ahead < self._service_ahead - _CLOCK_SKEW
+        self._service_ahead = timetoken - _timetokens(_now_s())
         if is_other_time:
-            self._latest = timetoken
-            self.cursor = reply.cursor
             self.audience.start_over()
         self.rewind(reply.cursor)
-        silent_s = reply.sent_at_s - self.complete_until_s
+        silent_s = reply.sent_at_s - self._complete_until_s
         if is_other_time or silent_s > QUEUE_S:
             self._tell_gap("reconnect")
-            self.complete_until_s = reply.sent_at_s
-        self._latest = max(self._latest, timetoken)
+            self._complete_until_s = reply.sent_at_s
         self._is_checked = True
         self._turn(StreamHealth.LIVE, None)
         self._owner.recovered(self)
@@ -214,7 +208,6 @@ class Poll:
         before, messages = self.cursor, reply.messages
         timetoken = reply.cursor.timetoken
         if timetoken < before.timetoken - _OTHER_TIME:
-            self._latest = timetoken
             self.audience.start_over()
             self._tell_gap("reconnect")
         elif len(messages) >= QUEUE_MESSAGES:
@@ -222,23 +215,13 @@ class Poll:
             self._tell_gap("service_queue", min(told, default=None))
         has_news = self.audience.deliver(messages)
         self.cursor = reply.cursor
-        self._latest = max(self._latest, timetoken)
         self._has_told_gap = False
-        self._failures = 0
-        self._pace(reply, has_news=has_news)
+        self._pace.answered(_now_s() - reply.sent_at_s, has_news=has_news)
         # An idle poll may end with the cursor it began with, however old that is.
         is_idle_end = not messages and timetoken == before.timetoken
         self._is_checked = not is_idle_end
-        self.complete_until_s = _now_s()
+        self._complete_until_s = _now_s()
         self._turn(StreamHealth.LIVE, None)
-
-    def _pace(self, reply: Reply, *, has_news: bool) -> None:
-        """Wait before the next poll if the service answers at once with nothing."""
-        if has_news or _now_s() - reply.sent_at_s >= _AT_ONCE_S:
-            self._empty = 0
-            return
-        self._empty += 1
-        self._wait_s = _PAUSES.delay_s(self._empty, self._random) or 0.0
 
     def _tell_gap(self, reason: GapReason, before: int | None = None) -> None:
         """Tell of a loss; once, until a poll is answered again."""
@@ -252,19 +235,16 @@ class Poll:
         if _is_too_long(error) and len(self.audience) > 1:
             self._halve()
         elif not _is_refusal(error):
-            self._unreached(error, lasted_s)
-        elif not self._part_refused(error):
             self._is_checked = False
-            self._wait_s = REFUSED_PACE_S * self._random.uniform(0.8, 1)
-            self._turn(StreamHealth.REFUSED, error)
+            self._pace.failed(error, lasted_s)
+            self._turn(StreamHealth.RECONNECTING, error)
+        elif not self._part_refused(error):
+            self._refused(error)
 
-    def _unreached(self, error: RequestError, lasted_s: float) -> None:
+    def _refused(self, error: RequestError | None) -> None:
         self._is_checked = False
-        self._failures = 1 if lasted_s > _LASTING_S else self._failures + 1
-        self._wait_s = _PAUSES.delay_s(self._failures, self._random) or 0.0
-        if isinstance(error, ServiceError) and error.retry_after_s is not None:
-            self._wait_s += min(error.retry_after_s, LONGEST_RETRY_AFTER_S)
-        self._turn(StreamHealth.RECONNECTING, error)
+        self._pace.refused()
+        self._turn(StreamHealth.REFUSED, error)
 
     def _part_refused(self, error: RequestError) -> bool:
         """Go on without the names refused; tells whether that leaves any."""
@@ -282,8 +262,7 @@ class Poll:
             self._halve()
         else:
             logger.error("an event poll cannot be sent: %s", error)
-            self._wait_s = REFUSED_PACE_S
-            self._turn(StreamHealth.REFUSED, None)
+            self._refused(None)
 
     def _halve(self) -> None:
         names = list(self.audience)
@@ -310,6 +289,10 @@ def _is_refusal(error: RequestError) -> bool:
 
 def _is_too_long(error: RequestError) -> bool:
     return isinstance(error, ServiceError) and error.status == _HTTP_TOO_LONG
+
+
+def _timetokens(seconds: float) -> int:
+    return int(seconds * TIMETOKENS_PER_S)
 
 
 def _now_s() -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ..errors import AccessDeniedError
 from ..protocol.messages import Message
+from ..protocol.names import PRESENCE_SUFFIX
 from ..protocol.subscribe import SubscribeOperation
 from .config import PresenceConfig
 from .gates import Gate
@@ -126,17 +128,27 @@ class Subscriber:
             timetoken=cursor.timetoken if cursor else 0,
             region=cursor.region if cursor else None,
         )
-        answer = await self._pipeline.send(
-            operation,
-            budget=budget,
-            retry=retry,
-            gate=gate,
-            attempt_timeout_s=attempt_timeout_s,
-            params=params,
-        )
+        try:
+            answer = await self._pipeline.send(
+                operation,
+                budget=budget,
+                retry=retry,
+                gate=gate,
+                attempt_timeout_s=attempt_timeout_s,
+                params=params,
+            )
+        except AccessDeniedError as error:
+            error.channels = _plain(error.channels)
+            error.channel_groups = _plain(error.channel_groups)
+            raise
         delivery = answer.value
         return Reply(
             cursor=Cursor(delivery.timetoken, delivery.region),
             messages=delivery.messages,
             sent_at_s=answer.sent_at_s,
         )
+
+
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names as callers know them."""
+    return tuple([name.removesuffix(PRESENCE_SUFFIX) for name in names])
