@@ -291,3 +291,41 @@ async def test_other_methods_are_not_allowed(emulator: PresenceEmulator) -> None
     )
 
     assert raw.startswith(b"HTTP/1.1 405")
+
+
+async def test_a_slow_client_is_waited_for(emulator: PresenceEmulator) -> None:
+    host, port = emulator.origin.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for byte in f"GET {BASE}/uuid/bob HTTP/1.1\r\nHost: x\r\n\r\n".encode():
+        writer.write(bytes([byte]))
+        await asyncio.sleep(5)
+
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_a_crash_of_ours_is_an_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def clock() -> float:
+        raise ZeroDivisionError
+
+    async with PresenceEmulator(clock=clock) as emulator:
+        raw = await exchange(emulator, b"GET /time/0 HTTP/1.0\r\n\r\n")
+
+    assert raw.startswith(b"HTTP/1.0 500")
+    assert [r.levelname for r in caplog.records] == ["ERROR"]
+
+
+async def test_the_log_holds_no_secrets(
+    emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "presence_async.emulator")
+    target = f"{BASE}/uuid/b?auth=hidden&signature=v2.hidden"
+    for asked in (target, "/_emulator/tokens?token=hidden"):
+        await exchange(emulator, f"GET {asked} HTTP/1.0\r\n\r\n".encode())
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"200 {BASE}/uuid/b?auth=***&signature=***",
+        "404 /_emulator/tokens",
+    ]
