@@ -196,11 +196,11 @@ class PresenceEmulator:
     ) -> None:
         """Let something go wrong from now on; the last one injected is asked first.
 
-        It strikes requests or events of one key, and requests that have none, such as
-        ``/time/0``.
+        It strikes requests or events of one key, or of every key for ``"*"``, and in
+        either case requests that have none, such as ``/time/0``.
         """
         service = self._server.service
-        key, now_s = subscribe_key or self._subscribe_key, self._server.now_s()
+        key, now_s = self._one_or_every(subscribe_key), self._server.now_s()
         if isinstance(fault, EventFault):
             service.event_faults.inject(fault, now_s=now_s, subscribe_key=key)
         else:
