@@ -6,11 +6,11 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..emulator import Fault, Grant, PresenceEmulator
+from ..emulator import EventFault, Fault, Grant, PresenceEmulator
 from ..errors import InvalidArgumentError
 from .output import print_json, say
 from .running import run, stop_asked_for
@@ -20,6 +20,10 @@ __all__ = ["emulate"]
 _FAULT_HELP = (
     "What goes wrong, as JSON with the fields of Fault or in short form; may be"
     " repeated."
+)
+_EVENT_FAULT_HELP = (
+    "What goes wrong with events on their way, as JSON with the fields of EventFault;"
+    " may be repeated."
 )
 _ACCESS_HELP = (
     "Refuse requests without a token that this file allows; JSON such as"
@@ -32,6 +36,9 @@ def emulate(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
     fault: Annotated[
         list[str] | None, typer.Option(help=_FAULT_HELP, show_default=False)
+    ] = None,
+    event_fault: Annotated[
+        list[str] | None, typer.Option(help=_EVENT_FAULT_HELP, show_default=False)
     ] = None,
     access: Annotated[
         Path | None, typer.Option(help=_ACCESS_HELP, show_default=False)
@@ -66,6 +73,25 @@ def emulate(
     min_presence_timeout_s: Annotated[
         float, typer.Option(help="Raise shorter presence timeouts to this.")
     ] = 0,
+    announce_max: Annotated[
+        int,
+        typer.Option(help="Tell of each change up to so many users on a channel."),
+    ] = 20,
+    interval_s: Annotated[
+        float, typer.Option(help="Seconds between interval events above that.")
+    ] = 10,
+    presence_deltas: Annotated[
+        bool,
+        typer.Option(
+            "--presence-deltas", help="List in interval events who came and went."
+        ),
+    ] = False,
+    implicit_heartbeats: Annotated[
+        bool, typer.Option(help="Let subscribing put the timeout off, as documented.")
+    ] = True,
+    idle_poll_s: Annotated[
+        float, typer.Option(help="For how long a poll without news is held.")
+    ] = 280,
     max_requests_per_s: Annotated[
         float | None,
         typer.Option(help="Answer 429 to what comes faster.", show_default=False),
@@ -89,16 +115,19 @@ def emulate(
     An outage of ten seconds from the start: presence-async emulate --fault
     heartbeat:503:for_s=10, or '{"operation": "heartbeat", "status": 503, "for_s": 10}'.
     While it runs, programs on this machine reach the control path, with JSON:
-    POST, GET and DELETE /_emulator/faults, POST and DELETE /_emulator/tokens?token=,
-    GET /_emulator/requests, /_emulator/occupants?channel=, /_emulator/events?channel=
-    and POST /_emulator/reset; any of them with subscribe_key=.
+    POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
+    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
+    /_emulator/events?channel=, POST /_emulator/reset; all with subscribe_key= or not.
     """
 
     async def serve() -> None:
         if verbose:
             logging.basicConfig(format="%(asctime)s %(message)s")
             logging.getLogger("presence_async.emulator").setLevel(logging.INFO)
-        faults = [Fault.from_text(text) for text in fault or ()]
+        faults: list[Fault | EventFault] = [
+            *[Fault.from_text(text) for text in fault or ()],
+            *[EventFault.from_dict(_object(text)) for text in event_fault or ()],
+        ]
         async with PresenceEmulator(
             host=host,
             port=port,
@@ -111,6 +140,11 @@ def emulate(
             here_now_cache_s=here_now_cache_s,
             heartbeat_cache_s=heartbeat_cache_s,
             min_presence_timeout_s=min_presence_timeout_s,
+            announce_max=announce_max,
+            interval_s=interval_s,
+            presence_deltas=presence_deltas,
+            implicit_heartbeats=implicit_heartbeats,
+            idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
         ) as emulator:
@@ -134,6 +168,16 @@ def _secret_key() -> str:
             "--verify-signatures", "set PUBNUB_SECRET_KEY in the environment"
         )
     return secret_key
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        fields: object = json.loads(text)
+    except ValueError:
+        fields = None
+    if isinstance(fields, dict):
+        return fields
+    raise InvalidArgumentError("--event-fault", "must be a JSON object")
 
 
 def _grants(path: Path) -> dict[str, list[Grant]]:

@@ -5,7 +5,8 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
 ``/_emulator/``:
 
 - ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` tells
-  which are in force, ``DELETE faults`` lifts them
+  which are in force, ``DELETE faults`` lifts them; ``event-faults`` does the same for
+  an ``EventFault``
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
   revokes
 - ``GET requests`` tells the newest requests; ``operation=`` chooses, ``limit=`` is 1000
@@ -30,6 +31,7 @@ import msgspec
 from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply, HttpRequest
 from .access import Grant
+from .event_faults import EventFault
 from .faults import Fault, short_value
 from .service import Service
 
@@ -86,6 +88,9 @@ class Control:
             ("POST", "faults"): self._inject,
             ("GET", "faults"): self._faults,
             ("DELETE", "faults"): self._lift,
+            ("POST", "event-faults"): self._inject_event_fault,
+            ("GET", "event-faults"): self._event_faults,
+            ("DELETE", "event-faults"): self._lift_event_faults,
             ("POST", "tokens"): self._grant,
             ("DELETE", "tokens"): self._revoke,
             ("GET", "requests"): self._requests,
@@ -112,13 +117,14 @@ class Control:
             return _reply(400, {"error": str(error)})
 
     def _inject(self, params: Params, body: object, now_s: float) -> object:
-        fields = {n: short_value(v) for n, v in params.items() if n != _KEY}
-        if isinstance(body, Mapping):
-            fields |= body
-        elif body is not None:
-            raise InvalidArgumentError("body", "must be a JSON object")
-        fault = Fault.from_dict(fields)
+        fault = Fault.from_dict(_fields(params, body))
         self._service.faults.inject(fault, now_s=now_s, subscribe_key=params.get(_KEY))
+        return {"injected": fault.to_dict()}
+
+    def _inject_event_fault(self, params: Params, body: object, now_s: float) -> object:
+        fault = EventFault.from_dict(_fields(params, body))
+        key = params.get(_KEY)
+        self._service.event_faults.inject(fault, now_s=now_s, subscribe_key=key)
         return {"injected": fault.to_dict()}
 
     def _faults(self, _: Params, __: object, now_s: float) -> object:
@@ -127,6 +133,14 @@ class Control:
 
     def _lift(self, _: Params, __: object, ___: float) -> object:
         self._service.faults.clear()
+        return {"faults": []}
+
+    def _event_faults(self, _: Params, __: object, now_s: float) -> object:
+        faults = self._service.event_faults.in_force(now_s=now_s)
+        return {"faults": [fault.to_dict() for fault in faults]}
+
+    def _lift_event_faults(self, _: Params, __: object, ___: float) -> object:
+        self._service.event_faults.clear()
         return {"faults": []}
 
     def _grant(self, params: Params, body: object, now_s: float) -> object:
@@ -210,6 +224,16 @@ def _body(request: ControlRequest) -> object:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise InvalidArgumentError("body", "must be JSON") from None
     return value
+
+
+def _fields(params: Params, body: object) -> dict[str, Any]:
+    """Put together what stands in the query and in the body, which wins."""
+    fields = {n: short_value(v) for n, v in params.items() if n != _KEY}
+    if isinstance(body, Mapping):
+        return {**fields, **body}
+    if body is None:
+        return fields
+    raise InvalidArgumentError("body", "must be a JSON object")
 
 
 def _needed(params: Params, name: str) -> str:

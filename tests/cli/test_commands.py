@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from presence_async import PresenceClient, PresenceConfig, ServiceError
+from presence_async.cli.emulate import emulate
 from presence_async.emulator import Fault, PresenceEmulator
 
 pytestmark = pytest.mark.real_time
@@ -141,6 +145,49 @@ async def test_emulate_stops_at_once_with_an_open_request() -> None:
     writer.close()
 
 
+def test_every_option_of_the_emulator_is_a_flag() -> None:
+    options = set(inspect.signature(PresenceEmulator).parameters)
+    flags = set(inspect.signature(emulate).parameters)
+
+    # The clock is the machine's, the key comes from the environment, and the flag for
+    # one valid key is named in the singular.
+    assert options - flags == {"clock", "secret_key", "subscribe_keys"}
+    assert flags - options == {
+        *("fault", "event_fault", "verify_signatures", "valid_key"),
+        *("verbose", "as_json"),
+    }
+    defaults = inspect.signature(PresenceEmulator).parameters
+    for name in options & flags:
+        flag = inspect.signature(emulate).parameters[name]
+        assert flag.default == defaults[name].default, name
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"access": Path(__file__)}, "is no JSON"),
+        ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
+        ({"event_fault": ["[]"]}, "must be a JSON object"),
+        ({"fault": ["{"]}, "is no JSON object"),
+        ({"journal_size": -1}, "journal_size"),
+    ],
+    ids=["access", "secret", "event fault", "fault", "size"],
+)
+def test_emulate_refuses_what_cannot_be(
+    options: dict[str, Any],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PUBNUB_SECRET_KEY", raising=False)
+
+    with pytest.raises(typer.Exit) as caught:
+        emulate(**options)
+
+    assert caught.value.exit_code == 2
+    assert words in capsys.readouterr().err
+
+
 async def test_emulate_takes_its_options(tmp_path: Path) -> None:
     access = tmp_path / "access.json"
     access.write_text('{"t": {"channels": ["lobby"]}}')
@@ -190,9 +237,6 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["emulate", "--fault", "beat:503"], "'beat' is none; write None or one of"),
-        (["emulate", "--access", __file__], "is no JSON"),
-        (["emulate", "--verify-signatures"], "set PUBNUB_SECRET_KEY"),
-        (["emulate", "--journal-size", "-1"], "journal_size"),
         (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
         (
             ["here-now", "a,b", *["--subscribe-key", "k", "--user-id", "u"]],
@@ -207,9 +251,6 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
     ],
     ids=[
         "fault",
-        "access",
-        "secret",
-        "size",
         "no key",
         "comma",
         "no object",

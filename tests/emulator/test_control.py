@@ -83,6 +83,18 @@ def test_faults_are_injected_told_and_lifted(
     assert desk.beat() == 200
 
 
+def test_event_faults_are_injected_told_and_lifted(desk: Desk) -> None:
+    said = {"drop": 0.5, "channel": "a"}
+
+    assert desk.ask("POST", "event-faults?drop=0.5", {"channel": "a"}) == (
+        200,
+        {"injected": said},
+    )
+    assert desk.ask("GET", "event-faults") == (200, {"faults": [said]})
+    assert desk.ask("DELETE", "event-faults") == (200, {"faults": []})
+    assert desk.ask("GET", "event-faults") == (200, {"faults": []})
+
+
 def test_a_fault_hits_every_key_unless_one_is_named(desk: Desk) -> None:
     desk.ask("POST", "faults?subscribe_key=other", {"status": 500})
     named = desk.beat(), desk.beat(BEAT.replace("demo", "other"))
@@ -141,6 +153,8 @@ def test_tokens_are_granted_and_revoked(desk: Desk) -> None:
     [
         ("POST", "faults", {"operation": "beat"}, 400, "heartbeat"),
         ("POST", "faults", [1], 400, "JSON object"),
+        ("POST", "event-faults", {"drop": 2}, 400, "drop"),
+        ("POST", "event-faults", {"drip": 1}, 400, "knows no"),
         ("POST", "faults", b"{", 400, "must be JSON"),
         ("POST", "faults", b"\xff", 400, "must be JSON"),
         ("POST", "faults", b"[" * 99_999, 400, "must be JSON"),

@@ -31,6 +31,7 @@ TARGETS = [
     f"{REGISTRY}/g?add=a,b&uuid=bob",
     f"{REGISTRY}/g?remove=a",
     f"{REGISTRY}/g/remove",
+    "/publish/demo/demo/0/a/0/%22hi%22?uuid=bob",
     "/time/0",
     "/_emulator/faults",
     "/_emulator/requests?limit=1",
