@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import attrs
 
 from ..errors import (
     AccessDeniedError,
+    InvalidArgumentError,
     PresenceError,
     RateLimitedError,
     RequestError,
     ServiceError,
+    TransportError,
 )
 from ..protocol.heartbeat import HeartbeatOperation
 from .config import PresenceConfig
@@ -23,7 +28,6 @@ from .lanes import Lane, Lanes
 from .lease import Lease, LeaseHealth
 from .pipeline import Answer, RequestPipeline
 from .retry import NoRetry, is_retryable
-from .schedule import attempt_limit_s
 from .user_presence import Beat, UserPresence, plan_beats
 
 __all__ = ["Beater"]
@@ -37,6 +41,18 @@ _LOG_LEVELS = {
     LeaseHealth.REFUSED: logging.ERROR,
     LeaseHealth.RELEASED: logging.DEBUG,
 }
+
+
+class Visit(NamedTuple):
+    """What a visit found out about the service.
+
+    Attributes:
+        is_answered: Whether it acknowledged or refused a heartbeat.
+        retry_after_s: Seconds it asked to wait before the next try, or ``None``.
+    """
+
+    is_answered: bool
+    retry_after_s: float | None
 
 
 class Beater:
@@ -62,22 +78,30 @@ class Beater:
         self._gate = gate
         self.counts: Counter[str] = Counter()
 
-    async def visit(self, presence: UserPresence) -> float | None:
+    async def visit(self, presence: UserPresence, attempt_s: float) -> Visit:
         """Send every heartbeat of a user and settle the health of the leases.
 
-        Returns:
-            Seconds the service asked to wait before the next try, or ``None``.
+        The first one without an answer ends the visit, since waiting for each of
+        several in turn could outlast what is left to the last.
+
+        Args:
+            presence: Whom to visit.
+            attempt_s: How long each heartbeat may be on the wire.
         """
-        budget = self._pipeline.budget(self._attempt_s(presence))
+        budget = self._pipeline.budget(attempt_s)
         outcome = _Outcome()
         try:
             async with self._lanes.turn(presence.user_id, budget, "heartbeat") as lane:
-                for beat in plan_beats(presence, self._pipeline.subscribe_key):
-                    await self._send(lane, beat, presence, outcome)
+                beats = plan_beats(presence, self._pipeline.subscribe_key)
+                waiting = deque(_in_turn(beats, presence.failures))
+                send = functools.partial(self._send, lane, presence, attempt_s, outcome)
+                while waiting and await send(waiting.popleft()):
+                    pass
+                outcome.leave_out(waiting)
         except RequestError as error:
             outcome.fail(presence.joined, error)
         self._settle(presence, outcome)
-        return outcome.retry_after_s
+        return Visit(outcome.is_answered, outcome.retry_after_s)
 
     def crashed(self, presence: UserPresence, error: Exception) -> None:
         """Count a fault of our own as a failed heartbeat of every lease."""
@@ -127,34 +151,40 @@ class Beater:
             # As it stands now, should a handler write it later.
             logger.log(level, "%s: %s", repr(lease), reason)
 
-    def _attempt_s(self, presence: UserPresence) -> float:
-        full_s = self._config.attempt_timeout_s
-        if not presence.failures:
-            return full_s
-        now_s = asyncio.get_running_loop().time()
-        return attempt_limit_s(presence.expires_at_s - now_s, full_s)
-
     async def _send(
-        self, lane: Lane, beat: Beat, presence: UserPresence, outcome: _Outcome
-    ) -> None:
-        """Send one heartbeat; a refused one again without what was refused."""
+        self,
+        lane: Lane,
+        presence: UserPresence,
+        attempt_s: float,
+        outcome: _Outcome,
+        beat: Beat,
+    ) -> bool:
+        """Send one heartbeat; a refused one again without what was refused.
+
+        Returns:
+            Whether everything was answered.
+        """
         remaining: list[Beat] = [beat]
         while remaining:
             beat = remaining.pop()
             try:
-                answer = await self._send_once(lane, beat, presence)
-            except RequestError as error:
+                answer = await self._send_once(lane, beat, attempt_s)
+            except (RequestError, InvalidArgumentError) as error:
                 self.counts["failed"] += 1
-                outcome.fail(_touched(beat, error), error)
-                remaining += self._without_refused(beat, presence, error)
+                if isinstance(error, TransportError):
+                    outcome.fail(beat.leases, error)
+                    return False
+                rest = self._without_refused(beat, presence, error)
+                outcome.fail(_touched(beat, error, rest), error)
+                remaining += rest
             else:
                 outcome.succeed(beat, answer)
+        return True
 
     async def _send_once(
-        self, lane: Lane, beat: Beat, presence: UserPresence
+        self, lane: Lane, beat: Beat, attempt_s: float
     ) -> Answer[None]:
         self.counts["sent"] += 1
-        attempt_s = self._attempt_s(presence)
         return await lane.send(
             beat.operation,
             budget=self._pipeline.budget(2 * self._config.attempt_timeout_s),
@@ -165,10 +195,10 @@ class Beater:
         )
 
     def _without_refused(
-        self, beat: Beat, presence: UserPresence, error: RequestError
+        self, beat: Beat, presence: UserPresence, error: PresenceError
     ) -> list[Beat]:
         """Say what can still be said after a refusal, so no lease suffers another's."""
-        if not isinstance(error, ServiceError) or is_retryable(error):
+        if not _is_refusal(error):
             return []
         if isinstance(error, AccessDeniedError):
             rest = _narrowed(beat.operation, error)
@@ -203,6 +233,7 @@ class _Outcome:
         self.expiries: dict[Lease, float] = {}
         self.failures: dict[Lease, PresenceError] = {}
         self.retry_after_s: float | None = None
+        self.is_answered = False
 
     @property
     def is_pressing(self) -> bool:
@@ -213,24 +244,42 @@ class _Outcome:
         """Note an acknowledged heartbeat; the earliest expiry of a lease counts."""
         timeout_s = beat.operation.presence_timeout_s
         expires_at_s = answer.sent_at_s + timeout_s - answer.age_s
+        self.is_answered = True
         for lease in beat.leases:
             self.expiries[lease] = min(
                 expires_at_s, self.expiries.get(lease, expires_at_s)
             )
-            refusal = self.failures.get(lease)
-            if refusal is not None and not _holds_refused(lease, refusal):
-                del self.failures[lease]
 
-    def fail(self, leases: list[Lease], error: RequestError) -> None:
+    def fail(self, leases: Iterable[Lease], error: PresenceError) -> None:
         """Note a failed heartbeat."""
-        for lease in leases:
-            self.failures[lease] = error
+        self.failures |= dict.fromkeys(leases, error)
+        self.is_answered |= _is_refusal(error)
         if isinstance(error, ServiceError) and error.retry_after_s is not None:
             self.retry_after_s = max(self.retry_after_s or 0.0, error.retry_after_s)
 
+    def leave_out(self, beats: Iterable[Beat]) -> None:
+        """Note heartbeats not sent: what they are about stays as it was."""
+        for beat in beats:
+            for lease in beat.leases:
+                self.expiries.pop(lease, None)
+
+
+def _in_turn(beats: list[Beat], failures: int) -> list[Beat]:
+    """Order beats by the nearest end; after each failure another one is the first.
+
+    Otherwise one that is never answered would keep the rest from being sent.
+    """
+    if len(beats) == 1:
+        return beats
+    beats.sort(key=lambda beat: min(x.expires_at_s for x in beat.leases))
+    first = failures % len(beats) if beats else 0
+    return beats[first:] + beats[:first]
+
 
 def _is_refusal(error: PresenceError) -> bool:
-    return (
+    """Whether it is about what was asked, and will not change by itself."""
+    # Our own refusal of a request that is too long says the same as the service's.
+    return isinstance(error, InvalidArgumentError) or (
         isinstance(error, ServiceError)
         and not isinstance(error, RateLimitedError)
         and not is_retryable(error)
@@ -247,18 +296,18 @@ def _narrowed(
     return attrs.evolve(operation, channels=channels, channel_groups=groups)
 
 
-def _touched(beat: Beat, error: RequestError) -> list[Lease]:
-    """Return the leases a failure is about: those that hold a refused name."""
+def _touched(
+    beat: Beat, error: PresenceError, rest: list[Beat]
+) -> tuple[Lease, ...] | list[Lease]:
+    """Return the leases a refusal is about, which are not asked about once more."""
     if isinstance(error, AccessDeniedError) and (
         error.channels or error.channel_groups
     ):
         return [lease for lease in beat.leases if _holds_refused(lease, error)]
-    return list(beat.leases)
+    return () if rest else beat.leases
 
 
-def _holds_refused(lease: Lease, error: PresenceError) -> bool:
-    if not isinstance(error, AccessDeniedError):
-        return False
+def _holds_refused(lease: Lease, error: AccessDeniedError) -> bool:
     return not (
         set(error.channels).isdisjoint(lease.channels)
         and set(error.channel_groups).isdisjoint(lease.channel_groups)

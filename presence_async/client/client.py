@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -49,7 +48,6 @@ from .occupants import OccupantPages
 from .pipeline import Budget, RequestPipeline
 from .presence_desk import PresenceDesk
 from .reports import CloseReport
-from .retry import ExponentialRetry
 from .splitting import Mergeable, split
 from .transport import Session, Transport
 
@@ -185,10 +183,14 @@ class PresenceClient:
             self._presence.abort()
             self._pipeline.close()
             self._close_report = self._presence.report()
-            self._life.end_closing()
-            await self._feed.finish()
-            await self._presence.finish()
-            await self._transport.close()
+            try:
+                await self._feed.finish()
+                await self._presence.finish()
+            finally:
+                try:
+                    await self._transport.close()
+                finally:
+                    self._life.end_closing()
         return self._close_report
 
     async def _leave_all(self, timeout_s: float) -> None:
@@ -475,11 +477,9 @@ class PresenceClient:
 
     async def _join(self, lease: Lease, timeout_s: float) -> Lease:
         self._life.check()
-        is_patient = timeout_s == math.inf
-        retry = (
-            ExponentialRetry(attempts=math.inf) if is_patient else self._config.retry
+        return await self._presence.join(
+            lease, timeout_s=timeout_s, retry=self._config.retry
         )
-        return await self._presence.join(lease, timeout_s=timeout_s, retry=retry)
 
     async def heartbeat(
         self,
@@ -519,7 +519,9 @@ class PresenceClient:
             ),
             state=None if plain is None else dict.fromkeys((*named, *groups), plain),
         )
-        await self._ask_in_lane(operation, query_params, timeout_s)
+        params = checked_query_params(query_params)
+        budget = self._begin(timeout_s)
+        await self._presence.heartbeat(operation, budget, params)
 
     async def leave(
         self,
@@ -728,15 +730,3 @@ class PresenceClient:
             for part in parts
         ]
         return operation.merged([answer.value for answer in answers])
-
-    async def _ask_in_lane(
-        self,
-        operation: HeartbeatOperation,
-        query_params: QueryParams,
-        timeout_s: float | None,
-    ) -> None:
-        params = checked_query_params(query_params) if query_params else ()
-        budget = self._begin(timeout_s)
-        await self._presence.lanes.send(
-            operation, user_id=operation.user_id, budget=budget, params=params
-        )

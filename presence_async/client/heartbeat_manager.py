@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from ..errors import ClientClosedError
-from .beating import Beater
+from .beat_plan import BeatPlan
+from .beating import Beater, Visit
 from .clock_watch import LONGEST_TICK_S, ClockWatch, Lapse
 from .config import PresenceConfig
 from .gates import Gate
 from .lanes import Lanes
 from .lease import Lease, LeaseHealth
-from .outage import Outage
 from .pipeline import RequestPipeline
 from .register import PresenceRegister
 from .reports import HeartbeatStats
-from .schedule import Schedule, next_beat_s, phase, retry_gap_s
 from .task_owner import TaskOwner
 from .user_presence import UserPresence
 
@@ -29,7 +27,6 @@ __all__ = ["HeartbeatManager"]
 logger = logging.getLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
-_LONGEST_RETRY_AFTER_S = 15.0
 _MOST_NAMED = 5
 
 
@@ -70,15 +67,16 @@ class HeartbeatManager:
         self._on_orphaned = on_orphaned
         self._on_unseen = on_unseen
         self._beater = Beater(config, pipeline, lanes, gate)
-        self._schedule: Schedule[UserPresence] = Schedule()
         self._lateness_s: deque[float] = deque(maxlen=1024)
         self._loop_task = TaskOwner()
         self._beats = TaskOwner()
         self._wake = asyncio.Event()
-        self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
-        self._joins = 0
-        self._outage = Outage()
-        self._held_back_until_s = 0.0
+        self._plan = BeatPlan(
+            config,
+            register,
+            overtaken=self._beater.overtaken,
+            on_sooner=self._wake.set,
+        )
         self._is_stopping = False
 
     @property
@@ -90,7 +88,7 @@ class HeartbeatManager:
         """Return how the heartbeats stand now."""
         healths = [lease.health for lease in self.leases]
         late_s = sorted(self._lateness_s) or [0.0]
-        next_s = self._schedule.next_due_s() - _now_s()
+        next_s = self._plan.next_due_s() - _now_s()
         return HeartbeatStats(
             leases=len(healths),
             fresh=healths.count(LeaseHealth.FRESH),
@@ -116,24 +114,22 @@ class HeartbeatManager:
         """Keep a lease from its first acknowledged heartbeat on."""
         lease.expires_at_s = expires_at_s
         self._beater.note(lease, LeaseHealth.FRESH, "joined")
-        self._joins += 1
         self._reached()
-        # The first wait is a share of the interval, so that users who join together
-        # do not beat together for ever.
-        first_wait_s = self._interval_s(presence) * (1 - phase(self._joins))
-        due_s = _now_s() + first_wait_s
+        due_s = _now_s() + self._plan.place(presence)
         if not presence.is_beating:
-            self._put(presence, min(due_s, presence.due_s))
+            self._plan.put(presence, min(due_s, presence.due_s))
 
     def beat_by(self, user_id: str, due_s: float) -> None:
         """Beat a user no later than at a loop time."""
         presence = self._register.get(user_id)
-        if presence is None or not presence.joined:
-            return
+        if presence is not None and presence.joined:
+            self._beat_by(presence, due_s)
+
+    def _beat_by(self, presence: UserPresence, due_s: float) -> None:
         if presence.is_beating:
             presence.again_by_s = min(due_s, presence.again_by_s)
         else:
-            self._put(presence, min(due_s, presence.due_s))
+            self._plan.hasten(presence, due_s)
 
     def beat_refused(self, user_id: str | None) -> None:
         """Beat at once what was refused, of one user or of all."""
@@ -142,7 +138,7 @@ class HeartbeatManager:
             if is_meant and any(
                 lease.health is LeaseHealth.REFUSED for lease in presence.joined
             ):
-                self.beat_by(presence.user_id, _now_s())
+                self._beat_by(presence, _now_s())
 
     def stop_beating(self) -> None:
         """Start no more heartbeats; those under way go on."""
@@ -176,16 +172,26 @@ class HeartbeatManager:
         try:
             watch = ClockWatch()
             watch.look(_now_s())
+            self._pick_up()
             while True:
                 self._wake.clear()
                 self._start_due()
                 began_s = _now_s()
-                due_s = min(self._next_start_s(), began_s + LONGEST_TICK_S)
+                look_s = self._plan.next_look_s(len(self._beats))
+                due_s = min(look_s, began_s + LONGEST_TICK_S)
                 await self._sleep_until(due_s)
                 self._catch_up(watch.look(max(due_s, began_s)))
         except Exception:
             logger.critical("the heartbeat loop crashed; it goes on", exc_info=True)
         await asyncio.sleep(_RESTART_PAUSE_S)
+
+    def _pick_up(self) -> None:
+        """Plan those again whose turn a crash has cut short."""
+        for presence in self._register:
+            if presence.due_s == math.inf and not (
+                presence.is_beating or presence.is_held
+            ):
+                self.beat_by(presence.user_id, _now_s())
 
     async def _sleep_until(self, due_s: float) -> None:
         timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
@@ -194,73 +200,18 @@ class HeartbeatManager:
         finally:
             timer.cancel()
 
-    def _next_start_s(self) -> float:
-        if self._outage.is_down:
-            probe_s = max(self._outage.probe_at_s, self._held_back_until_s)
-            due_s = self._schedule.next_due_s()
-            return due_s if self._beats else min(due_s, probe_s)
-        if len(self._beats) >= self._config.max_beats_in_flight:
-            return math.inf
-        return max(self._schedule.next_due_s(), self._held_back_until_s)
-
     def _start_due(self) -> None:
         now_s = _now_s()
-        if self._outage.is_down:
-            self._hold_due(now_s)
-            if self._next_start_s() <= now_s:
-                self._probe(now_s)
-            return
-        while self._next_start_s() <= now_s:
-            due_s = self._schedule.next_due_s()
-            presence = self._schedule.pop_due(now_s)
-            if presence is None:
-                return
-            if presence.joined:
-                self._lateness_s.append(now_s - due_s)
-                self._begin(presence, due_s)
-
-    def _begin(self, presence: UserPresence, due_s: float) -> None:
-        self._beater.overtaken(presence, _now_s())
-        presence.is_beating, presence.is_held = True, False
-        self._beats.start(self._beat(presence, due_s), name="presence beat")
-
-    # While the service cannot be reached.
-
-    def _hold_due(self, now_s: float) -> None:
-        """Keep back what is due; looked at again when its presence runs out."""
-        while (presence := self._schedule.pop_due(now_s)) is not None:
-            if presence.joined:
-                self._hold(presence, now_s)
-
-    def _hold(self, presence: UserPresence, now_s: float) -> None:
-        presence.is_held = True
-        reason = "the service cannot be reached"
-        self._put(presence, self._beater.overtaken(presence, now_s, at_risk=reason))
-
-    def _probe(self, now_s: float) -> None:
-        presence = self._outage.next_probe(now_s)
-        if presence is None:
-            # Everybody who waited is gone.
-            self._reached()
-        elif not presence.is_beating:
-            self._schedule.put(presence, math.inf)
-            self._begin(presence, now_s)
-
-    def _unreached(self, presence: UserPresence, gap_s: float) -> None:
-        """Note a heartbeat that failed; decide whether it is all of them."""
-        now_s = _now_s()
-        if self._outage.failed(presence.user_id):
-            users = [user for user in self._register if user.joined]
-            self._outage.begin(users)
-            logger.warning(
-                "the service cannot be reached: one of %d users at a time tries",
-                len(users),
-            )
-        self._outage.probe_at_s = now_s + gap_s
+        while (due := self._plan.take(now_s, len(self._beats))) is not None:
+            presence, due_s = due
+            self._lateness_s.append(now_s - due_s)
+            self._beater.overtaken(presence, now_s)
+            presence.is_beating, presence.is_held = True, False
+            self._beats.start(self._beat(presence, due_s), name="presence beat")
 
     def _reached(self) -> None:
-        """Note a heartbeat that came through; after an outage beat all who wait."""
-        if not self._outage.end():
+        """Note that the service answers; after an outage beat all who wait."""
+        if not self._plan.restored():
             return
         logger.info("the service can be reached again")
         self._pipeline.forget_connections()
@@ -269,10 +220,10 @@ class HeartbeatManager:
     def _beat_now(self, presences: list[UserPresence]) -> None:
         """Beat users within the bounds, first those who can still be saved."""
         now_s = _now_s()
-        ends = {x: x.expires_at_s for x in presences if x.joined}
+        ends = {x: x.end_s(now_s) for x in presences if x.joined}
         for presence in sorted(ends, key=lambda x: (ends[x] <= now_s, ends[x])):
-            presence.is_held = False
-            self.beat_by(presence.user_id, now_s)
+            presence.is_held, presence.is_moved = False, True
+            self._beat_by(presence, now_s)
 
     # When time went by unseen.
 
@@ -287,7 +238,7 @@ class HeartbeatManager:
             )
         self._pipeline.note_sleep(lapse.slept_s)
         self._on_unseen(lapse.slept_s)
-        self._outage.end()
+        self._plan.start_over()
         for presence in self._register:
             for lease in presence.leases:
                 lease.expires_at_s -= lapse.slept_s
@@ -297,21 +248,23 @@ class HeartbeatManager:
     def _tell_blocked(self, blocked_s: float) -> None:
         now_s = _now_s()
         late = [x for x in self._register if x.due_s <= now_s]
-        lost = sum(x.expires_at_s <= now_s for x in late)
-        who = ", ".join(repr(x.user_id) for x in late[:_MOST_NAMED])
+        lost = sum(x.end_s(now_s) <= now_s for x in late)
+        who = ", ".join(x.user_id for x in late[:_MOST_NAMED])
         logger.warning(
-            "the event loop was blocked for %.1f s: %d heartbeats are late (%s, …),"
+            "the event loop was blocked for %.1f s: %d heartbeats are late (%s%s),"
             " %d presences have run out",
             blocked_s,
             len(late),
             who or "none",
+            ", …" if len(late) > _MOST_NAMED else "",
             lost,
         )
 
     async def _beat(self, presence: UserPresence, due_s: float) -> None:
-        retry_after_s: float | None = None
+        visit = Visit(is_answered=False, retry_after_s=None)
         try:
-            retry_after_s = await self._beater.visit(presence)
+            attempt_s = self._plan.attempt_s(presence, _now_s())
+            visit = await self._beater.visit(presence, attempt_s)
         except ClientClosedError:
             return
         except Exception as error:
@@ -320,44 +273,27 @@ class HeartbeatManager:
         finally:
             presence.is_beating = False
             self._wake.set()
-        self._plan_next(presence, due_s, retry_after_s)
+        self._plan_next(presence, due_s, visit)
 
-    def _plan_next(
-        self, presence: UserPresence, due_s: float, retry_after_s: float | None
-    ) -> None:
+    def _plan_next(self, presence: UserPresence, due_s: float, visit: Visit) -> None:
         now_s = _now_s()
-        if retry_after_s is not None:
-            held_back_s = min(retry_after_s, _LONGEST_RETRY_AFTER_S)
-            self._held_back_until_s = now_s + held_back_s
-        if presence.failures:
-            remaining_s = presence.expires_at_s - now_s
-            gap_s = retry_gap_s(remaining_s, self._random)
-            next_s = now_s + gap_s
-            if remaining_s > 0:
-                next_s = min(next_s, presence.expires_at_s)
-            self._unreached(presence, gap_s)
-        else:
-            next_s = next_beat_s(due_s, self._interval_s(presence), now_s)
+        if visit.is_answered:
             self._reached()
-        next_s, presence.again_by_s = min(next_s, presence.again_by_s), math.inf
+        if presence.failures:
+            next_s = self._plan.failed(
+                presence,
+                now_s,
+                is_answered=visit.is_answered,
+                retry_after_s=visit.retry_after_s,
+            )
+        else:
+            next_s = self._plan.succeeded(presence, due_s, now_s)
+        again_by_s, presence.again_by_s = presence.again_by_s, math.inf
         if not presence.joined or self._is_stopping:
             return
-        if self._outage.is_down:
-            self._hold(presence, now_s)
-        else:
-            self._put(presence, next_s)
-
-    def _interval_s(self, presence: UserPresence) -> float:
-        return min(
-            (self._config.interval_s(x.presence_timeout_s) for x in presence.joined),
-            default=math.inf,
-        )
-
-    def _put(self, presence: UserPresence, due_s: float) -> None:
-        is_sooner = due_s < self._schedule.next_due_s()
-        self._schedule.put(presence, due_s)
-        if is_sooner:
-            self._wake.set()
+        self._plan.put(presence, next_s)
+        if again_by_s < math.inf:
+            self._plan.hasten(presence, again_by_s)
 
 
 def _now_s() -> float:

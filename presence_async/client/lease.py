@@ -247,9 +247,12 @@ class Lease:
         return twin
 
     def turn(self, health: LeaseHealth, reason: str) -> LeaseChange | None:
-        """Change the health; returns the change if there was one."""
+        """Change the health; returns the change if there was one.
+
+        After ``RELEASED`` there is none, though a heartbeat may still be on its way.
+        """
         previous = self._change
-        if previous is not None and previous.health is health:
+        if previous is not None and previous.health in {health, LeaseHealth.RELEASED}:
             return None
         now_s = asyncio.get_running_loop().time()
         self._change = LeaseChange(
@@ -300,6 +303,10 @@ class LeaseChanges:
         while lease.last_change is seen:
             await lease.wait_for_change()
         self._seen = lease.last_change
-        if seen is None:
-            return attrs.evolve(self._seen, previous=None)
-        return self._seen
+        if seen is not None:
+            return self._seen
+        now_s = asyncio.get_running_loop().time()
+        remaining_s = lease.remaining_s
+        return attrs.evolve(
+            self._seen, previous=None, at=now_s, remaining_s=remaining_s
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
@@ -50,7 +50,7 @@ class OwedLeave:
         retry: For the first round.
         params: Sent beside the config's query parameters.
         beats_rest: Whether the user's other leases have to be beaten afterwards.
-        error: What the first round ran into.
+        error: What the last round ran into.
         has_listener: Whether somebody waits for it and tells of its failure.
     """
 
@@ -99,19 +99,19 @@ class LeaveDesk:
         self._attempt_timeout_s = attempt_timeout_s
         self._held = held
         self._on_left = on_left
-        self._owed: set[OwedLeave] = set()
+        self._owed: dict[str, list[OwedLeave]] = {}
         self._ready: deque[tuple[OwedLeave, Budget]] = deque()
         self._workers = TaskOwner()
 
     def __len__(self) -> int:
-        return len(self._owed)
+        return sum(map(len, self._owed.values()))
 
     def __iter__(self) -> Iterator[OwedLeave]:
-        return iter(list(self._owed))
+        return iter([leave for owed in self._owed.values() for leave in owed])
 
     def owe(self, leave: OwedLeave, *, delay_s: float = 0) -> OwedLeave:
         """Take a leave over; it goes out ``delay_s`` from now."""
-        self._owed.add(leave)
+        self._owed.setdefault(leave.user_id, []).append(leave)
         if delay_s > 0:
             self._later(leave, delay_s)
         else:
@@ -129,9 +129,25 @@ class LeaveDesk:
         await leave.first_round.wait()
         return leave.error
 
+    def drop(
+        self, user_id: str, channels: Iterable[str], channel_groups: Iterable[str]
+    ) -> None:
+        """Take names to which a user is back out of the leaves that wait."""
+        gone_channels, gone_groups = set(channels), set(channel_groups)
+        for leave in list(self._owed.get(user_id, ())):
+            if leave.timer is None:
+                continue
+            leave.channels = tuple(c for c in leave.channels if c not in gone_channels)
+            leave.channel_groups = tuple(
+                g for g in leave.channel_groups if g not in gone_groups
+            )
+            if not leave.channels and not leave.channel_groups:
+                leave.timer.cancel()
+                self._end(leave)
+
     def hasten(self, timeout_s: float) -> None:
         """Send what waits for its time now, with so many seconds left."""
-        for leave in self._owed:
+        for leave in self:
             if leave.timer is not None:
                 leave.timer.cancel()
                 leave.timeout_s = timeout_s
@@ -145,7 +161,7 @@ class LeaveDesk:
         """Send nothing more; whoever waits is told that the client is closed."""
         self._ready.clear()
         self._workers.abort()
-        for leave in self._owed:
+        for leave in self:
             if leave.timer is not None:
                 leave.timer.cancel()
             if not leave.first_round.is_set():
@@ -163,7 +179,10 @@ class LeaveDesk:
         leave.timer = None
         self._ready.append((leave, self._pipeline.budget(leave.timeout_s)))
         if len(self._workers) < self._max_workers:
-            self._workers.start(self._work(), name="presence leave")
+            self._add_worker()
+
+    def _add_worker(self) -> None:
+        self._workers.start(self._work(), name="presence leave")
 
     async def _work(self) -> None:
         while self._ready:
@@ -172,7 +191,15 @@ class LeaveDesk:
                 await self._deliver(leave, budget)
             except (RequestError, ClientClosedError) as error:
                 self._failed(leave, error)
+            except asyncio.CancelledError:
+                # Unless by abort, it is the last cancel of asyncio.run, after which
+                # the client still closes: it waits for another worker.
+                if leave in self._owed.get(leave.user_id, ()):
+                    self._ready.appendleft((leave, budget))
+                    self._add_worker()
+                raise
             else:
+                leave.error = None
                 self._settle(leave)
 
     async def _deliver(self, leave: OwedLeave, budget: Budget) -> None:
@@ -204,9 +231,8 @@ class LeaveDesk:
 
     def _failed(self, leave: OwedLeave, error: PresenceError) -> None:
         now_s = asyncio.get_running_loop().time()
-        if not leave.first_round.is_set():
-            leave.error = error
-            leave.first_round.set()
+        leave.error = error
+        leave.first_round.set()
         if not _is_worth_retrying(error) or now_s + _RETRY_PACE_S >= leave.until_s:
             level = logging.INFO if leave.has_listener else logging.WARNING
             logger.log(level, "%s will time out instead: %s", leave.user_id, error)
@@ -217,9 +243,16 @@ class LeaveDesk:
         self._later(leave, _RETRY_PACE_S)
 
     def _settle(self, leave: OwedLeave) -> None:
-        self._owed.discard(leave)
-        leave.first_round.set()
+        self._end(leave)
         self._on_left(leave)
+
+    def _end(self, leave: OwedLeave) -> None:
+        owed = self._owed.get(leave.user_id, [])
+        if leave in owed:
+            owed.remove(leave)
+        if not owed:
+            self._owed.pop(leave.user_id, None)
+        leave.first_round.set()
 
 
 def _is_worth_retrying(error: PresenceError) -> bool:

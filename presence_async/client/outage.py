@@ -7,9 +7,12 @@ succeeds.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 
+from .lease import LeaseHealth
 from .user_presence import UserPresence
 
 __all__ = ["Outage"]
@@ -30,6 +33,7 @@ class Outage:
         self.probe_at_s = 0.0
         self._failed: set[str] = set()
         self._waiting: deque[UserPresence] = deque()
+        self._ends_s: list[float] = []
         self._has_unexpired = True
 
     def failed(self, user_id: str) -> bool:
@@ -37,10 +41,16 @@ class Outage:
         self._failed.add(user_id)
         return not self.is_down and len(self._failed) >= _FAILED_USERS
 
-    def begin(self, presences: Iterable[UserPresence]) -> None:
+    def begin(self, presences: Iterable[UserPresence], now_s: float) -> None:
         """Let these users probe, the nearest end first."""
         self.is_down = True
-        self._waiting = deque(sorted(presences, key=lambda p: p.expires_at_s))
+        self._waiting = deque(sorted(presences, key=lambda p: p.end_s(now_s)))
+        self._ends_s = sorted(
+            lease.expires_at_s
+            for presence in self._waiting
+            for lease in presence.joined
+            if lease.health is not LeaseHealth.REFUSED
+        )
         self._has_unexpired = True
 
     def end(self) -> bool:
@@ -48,28 +58,40 @@ class Outage:
         was_down, self.is_down = self.is_down, False
         self._failed.clear()
         self._waiting.clear()
+        self._ends_s = []
         return was_down
+
+    def nearest_end_s(self, after_s: float) -> float:
+        """Return when, after a time, the first of those who wait runs out."""
+        first = bisect_right(self._ends_s, after_s)
+        return self._ends_s[first] if first < len(self._ends_s) else math.inf
 
     def next_probe(self, now_s: float) -> UserPresence | None:
         """Return whose heartbeat goes out next: users in turn, the lost ones last.
 
-        In turn, since what fails may be one user's own fault.
+        In turn, since what fails may be one user's own fault. ``None``: nobody is
+        left, or the heartbeats of all who are have not come back yet.
         """
         if self._has_unexpired:
             for _ in range(len(self._waiting)):
                 presence = self._turn()
-                if presence is not None and presence.expires_at_s > now_s:
+                if presence is not None and presence.end_s(now_s) > now_s:
                     return presence
             self._has_unexpired = False
-        while self._waiting:
+        for _ in range(len(self._waiting)):
             presence = self._turn()
             if presence is not None:
                 return presence
         return None
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether everybody who waited is gone."""
+        return not self._waiting
 
     def _turn(self) -> UserPresence | None:
         presence = self._waiting.popleft()
         if not presence.joined:
             return None
         self._waiting.append(presence)
-        return presence
+        return None if presence.is_beating else presence

@@ -9,13 +9,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-import attrs
-
-from ..errors import ClientClosedError, InvalidArgumentError, RequestError
+from ..errors import ClientClosedError, InvalidArgumentError
 from ..protocol import names
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.leave import LeaveOperation
 from ..protocol.user_state import SetStateOperation
+from .announcing import Announcer
+from .closing import Closing
 from .config import PresenceConfig
 from .gates import Gate
 from .heartbeat_manager import HeartbeatManager
@@ -25,10 +25,9 @@ from .leaves import LeaveDesk, OwedLeave
 from .pipeline import Budget, RequestPipeline
 from .register import PresenceRegister
 from .repeats import Repeats
-from .reports import ClosedPresence, CloseReport
+from .reports import CloseReport
 from .retry import RetryPolicy
 from .state_changes import StateChanges
-from .user_presence import UserPresence, plan_beats
 
 __all__ = ["PresenceDesk"]
 
@@ -77,9 +76,17 @@ class PresenceDesk:
             on_orphaned=on_orphaned,
             on_unseen=on_unseen,
         )
+        self._announcer = Announcer(
+            config,
+            pipeline,
+            self.lanes,
+            self._gate,
+            register=self._register,
+            heartbeats=self.heartbeats,
+            check_open=self._check_open,
+        )
+        self._closing = Closing(config, self._leaves)
         self._is_closing = False
-        self._closing: list[tuple[ClosedPresence, OwedLeave]] = []
-        self._skipped: list[ClosedPresence] = []
 
     # Joining.
 
@@ -91,54 +98,19 @@ class PresenceDesk:
         Cancellation: what the service may have been told is taken back by a leave
         that the client sends.
         """
-        budget = self._pipeline.budget(timeout_s)
-        if lease.state is not None:
+        if lease.state is not None and not lease.state_version:
             lease.state_version = self.states.next_version()
         presence = self._register.enter(lease)
         try:
-            await self._announce(presence, lease, budget, retry)
+            await self._announcer.announce(
+                presence, lease, timeout_s=timeout_s, retry=retry
+            )
         except BaseException:
             self._dismiss(lease)
             raise
+        # The user is back, whatever was about to be left.
+        self._leaves.drop(lease.user_id, lease.channels, lease.channel_groups)
         return lease
-
-    async def _announce(
-        self,
-        presence: UserPresence,
-        lease: Lease,
-        budget: Budget,
-        retry: RetryPolicy,
-    ) -> None:
-        is_heard = False
-
-        def note_heard(*, is_pending: bool) -> None:  # noqa: ARG001  # either way
-            nonlocal is_heard
-            is_heard = True
-
-        expiries: list[float] = []
-        async with self.lanes.turn(lease.user_id, budget, "join") as lane:
-            self._check_open()
-            lease.is_announced = True
-            try:
-                # The first heartbeat travels alone, so that a refusal is about this
-                # lease and nothing else.
-                for beat in plan_beats(presence, self._config.subscribe_key, [lease]):
-                    answer = await lane.send(
-                        beat.operation,
-                        budget=budget,
-                        gate=self._gate,
-                        retry=retry,
-                        params=lease.params,
-                        on_unclear=note_heard,
-                    )
-                    is_heard = True
-                    timeout_s = beat.operation.presence_timeout_s
-                    expiries.append(answer.sent_at_s + timeout_s - answer.age_s)
-            except (RequestError, InvalidArgumentError):
-                lease.is_announced = is_heard
-                raise
-        self._check_open()
-        self.heartbeats.joined(lease, presence, min(expiries))
 
     def _dismiss(self, lease: Lease) -> None:
         """Take back a lease that did not come about."""
@@ -148,6 +120,12 @@ class PresenceDesk:
         self._register.strike(lease)
         if lease.is_announced and not self._is_closing:
             self._owe(lease, channels, groups, self._config.close_timeout_s)
+
+    async def heartbeat(
+        self, operation: HeartbeatOperation, budget: Budget, params: Params
+    ) -> None:
+        """Announce a user once, without a lease."""
+        await self._announcer.heartbeat(operation, budget, params)
 
     # Leaving.
 
@@ -205,7 +183,13 @@ class PresenceDesk:
             return None
         lease.turn(LeaseHealth.RELEASED, "left")
         self._register.strike(lease)
-        return self._owe(lease, lease.channels, lease.channel_groups, timeout_s)
+        return self._owe(
+            lease,
+            lease.channels,
+            lease.channel_groups,
+            timeout_s,
+            linger_s=lease.linger_s,
+        )
 
     def _owe(
         self,
@@ -213,6 +197,8 @@ class PresenceDesk:
         channels: tuple[str, ...],
         channel_groups: tuple[str, ...],
         timeout_s: float,
+        *,
+        linger_s: float = 0,
     ) -> OwedLeave:
         held = self._register.held(lease.user_id)
         # A name that another lease holds may now have another timeout or state, and
@@ -226,13 +212,13 @@ class PresenceDesk:
             user_id=lease.user_id,
             channels=channels,
             channel_groups=channel_groups,
-            until_s=self._now_s() + lease.presence_timeout_s,
+            until_s=self._now_s() + linger_s + lease.presence_timeout_s,
             timeout_s=timeout_s,
             retry=self._config.retry,
             params=lease.params,
             beats_rest=beats_rest,
         )
-        return self._leaves.owe(leave, delay_s=lease.linger_s)
+        return self._leaves.owe(leave, delay_s=linger_s)
 
     # Changing a lease.
 
@@ -251,8 +237,11 @@ class PresenceDesk:
         if not self._register.holds(lease):
             self._owe(extra, more, (), self._config.close_timeout_s)
             self._check_held(lease)
-        lease.channels += more
+        lease.channels += tuple(c for c in more if c not in lease.channels)
         lease.expires_at_s = min(lease.expires_at_s, extra.expires_at_s)
+        if lease.state_version != extra.state_version:
+            # Its state has changed meanwhile, and not on these channels.
+            self.heartbeats.beat_by(lease.user_id, self._now_s())
 
     async def remove_channels(self, lease: Lease, channels: Names) -> None:
         """Take channels out of a lease and leave those that no other lease holds."""
@@ -275,13 +264,7 @@ class PresenceDesk:
         """
         self._is_closing = True
         self.heartbeats.stop_beating()
-        self._closing = [
-            (_closed(leave.user_id, leave.channels, leave.channel_groups), leave)
-            for leave in self._leaves
-        ]
-        for presence in self._register.clear():
-            self._close_presence(presence, timeout_s)
-        self._leaves.hasten(timeout_s)
+        self._closing.begin(self._register.clear(), timeout_s)
         await self._leaves.finish()
         await self._repeats.finish()
 
@@ -302,38 +285,7 @@ class PresenceDesk:
 
     def report(self) -> CloseReport:
         """Say which presences were left and which were not."""
-        left = [was for was, leave in self._closing if leave.error is None]
-        failed = [
-            attrs.evolve(was, error=leave.error)
-            for was, leave in self._closing
-            if leave.error is not None
-        ]
-        return CloseReport(
-            left=tuple(left), failed=tuple(failed), skipped=tuple(self._skipped)
-        )
-
-    def _close_presence(self, presence: UserPresence, timeout_s: float) -> None:
-        told = [x for x in presence.leases if x.is_joined or x.is_announced]
-        channels = tuple(dict.fromkeys(c for x in told for c in x.channels))
-        groups = tuple(dict.fromkeys(g for x in told for g in x.channel_groups))
-        for lease in presence.joined:
-            lease.turn(LeaseHealth.RELEASED, "the client was closed")
-        if not told:
-            return
-        was = _closed(presence.user_id, channels, groups)
-        if not self._config.leave_on_close:
-            self._skipped.append(was)
-            return
-        leave = OwedLeave(
-            user_id=presence.user_id,
-            channels=channels,
-            channel_groups=groups,
-            until_s=self._now_s() + timeout_s,
-            timeout_s=timeout_s,
-            retry=self._config.retry,
-            params=told[0].params,
-        )
-        self._closing.append((was, self._leaves.owe(leave)))
+        return self._closing.report()
 
     # What lanes and leaves report.
 
@@ -372,11 +324,3 @@ class PresenceDesk:
     @staticmethod
     def _now_s() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _closed(
-    user_id: str, channels: tuple[str, ...], channel_groups: tuple[str, ...]
-) -> ClosedPresence:
-    return ClosedPresence(
-        user_id=user_id, channels=channels, channel_groups=channel_groups
-    )

@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 __all__ = [
     "Schedule",
     "attempt_limit_s",
+    "hold_s",
     "next_beat_s",
     "phase",
     "retry_gap_s",
@@ -24,6 +25,7 @@ _LOST_PACE_S = 5.0
 _LONGEST_GAP_S = 4.5
 _SHORTEST_ATTEMPT_S = 1.0
 _SHORTEST_GAP_S = 0.1
+_LONGEST_HOLD_S = 14.5
 
 
 class Scheduled(Protocol):
@@ -97,5 +99,18 @@ def attempt_limit_s(remaining_s: float, attempt_timeout_s: float) -> float:
     """Return how long one heartbeat may be on the wire while at risk or lost."""
     if remaining_s <= 0:
         return min(_LOST_PACE_S, attempt_timeout_s)
-    longest_s = max(remaining_s / 4, _SHORTEST_ATTEMPT_S)
-    return min(longest_s, attempt_timeout_s)
+    shortest_s = min(_SHORTEST_ATTEMPT_S, attempt_timeout_s / 2)
+    return min(max(remaining_s / 4, shortest_s), attempt_timeout_s)
+
+
+def hold_s(retry_after_s: float, remaining_s: float, attempt_timeout_s: float) -> float:
+    """Return how much of a ``Retry-After`` is obeyed.
+
+    Under 15 s, within which presence has to be back after an outage; and half of what
+    is left to a presence that the outage has not outlasted yet (one shorter than the
+    timeout without interval and ``attempt_timeout_s`` must go unnoticed).
+    """
+    longest_s = _LONGEST_HOLD_S
+    if remaining_s > attempt_timeout_s:
+        longest_s = min(longest_s, remaining_s / 2)
+    return min(retry_after_s, longest_s)

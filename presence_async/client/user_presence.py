@@ -14,7 +14,7 @@ import attrs
 from ..protocol.encoding import encode_name
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.json_codec import Json, encode_state
-from .lease import Lease
+from .lease import Lease, LeaseHealth
 from .leaves import HeldNames
 
 __all__ = ["Beat", "UserPresence", "plan_beats"]
@@ -51,7 +51,9 @@ class UserPresence:
         leases: In the order they joined.
         due_s: Loop time of the next heartbeat; ``math.inf``: none planned.
         failures: Failed heartbeats in a row.
+        not_before_s: Loop time before which a heartbeat that failed is not repeated.
         is_held: Whether its heartbeat waits for the end of an outage.
+        is_moved: Whether it lost its place in the interval and needs another.
         is_beating: Whether a heartbeat is under way.
         again_by_s: Loop time by which another has to follow the one under way.
         states: States set for single names, by version; they win over older ones.
@@ -63,7 +65,9 @@ class UserPresence:
         "failures",
         "is_beating",
         "is_held",
+        "is_moved",
         "leases",
+        "not_before_s",
         "states",
         "user_id",
     )
@@ -75,6 +79,8 @@ class UserPresence:
         self.failures = 0
         self.is_beating = False
         self.is_held = False
+        self.is_moved = False
+        self.not_before_s = 0.0
         self.again_by_s = math.inf
         self.states: dict[str, tuple[int, State]] | None = None
 
@@ -83,20 +89,49 @@ class UserPresence:
         """The leases whose first heartbeat was acknowledged."""
         return [lease for lease in self.leases if lease.is_joined]
 
-    @property
-    def expires_at_s(self) -> float:
-        """Loop time when the first of the leases runs out."""
-        return min((lease.expires_at_s for lease in self.joined), default=math.inf)
+    def end_s(self, now_s: float) -> float:
+        """Return when the next of the leases runs out, or did where none can be saved.
+
+        Refused leases do not count, since no hurry helps them; ``math.inf`` when there
+        are no others.
+        """
+        ends_s = [
+            lease.expires_at_s
+            for lease in self.leases
+            if lease.is_joined and lease.health is not LeaseHealth.REFUSED
+        ]
+        ahead_s = [end_s for end_s in ends_s if end_s > now_s]
+        return min(ahead_s or ends_s, default=math.inf)
 
     def held(self) -> HeldNames:
-        """Return every name that a lease holds."""
-        leases = self.leases
+        """Return every name held by a lease that the service has been told of.
+
+        One that still waits to be announced holds nothing: it may never be.
+        """
+        leases = [x for x in self.leases if x.is_joined or x.is_announced]
         return HeldNames(
             channels=frozenset(c for lease in leases for c in lease.channels),
             channel_groups=frozenset(
                 g for lease in leases for g in lease.channel_groups
             ),
         )
+
+    def shorten(self, operation: HeartbeatOperation, expires_at_s: float) -> bool:
+        """Let leases end no later than a heartbeat made the names of theirs end.
+
+        Returns:
+            Whether one ends sooner than it would have.
+        """
+        names = {*operation.channels, *operation.channel_groups}
+        shortened = [
+            lease
+            for lease in self.joined
+            if lease.expires_at_s > expires_at_s
+            and not names.isdisjoint((*lease.channels, *lease.channel_groups))
+        ]
+        for lease in shortened:
+            lease.expires_at_s = expires_at_s
+        return bool(shortened)
 
     def note_state(self, names: Iterable[str], state: State, version: int) -> None:
         """Keep a state for those of the names that are held.
@@ -118,8 +153,11 @@ class UserPresence:
     def forget_states(self) -> None:
         """Drop the states of names that are no longer held."""
         if self.states is not None:
-            held = self.held()
-            kept = held.channels | held.channel_groups
+            kept = {
+                name
+                for lease in self.leases
+                for name in (*lease.channels, *lease.channel_groups)
+            }
             self.states = {n: s for n, s in self.states.items() if n in kept} or None
 
 

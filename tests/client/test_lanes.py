@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from presence_async import DeadlineError, PresenceClient, RequestError
+from presence_async.client.beating import Visit
 from presence_async.emulator import Fault, PresenceEmulator
 
 
@@ -145,7 +146,7 @@ async def test_a_crash_while_beating_one_user_is_that_users_failure(
     eves = await client.join("lobby", user_id="eve", presence_timeout_s=20)
     beat = client.heartbeats._beater.visit
 
-    async def crash_once(presence: object) -> float | None:
+    async def crash_once(presence: object, _: float) -> Visit:
         monkeypatch.setattr(client.heartbeats._beater, "visit", beat)
         raise KeyError(presence)
 

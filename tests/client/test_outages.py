@@ -183,7 +183,7 @@ def test_an_outage_needs_three_users() -> None:
         False,
         True,
     ]
-    outage.begin([])
+    outage.begin([], 0)
     assert not outage.failed("d")
     assert outage.next_probe(0) is None
     assert outage.end()

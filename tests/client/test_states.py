@@ -168,3 +168,62 @@ async def test_set_state_refuses_what_is_not_json(client: PresenceClient) -> Non
 
     with pytest.raises(InvalidArgumentError, match="state"):
         await lease.set_state({"a": {1, 2}})  # type: ignore[dict-item]
+
+
+async def test_a_shorter_lease_shortens_what_the_others_on_its_channel_tell(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    long = await client.join(["lobby", "news"], presence_timeout_s=300)
+    other = await client.join("news", presence_timeout_s=300)
+
+    await client.join("lobby", presence_timeout_s=20)
+
+    assert long.remaining_s <= 20
+    assert other.remaining_s == 300
+
+
+async def test_a_single_heartbeat_with_a_short_timeout_ends_no_lease(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby")
+
+    await client.heartbeat("lobby", presence_timeout_s=3)
+    at_once_s = lease.remaining_s
+    await asyncio.sleep(60)
+
+    assert at_once_s <= 3
+    assert [event.action for event in emulator.events("lobby")] == ["join"]
+    assert lease.health == "fresh"
+
+
+async def test_a_state_too_long_for_any_heartbeat_is_one_leases_refusal(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    other = await client.join("news", presence_timeout_s=20)
+    lease = await client.join("lobby", presence_timeout_s=20)
+
+    with pytest.raises(InvalidArgumentError, match="smaller state"):
+        await lease.set_state({"text": "x" * 40_000})
+    await asyncio.sleep(60)
+
+    assert lease.health == "refused"
+    assert other.health == "fresh"
+    await lease.set_state({"text": "x"})
+    await asyncio.sleep(20)
+    assert lease.health == "fresh"
+    assert emulator.occupants("lobby") == {"bob": {"text": "x"}}
+
+
+async def test_a_part_that_fails_is_not_hidden_by_one_that_succeeds(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    wide = await client.join(["lobby", "news"], presence_timeout_s=60)
+    await client.join("lobby", presence_timeout_s=40)
+    emulator.inject(Fault(operation="heartbeat", status=500, times=1))
+    changes = wide.changes()
+    await anext(changes)
+
+    change = await anext(changes)
+
+    assert change.health == "at_risk"
+    assert change.remaining_s < 40
