@@ -189,6 +189,11 @@ class PresenceEmulator:
         now_s = self._server.now_s()
         return self._server.service.events(key, channel, now_s=now_s)
 
+    @property
+    def open_polls(self) -> int:
+        """How many long polls are held right now."""
+        return self._server.open_polls
+
     # What tests change.
 
     def inject(

@@ -112,6 +112,11 @@ class Server:
         """Return the time of everything that happens: the event loop's."""
         return asyncio.get_running_loop().time()
 
+    @property
+    def open_polls(self) -> int:
+        """How many long polls are held."""
+        return len(self._polls)
+
     def restart_timetokens(self, shift_s: float) -> None:
         """Cut every poll and give other timetokens from now on."""
         self._polls.cut_all()

@@ -1,13 +1,15 @@
-"""Speaking to an emulator in bytes, as no client of ours would."""
+"""Speaking to an emulator as no client of ours would: in bytes, and as SDKs do."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import aiohttp
 import pytest
+from yarl import URL
 
 from presence_async.emulator import PresenceEmulator
 
@@ -76,3 +78,56 @@ class Wire:
 def wire(emulator: PresenceEmulator) -> Wire:
     """A way to the test's emulator in bytes."""
     return Wire(emulator)
+
+
+class Sdk:
+    """An HTTP client that asks what an SDK asks, as many requests at once as wished."""
+
+    def __init__(
+        self, emulator: PresenceEmulator, session: aiohttp.ClientSession
+    ) -> None:
+        self._origin = f"http://{emulator.origin}"
+        self._session = session
+
+    def to(self, emulator: PresenceEmulator) -> Sdk:
+        """Return one of another emulator."""
+        return Sdk(emulator, self._session)
+
+    async def get(self, path: str) -> Any:
+        """Ask, and expect success."""
+        async with self._session.get(URL(self._origin + path, encoded=True)) as reply:
+            assert reply.status == 200, await reply.text()
+            return await reply.json(content_type=None)
+
+    async def presence(self, rest: str) -> Any:
+        """Ask about presence."""
+        return await self.get(f"/v2/presence/sub-key/demo/{rest}")
+
+    async def beat(self, user: str, channels: str, more: str = "") -> None:
+        """Announce a user for 20 s, or as ``more`` has it."""
+        target = f"channel/{channels}/heartbeat?heartbeat=20&uuid={user}{more}"
+        await self.presence(target)
+
+    async def leave(self, user: str, channels: str, more: str = "") -> None:
+        """Let a user leave."""
+        await self.presence(f"channel/{channels}/leave?uuid={user}{more}")
+
+    async def subscribe(
+        self, channels: str, user: str = "eve", tt: str = "0", more: str = ""
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """Poll once; returns the next cursor and the messages."""
+        reply = await self.get(
+            f"/v2/subscribe/demo/{channels}/0?uuid={user}&tt={tt}{more}"
+        )
+        assert set(reply) == {"t", "m"}
+        assert set(reply["t"]) == {"t", "r"}
+        assert 0 < reply["t"]["r"] <= 127
+        return reply["t"]["t"], reply["m"]
+
+
+@pytest.fixture
+async def sdk(emulator: PresenceEmulator) -> AsyncIterator[Sdk]:
+    """A client of the test's emulator."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield Sdk(emulator, session)
