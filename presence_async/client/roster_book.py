@@ -1,0 +1,382 @@
+"""RosterBook: who is on a channel, concluded from events and snapshots. Pure.
+
+Events are quick and may be lost, late, doubled or out of order; a snapshot (the answer
+to a here now) is complete and may be some seconds old without saying so. The book lets
+each correct the other: of one user the newer event counts; a snapshot counts for
+everybody of whom no event is newer than the snapshot may be old.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import attrs
+
+from ..protocol.events import (
+    GapEvent,
+    IntervalEvent,
+    JoinEvent,
+    LeaveEvent,
+    PresenceEvent,
+    StateChangeEvent,
+    TimeoutEvent,
+    UserEvent,
+)
+from ..protocol.occupancy import Occupant
+from .roster_clock import TIMETOKENS_PER_S, ServiceClock
+from .roster_plan import SETTLE_S, CheckPlan
+
+__all__ = ["RosterBook", "Snapshot"]
+
+_QUEUE_S = 1200.0
+"""The service keeps a message for about 20 minutes; none comes later."""
+
+EventT = TypeVar("EventT", bound=UserEvent)
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """What a here now says about one channel.
+
+    Attributes:
+        occupants: Who is there, by user id.
+        is_whole: Whether it is of one moment: one page, as many ids as the occupancy.
+            Between pages people come and go, so somebody may fall between them.
+        sent_at_s: Loop time when it was asked for, or of its first page.
+        timestamp_ms: The same in Unix time, in milliseconds.
+    """
+
+    occupants: Mapping[str, Occupant]
+    is_whole: bool
+    sent_at_s: float
+    timestamp_ms: int
+
+
+@attrs.define(slots=True, eq=False)
+class _Recent:
+    """What events have said about one user since the last snapshot.
+
+    Attributes:
+        presence: Timetoken of the newest join, leave or timeout.
+        state: Timetoken of the newest state, that of a join included.
+        change: The newest state change; kept also of an absent user, whose join may
+            be on its way.
+    """
+
+    presence: int = -1
+    state: int = -1
+    change: StateChangeEvent | None = None
+
+    @property
+    def newest(self) -> int:
+        return max(self.presence, self.state)
+
+    def with_state(self, occupant: Occupant) -> Occupant:
+        return occupant if self.change is None else _occupant(self.change)
+
+
+class RosterBook:
+    """The occupants of one channel.
+
+    ``apply`` and ``reconcile`` return what observers are to be told: nobody is ever
+    told of two joins, or two leaves, of one user in a row.
+
+    Attributes:
+        channel: Which channel.
+        plan: When to ask here now, and whether the list is beyond doubt.
+
+    Args:
+        channel: Which channel.
+        rng: Where the plan's jitter comes from.
+    """
+
+    def __init__(self, channel: str, rng: random.Random) -> None:
+        self.channel = channel
+        self.plan = CheckPlan(rng)
+        self._members: dict[str, Occupant] = {}
+        self._recent: dict[str, _Recent] = {}
+        self._clock = ServiceClock()
+        # What was published up to here is in the last snapshot.
+        self._settled = -1
+        # Not found by the last snapshot, which was not whole.
+        self._missing: frozenset[str] = frozenset()
+        # The checksum: how many are present by the newest event.
+        self._expected: int | None = None
+        self._newest = -1
+        self._is_interval = False
+
+    @property
+    def members(self) -> Mapping[str, Occupant]:
+        """Who is present, by user id; not to be changed."""
+        return self._members
+
+    # Events.
+
+    def apply(self, event: PresenceEvent, *, now_s: float) -> Sequence[PresenceEvent]:
+        """Take in an event; returns what it changes."""
+        if isinstance(event, GapEvent):
+            self._note_gap(event, now_s)
+            return ()
+        if event.channel != self.channel:
+            return ()
+        self._clock.note(event.timetoken, now_s=now_s)
+        self.plan.note_activity(now_s=now_s)
+        if event.timetoken <= self._settled:
+            return ()
+        told: Sequence[PresenceEvent] = ()
+        match event:
+            case JoinEvent():
+                told = self._join(event)
+            case LeaveEvent() | TimeoutEvent():
+                told = self._leave(event)
+            case StateChangeEvent():
+                told = self._change_state(event)
+            case IntervalEvent():
+                told = self._apply_interval(event, now_s)
+            case _:
+                return ()
+        self._note_occupancy(event)
+        self._compare(now_s)
+        return told
+
+    def _note_gap(self, event: GapEvent, now_s: float) -> None:
+        self.plan.doubt(now_s=now_s)
+        if event.reason == "reconnect":
+            # The service may have another clock now, so that old timetokens say
+            # nothing about new ones.
+            self._clock.forget()
+            self._recent.clear()
+            self._settled = self._newest = -1
+            self._expected = None
+
+    def _join(self, event: JoinEvent, *, has_state: bool = True) -> list[PresenceEvent]:
+        recent = self._recent_of(event.user_id)
+        if event.timetoken < recent.presence:
+            return []
+        recent.presence = event.timetoken
+        if event.user_id in self._members:
+            if event.state is None or event.timetoken < recent.state:
+                return []
+            recent.state = event.timetoken
+            return self._restate(_state_change(event))
+        occupant = _occupant(event)
+        if has_state:
+            recent.state = max(recent.state, event.timetoken)
+            if _lacks_state(occupant):
+                occupant = Occupant(user_id=event.user_id, state={})
+        self._members[event.user_id] = occupant
+        change = recent.change
+        if change is not None and change.timetoken >= event.timetoken:
+            return [event, *self._restate(change)]
+        return [event]
+
+    def _leave(self, event: UserEvent) -> list[PresenceEvent]:
+        recent = self._recent_of(event.user_id)
+        if event.timetoken < recent.presence:
+            return []
+        recent.presence = event.timetoken
+        gone = self._members.pop(event.user_id, None)
+        return [] if gone is None else [event]
+
+    def _change_state(self, event: StateChangeEvent) -> list[PresenceEvent]:
+        recent = self._recent_of(event.user_id)
+        if event.timetoken < recent.newest:
+            return []
+        recent.state, recent.change = event.timetoken, event
+        return self._restate(event) if event.user_id in self._members else []
+
+    def _restate(self, event: StateChangeEvent) -> list[PresenceEvent]:
+        """Give a present user the state that an event carries."""
+        now = _occupant(event)
+        if now == self._members[event.user_id]:
+            return []
+        self._members[event.user_id] = now
+        return [event]
+
+    def _apply_interval(
+        self, event: IntervalEvent, now_s: float
+    ) -> list[PresenceEvent]:
+        gone = {*event.left, *event.timed_out}
+        # Of somebody in both lists it does not say which came last.
+        torn = gone.intersection(event.joined)
+        told: list[PresenceEvent] = []
+        for user_ids, kind in (
+            (event.left, LeaveEvent),
+            (event.timed_out, TimeoutEvent),
+        ):
+            for user_id in user_ids:
+                if user_id not in torn:
+                    told += self._leave(self._told(kind, user_id, event, -1))
+        for user_id in event.joined:
+            if user_id not in torn:
+                # The lists carry no states; the next snapshot does.
+                join = self._told(JoinEvent, user_id, event, 1)
+                told += self._join(join, has_state=False)
+        if torn or event.here_now_refresh:
+            self.plan.ask_soon(now_s=now_s)
+        return told
+
+    def _told(
+        self, kind: type[EventT], user_id: str, event: PresenceEvent, change: int
+    ) -> EventT:
+        return kind(
+            channel=self.channel,
+            occupancy=max(0, len(self._members) + change),
+            timetoken=event.timetoken,
+            timestamp_ms=event.timestamp_ms,
+            synthesized=True,
+            user_id=user_id,
+        )
+
+    def _recent_of(self, user_id: str) -> _Recent:
+        recent = self._recent.get(user_id)
+        if recent is None:
+            recent = self._recent[user_id] = _Recent()
+        return recent
+
+    # The checksum.
+
+    def _note_occupancy(self, event: PresenceEvent) -> None:
+        """Keep what the newest event says about how many there are.
+
+        While only interval events tell who comes and goes, the count that a state
+        change carries is ahead of them.
+        """
+        is_state = isinstance(event, StateChangeEvent)
+        if not is_state:
+            self._is_interval = isinstance(event, IntervalEvent)
+        if event.timetoken >= self._newest and not (is_state and self._is_interval):
+            self._newest, self._expected = event.timetoken, event.occupancy
+
+    def _compare(self, now_s: float) -> None:
+        if self._expected is None or self._expected == len(self._members):
+            self.plan.trust()
+        elif self._is_interval:
+            self.plan.ask_soon(now_s=now_s)
+        else:
+            self.plan.suspect(now_s=now_s)
+
+    # Snapshots.
+
+    def reconcile(self, snapshot: Snapshot, *, now_s: float) -> list[PresenceEvent]:
+        """Take in a snapshot; returns the corrections.
+
+        Nobody is touched of whom an event is newer than the snapshot may be old: it
+        may not know of that event yet, and a later snapshot will.
+        """
+        unsure = self._settle(self._clock.shown_at(snapshot.sent_at_s - SETTLE_S))
+        told = self._drop(self._gone(snapshot, unsure), snapshot)
+        for occupant in snapshot.occupants.values():
+            told += self._adopt(occupant, snapshot, unsure.get(occupant.user_id))
+        self.plan.answered(sent_s=snapshot.sent_at_s, found=len(told), now_s=now_s)
+        if self._missing:
+            self.plan.ask_again()
+        if self._is_interval or self._newest <= self._settled:
+            self._expected = None
+        self._compare(now_s)
+        return told
+
+    def check_failed(self, *, now_s: float) -> None:
+        """Note that no snapshot could be had; forget what is too old to matter."""
+        self.plan.failed(now_s=now_s)
+        horizon = self._clock.shown_at(now_s - _QUEUE_S)
+        if horizon is not None:
+            self._recent = _newer_than(horizon, self._recent)
+
+    def _settle(self, settled: int | None) -> Mapping[str, _Recent]:
+        """Forget every event that a snapshot knows; returns who has newer ones."""
+        self._settled = -1 if settled is None else settled
+        self._recent = {} if settled is None else _newer_than(settled, self._recent)
+        return self._recent
+
+    def _gone(self, snapshot: Snapshot, unsure: Mapping[str, _Recent]) -> list[str]:
+        """Return who is no longer there.
+
+        Whoever is missing from a snapshot in pages must be missing from two in a row.
+        """
+        missing = [
+            user_id
+            for user_id in self._members
+            if user_id not in snapshot.occupants
+            and not self._is_newer(unsure.get(user_id))
+        ]
+        if snapshot.is_whole:
+            self._missing = frozenset()
+            return missing
+        gone = [user_id for user_id in missing if user_id in self._missing]
+        self._missing = frozenset(missing).difference(gone)
+        return gone
+
+    def _is_newer(self, recent: _Recent | None) -> bool:
+        """Tell whether an event about a user's presence is newer than the snapshot."""
+        return recent is not None and recent.presence > self._settled
+
+    def _drop(self, gone: Iterable[str], snapshot: Snapshot) -> list[PresenceEvent]:
+        return [
+            self._correction(LeaveEvent, self._members.pop(user_id), snapshot)
+            for user_id in gone
+        ]
+
+    def _adopt(
+        self, theirs: Occupant, snapshot: Snapshot, recent: _Recent | None
+    ) -> list[PresenceEvent]:
+        """Take over what a snapshot says of somebody who is there."""
+        mine = self._members.get(theirs.user_id)
+        if recent is not None:
+            if mine is None and self._is_newer(recent):
+                return []
+            if recent.state > self._settled:
+                theirs = mine or recent.with_state(theirs)
+        if mine == theirs:
+            return []
+        self._members[theirs.user_id] = theirs
+        if mine is not None and _lacks_state(mine) and theirs.state == {}:
+            return []
+        kind = JoinEvent if mine is None else StateChangeEvent
+        return [self._correction(kind, theirs, snapshot)]
+
+    def _correction(
+        self, kind: type[UserEvent], occupant: Occupant, snapshot: Snapshot
+    ) -> UserEvent:
+        has_state = kind is not LeaveEvent
+        return kind(
+            channel=self.channel,
+            occupancy=len(self._members),
+            timetoken=snapshot.timestamp_ms * TIMETOKENS_PER_S // 1000,
+            timestamp_ms=snapshot.timestamp_ms,
+            synthesized=True,
+            user_id=occupant.user_id,
+            state=occupant.state if has_state else None,
+            state_error=occupant.state_error if has_state else None,
+        )
+
+
+def _newer_than(timetoken: int, recent: Mapping[str, _Recent]) -> dict[str, _Recent]:
+    return {user_id: r for user_id, r in recent.items() if r.newest > timetoken}
+
+
+def _state_change(event: JoinEvent) -> StateChangeEvent:
+    """Say the state that a repeated join brings."""
+    return StateChangeEvent(
+        channel=event.channel,
+        subscription=event.subscription,
+        occupancy=event.occupancy,
+        timetoken=event.timetoken,
+        timestamp_ms=event.timestamp_ms,
+        synthesized=True,
+        user_id=event.user_id,
+        state=event.state,
+        state_error=event.state_error,
+    )
+
+
+def _occupant(event: UserEvent) -> Occupant:
+    return Occupant(
+        user_id=event.user_id, state=event.state, state_error=event.state_error
+    )
+
+
+def _lacks_state(occupant: Occupant) -> bool:
+    return occupant.state is None and occupant.state_error is None
