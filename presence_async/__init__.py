@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
     from .client.retry import RetryPolicy as RetryPolicy
+    from .client.roster import Roster as Roster
+    from .client.roster_readers import RosterChanges as RosterChanges
     from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
@@ -96,6 +98,8 @@ _HOMES = {
     "ReplyFormatError": "errors",
     "RequestError": "errors",
     "RetryPolicy": "client.retry",
+    "Roster": "client.roster",
+    "RosterChanges": "client.roster_readers",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",

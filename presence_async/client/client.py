@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
+from ..errors import InvalidArgumentError
 from ..protocol import names
 from ..protocol.channel_groups import (
     AddChannelsOperation,
@@ -48,6 +49,8 @@ from .occupants import OccupantPages
 from .pipeline import Budget, RequestPipeline
 from .presence_desk import PresenceDesk
 from .reports import CloseReport
+from .roster import Roster
+from .roster_desk import RosterDesk
 from .splitting import Mergeable, split
 from .transport import Session, Transport
 
@@ -102,6 +105,9 @@ class PresenceClient:
         )
         self._life = Lifecycle()
         self._feed = PresenceFeed(config, self._pipeline)
+        self._rosters = RosterDesk(
+            self._pipeline, self._feed, snapshot_timeout_s=config.attempt_timeout_s
+        )
         self._presence = PresenceDesk(
             config, self._pipeline, self._shut_down, self._feed.resume
         )
@@ -185,6 +191,7 @@ class PresenceClient:
             self._close_report = self._presence.report()
             try:
                 await self._feed.finish()
+                await self._rosters.finish()
                 await self._presence.finish()
             finally:
                 try:
@@ -589,6 +596,39 @@ class PresenceClient:
             channels=named,
             channel_groups=groups,
             buffer_size=checked_buffer_size(buffer_size),
+            params=checked_query_params(query_params),
+        )
+
+    def roster(
+        self,
+        channel: str,
+        *,
+        query_params: QueryParams = None,
+        timeout_s: float | None = None,
+    ) -> Roster:
+        """Keep a live list of who is on a channel.
+
+        ``async with client.roster("lobby") as roster``, then ``roster.occupants``,
+        ``roster.user_ids``, ``await roster.wait_for(...)`` and ``async for event in
+        roster``. It shares the poll of the client's streams and asks here now every
+        ten seconds beside.
+
+        Args:
+            channel: Which channel; no wildcard.
+            query_params: See the class.
+            timeout_s: See the class; for entering, which subscribes and asks here
+                now.
+        """
+        one, _ = names.present_places(names.one_channel(channel), None)
+        if names.is_wildcard(channel):
+            raise InvalidArgumentError(
+                "channel", "a roster is of one channel; events() takes wildcards"
+            )
+        limit_s = None if timeout_s is None else checked_timeout_s(timeout_s)
+        return Roster(
+            self._rosters,
+            lambda: self._begin(limit_s),
+            channel=one[0],
             params=checked_query_params(query_params),
         )
 

@@ -12,8 +12,6 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-import attrs
-
 from ..protocol.events import (
     GapEvent,
     IntervalEvent,
@@ -25,56 +23,24 @@ from ..protocol.events import (
     UserEvent,
 )
 from ..protocol.occupancy import Occupant
+from .roster_checksum import Checksum
 from .roster_clock import TIMETOKENS_PER_S, ServiceClock
 from .roster_plan import SETTLE_S, CheckPlan
+from .roster_recent import (
+    Recent,
+    lacks_state,
+    newer_than,
+    occupant_of,
+    state_change,
+)
+from .roster_snapshot import Snapshot
 
-__all__ = ["RosterBook", "Snapshot"]
+__all__ = ["RosterBook"]
 
 _QUEUE_S = 1200.0
 """The service keeps a message for about 20 minutes; none comes later."""
 
 EventT = TypeVar("EventT", bound=UserEvent)
-
-
-@attrs.frozen(kw_only=True)
-class Snapshot:
-    """What a here now says about one channel.
-
-    Attributes:
-        occupants: Who is there, by user id.
-        is_whole: Whether it is of one moment: one page, as many ids as the occupancy.
-            Between pages people come and go, so somebody may fall between them.
-        sent_at_s: Loop time when it was asked for, or of its first page.
-        timestamp_ms: The same in Unix time, in milliseconds.
-    """
-
-    occupants: Mapping[str, Occupant]
-    is_whole: bool
-    sent_at_s: float
-    timestamp_ms: int
-
-
-@attrs.define(slots=True, eq=False)
-class _Recent:
-    """What events have said about one user since the last snapshot.
-
-    Attributes:
-        presence: Timetoken of the newest join, leave or timeout.
-        state: Timetoken of the newest state, that of a join included.
-        change: The newest state change; kept also of an absent user, whose join may
-            be on its way.
-    """
-
-    presence: int = -1
-    state: int = -1
-    change: StateChangeEvent | None = None
-
-    @property
-    def newest(self) -> int:
-        return max(self.presence, self.state)
-
-    def with_state(self, occupant: Occupant) -> Occupant:
-        return occupant if self.change is None else _occupant(self.change)
 
 
 class RosterBook:
@@ -96,16 +62,13 @@ class RosterBook:
         self.channel = channel
         self.plan = CheckPlan(rng)
         self._members: dict[str, Occupant] = {}
-        self._recent: dict[str, _Recent] = {}
+        self._recent: dict[str, Recent] = {}
         self._clock = ServiceClock()
         # What was published up to here is in the last snapshot.
         self._settled = -1
         # Not found by the last snapshot, which was not whole.
         self._missing: frozenset[str] = frozenset()
-        # The checksum: how many are present by the newest event.
-        self._expected: int | None = None
-        self._newest = -1
-        self._is_interval = False
+        self._checksum = Checksum()
 
     @property
     def members(self) -> Mapping[str, Occupant]:
@@ -137,7 +100,7 @@ class RosterBook:
                 told = self._apply_interval(event, now_s)
             case _:
                 return ()
-        self._note_occupancy(event)
+        self._checksum.note(event)
         self._compare(now_s)
         return told
 
@@ -148,8 +111,8 @@ class RosterBook:
             # nothing about new ones.
             self._clock.forget()
             self._recent.clear()
-            self._settled = self._newest = -1
-            self._expected = None
+            self._checksum.forget()
+            self._settled = -1
 
     def _join(self, event: JoinEvent, *, has_state: bool = True) -> list[PresenceEvent]:
         recent = self._recent_of(event.user_id)
@@ -160,11 +123,11 @@ class RosterBook:
             if event.state is None or event.timetoken < recent.state:
                 return []
             recent.state = event.timetoken
-            return self._restate(_state_change(event))
-        occupant = _occupant(event)
+            return self._restate(state_change(event))
+        occupant = occupant_of(event)
         if has_state:
             recent.state = max(recent.state, event.timetoken)
-            if _lacks_state(occupant):
+            if lacks_state(occupant):
                 occupant = Occupant(user_id=event.user_id, state={})
         self._members[event.user_id] = occupant
         change = recent.change
@@ -189,7 +152,7 @@ class RosterBook:
 
     def _restate(self, event: StateChangeEvent) -> list[PresenceEvent]:
         """Give a present user the state that an event carries."""
-        now = _occupant(event)
+        now = occupant_of(event)
         if now == self._members[event.user_id]:
             return []
         self._members[event.user_id] = now
@@ -230,30 +193,16 @@ class RosterBook:
             user_id=user_id,
         )
 
-    def _recent_of(self, user_id: str) -> _Recent:
+    def _recent_of(self, user_id: str) -> Recent:
         recent = self._recent.get(user_id)
         if recent is None:
-            recent = self._recent[user_id] = _Recent()
+            recent = self._recent[user_id] = Recent()
         return recent
 
-    # The checksum.
-
-    def _note_occupancy(self, event: PresenceEvent) -> None:
-        """Keep what the newest event says about how many there are.
-
-        While only interval events tell who comes and goes, the count that a state
-        change carries is ahead of them.
-        """
-        is_state = isinstance(event, StateChangeEvent)
-        if not is_state:
-            self._is_interval = isinstance(event, IntervalEvent)
-        if event.timetoken >= self._newest and not (is_state and self._is_interval):
-            self._newest, self._expected = event.timetoken, event.occupancy
-
     def _compare(self, now_s: float) -> None:
-        if self._expected is None or self._expected == len(self._members):
+        if self._checksum.fits(len(self._members)):
             self.plan.trust()
-        elif self._is_interval:
+        elif self._checksum.is_interval:
             self.plan.ask_soon(now_s=now_s)
         else:
             self.plan.suspect(now_s=now_s)
@@ -273,8 +222,7 @@ class RosterBook:
         self.plan.answered(sent_s=snapshot.sent_at_s, found=len(told), now_s=now_s)
         if self._missing:
             self.plan.ask_again()
-        if self._is_interval or self._newest <= self._settled:
-            self._expected = None
+        self._checksum.settle(self._settled)
         self._compare(now_s)
         return told
 
@@ -283,15 +231,15 @@ class RosterBook:
         self.plan.failed(now_s=now_s)
         horizon = self._clock.shown_at(now_s - _QUEUE_S)
         if horizon is not None:
-            self._recent = _newer_than(horizon, self._recent)
+            self._recent = newer_than(horizon, self._recent)
 
-    def _settle(self, settled: int | None) -> Mapping[str, _Recent]:
+    def _settle(self, settled: int | None) -> Mapping[str, Recent]:
         """Forget every event that a snapshot knows; returns who has newer ones."""
         self._settled = -1 if settled is None else settled
-        self._recent = {} if settled is None else _newer_than(settled, self._recent)
+        self._recent = {} if settled is None else newer_than(settled, self._recent)
         return self._recent
 
-    def _gone(self, snapshot: Snapshot, unsure: Mapping[str, _Recent]) -> list[str]:
+    def _gone(self, snapshot: Snapshot, unsure: Mapping[str, Recent]) -> list[str]:
         """Return who is no longer there.
 
         Whoever is missing from a snapshot in pages must be missing from two in a row.
@@ -309,7 +257,7 @@ class RosterBook:
         self._missing = frozenset(missing).difference(gone)
         return gone
 
-    def _is_newer(self, recent: _Recent | None) -> bool:
+    def _is_newer(self, recent: Recent | None) -> bool:
         """Tell whether an event about a user's presence is newer than the snapshot."""
         return recent is not None and recent.presence > self._settled
 
@@ -320,7 +268,7 @@ class RosterBook:
         ]
 
     def _adopt(
-        self, theirs: Occupant, snapshot: Snapshot, recent: _Recent | None
+        self, theirs: Occupant, snapshot: Snapshot, recent: Recent | None
     ) -> list[PresenceEvent]:
         """Take over what a snapshot says of somebody who is there."""
         mine = self._members.get(theirs.user_id)
@@ -332,7 +280,7 @@ class RosterBook:
         if mine == theirs:
             return []
         self._members[theirs.user_id] = theirs
-        if mine is not None and _lacks_state(mine) and theirs.state == {}:
+        if mine is not None and lacks_state(mine) and theirs.state == {}:
             return []
         kind = JoinEvent if mine is None else StateChangeEvent
         return [self._correction(kind, theirs, snapshot)]
@@ -351,32 +299,3 @@ class RosterBook:
             state=occupant.state if has_state else None,
             state_error=occupant.state_error if has_state else None,
         )
-
-
-def _newer_than(timetoken: int, recent: Mapping[str, _Recent]) -> dict[str, _Recent]:
-    return {user_id: r for user_id, r in recent.items() if r.newest > timetoken}
-
-
-def _state_change(event: JoinEvent) -> StateChangeEvent:
-    """Say the state that a repeated join brings."""
-    return StateChangeEvent(
-        channel=event.channel,
-        subscription=event.subscription,
-        occupancy=event.occupancy,
-        timetoken=event.timetoken,
-        timestamp_ms=event.timestamp_ms,
-        synthesized=True,
-        user_id=event.user_id,
-        state=event.state,
-        state_error=event.state_error,
-    )
-
-
-def _occupant(event: UserEvent) -> Occupant:
-    return Occupant(
-        user_id=event.user_id, state=event.state, state_error=event.state_error
-    )
-
-
-def _lacks_state(occupant: Occupant) -> bool:
-    return occupant.state is None and occupant.state_error is None

@@ -58,6 +58,7 @@ class CheckPlan:
         self._doubted_s = math.inf
         self._suspected_s = math.inf
         self._suspicion_due_s = math.inf
+        self._is_on_suspicion = False
         self._false_alarms = 0
         self._failures = 0
         self._active_s = -math.inf
@@ -106,7 +107,8 @@ class CheckPlan:
     def sent(self, *, now_s: float) -> None:
         """Note that a question goes out; a suspicion that has lasted is doubt now."""
         self._sent_s, self._due_s = now_s, math.inf
-        if self._suspicion_due_s <= now_s:
+        self._is_on_suspicion = self._suspicion_due_s <= now_s
+        if self._is_on_suspicion:
             if self._doubted_s == math.inf:
                 self._doubted_s = self._suspected_s
             self.trust()
@@ -122,7 +124,7 @@ class CheckPlan:
         self._failures = 0
         if found:
             self._active_s, self._false_alarms = now_s, 0
-        elif self._doubted_s < math.inf:
+        elif self._is_on_suspicion:
             self._false_alarms = min(self._false_alarms + 1, _LARGEST_EXPONENT)
         if sent_s >= self._doubted_s + SETTLE_S:
             self._doubted_s = math.inf

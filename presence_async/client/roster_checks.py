@@ -1,0 +1,66 @@
+"""RosterChecks: asks here now whenever a roster's plan says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from ..errors import ClientClosedError, RequestError
+from .roster_plan import CheckPlan
+
+__all__ = ["RosterChecks"]
+
+logger = logging.getLogger("presence_async.client")
+
+
+class RosterChecks:
+    """The loop of one roster.
+
+    Args:
+        plan: When to ask.
+        check: Asks once and takes in the answer.
+        failed: Called when that found no answer.
+    """
+
+    def __init__(
+        self,
+        plan: CheckPlan,
+        *,
+        check: Callable[[], Awaitable[None]],
+        failed: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._check = check
+        self._failed = failed
+        self._sleeps_until_s = -math.inf
+        self._alarm = asyncio.Event()
+
+    async def run(self) -> None:
+        """Ask again and again, until cancelled or the client is closed."""
+        while True:
+            await self._until_due()
+            try:
+                await self._check()
+            except ClientClosedError:
+                return
+            except RequestError as error:
+                logger.info("a roster could not be checked: %s", error)
+                self._failed()
+
+    def hurry(self) -> None:
+        """Wake up if the plan has an earlier time now."""
+        if self._plan.due_s < self._sleeps_until_s:
+            self._alarm.set()
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (due_s := self._plan.due_s) > loop.time():
+            self._sleeps_until_s = due_s
+            self._alarm.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due_s):
+                    await self._alarm.wait()
+        self._sleeps_until_s = -math.inf

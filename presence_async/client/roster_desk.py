@@ -1,0 +1,78 @@
+"""RosterDesk: what the rosters of one client share, and who ends them with it."""
+
+from __future__ import annotations
+
+import random
+
+from .feed import PresenceFeed
+from .pipeline import Budget, RequestPipeline
+from .retry import NoRetry
+from .roster_snapshot import Snapshot, read_snapshot
+from .subscriber import Params
+from .task_owner import TaskOwner
+
+__all__ = ["RosterDesk"]
+
+
+class RosterDesk:
+    """Gives rosters what they need to ask and to listen.
+
+    Args:
+        pipeline: Sends.
+        feed: Brings the events.
+        snapshot_timeout_s: What one snapshot may take, all its pages together.
+
+    Attributes:
+        feed: Brings the events.
+        random: Spreads the questions.
+    """
+
+    def __init__(
+        self,
+        pipeline: RequestPipeline,
+        feed: PresenceFeed,
+        *,
+        snapshot_timeout_s: float,
+    ) -> None:
+        self.feed = feed
+        self.random = random.Random()  # noqa: S311  # spreads load, guards nothing
+        self._pipeline = pipeline
+        self._snapshot_timeout_s = snapshot_timeout_s
+        self._owners: set[TaskOwner] = set()
+
+    async def read(
+        self, channel: str, *, budget: Budget | None, params: Params
+    ) -> Snapshot:
+        """Ask who is on a channel.
+
+        Args:
+            channel: Which channel.
+            budget: Covers it with its retries; ``None``: one of its own and no
+                retry, since the plan asks again.
+            params: Sent beside the config's query parameters.
+
+        Raises:
+            RequestError: As a query would.
+
+        Cancellation: ends at once.
+        """
+        return await read_snapshot(
+            self._pipeline,
+            channel,
+            budget=budget or self._pipeline.budget(self._snapshot_timeout_s),
+            params=params,
+            retry=None if budget else NoRetry(),
+        )
+
+    def hold(self, owner: TaskOwner) -> None:
+        """Remember whose tasks ``finish`` waits for."""
+        self._owners.add(owner)
+
+    def release(self, owner: TaskOwner) -> None:
+        """Forget an owner whose tasks have ended."""
+        self._owners.discard(owner)
+
+    async def finish(self) -> None:
+        """Wait until the tasks of all rosters have ended; ``feed.close`` ends them."""
+        for owner in list(self._owners):
+            await owner.finish()
