@@ -31,7 +31,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
-    "testing.plugin": {"pytest", "pytest_asyncio"},
+    "testing.async_plugin": {"pytest", "pytest_asyncio"},
+    "testing.plugin": {"pytest"},
     "cli": {"typer", "rich"},
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
@@ -148,6 +149,7 @@ def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
         ("testing.leaks", "from ..cli import app"),
         ("testing.leaks", "import pytest"),
         ("testing.plugin", "import aiohttp"),
+        ("testing.plugin", "def f():\n    import pytest_asyncio"),
         ("errors", "from .protocol import names"),
         ("errors", "import attrs"),
         ("__main__", "from .client.client import PresenceClient"),
