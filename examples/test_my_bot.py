@@ -1,9 +1,6 @@
 """A bot of one's own, tested through an outage, a timeout and a shutdown.
 
-    python -m pytest examples/test_my_bot.py
-
-Hours pass in milliseconds, over real sockets, without a network. ``pytest --fixtures``
-shows what else the plugin has.
+python -m pytest examples/test_my_bot.py    # hours pass in milliseconds
 """
 
 from __future__ import annotations

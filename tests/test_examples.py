@@ -138,6 +138,7 @@ async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -
     out, _ = await process.communicate()
 
     assert "3 passed" in out.decode()
+    assert len((tmp_path / "test_my_bot.py").read_text().splitlines()) < 60
 
 
 def test_every_example_has_a_test() -> None:

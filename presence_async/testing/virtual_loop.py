@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import selectors
 import sys
@@ -147,13 +148,13 @@ class _JumpingSelector(selectors.DefaultSelector):
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready; if nothing is, it is later now."""
-        if timeout is None:
-            return super().select(None)
         ready = super().select(0)
-        if ready or timeout <= 0:
+        if ready or (timeout is not None and timeout <= 0):
             return ready
         if self._loop.is_real:
-            return self._wait(timeout)
+            return self._wait(math.inf if timeout is None else timeout)
+        if timeout is None:
+            return super().select(None)
         # The kernel delivers loopback bytes while they are written, but on a busy
         # machine its own thread may have to run first.
         _let_others_run()

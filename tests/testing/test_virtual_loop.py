@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from presence_async.testing.virtual_loop import VirtualLoop
+from presence_async.testing import VirtualLoop
 
 
 def loop() -> VirtualLoop:
@@ -47,6 +47,14 @@ async def test_a_thread_is_waited_for_before_the_clock_jumps() -> None:
         await asyncio.to_thread(time.sleep, 0.05)
 
     assert time.monotonic() - started_s >= 0.05
+
+
+async def test_time_passes_while_a_thread_works_though_no_timer_is_set() -> None:
+    began_s = loop().time()
+
+    await asyncio.to_thread(time.sleep, 0.05)
+
+    assert 0.04 <= loop().time() - began_s < 60
 
 
 async def test_a_suspend_moves_the_outer_clocks_only() -> None:

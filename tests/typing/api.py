@@ -23,6 +23,7 @@ from presence_async import (
 )
 from presence_async.emulator import PresenceEmulator
 from presence_async.protocol.json_codec import Json
+from presence_async.testing import LeakCheck, MakePresenceClient, VirtualLoop
 
 
 async def questions(client: PresenceClient) -> None:
@@ -52,6 +53,15 @@ async def presence(client: PresenceClient) -> None:
     both = await asyncio.gather(client.join("a"), client.join("b"))
     assert_type(both, tuple[Lease, Lease])
     assert_type(await client.close(), CloseReport)
+
+
+async def tests(make_presence_client: MakePresenceClient, loop: VirtualLoop) -> None:
+    alice = await make_presence_client("alice", presence_timeout_s=20)
+    assert_type(alice, PresenceClient)
+    async with LeakCheck() as check:
+        assert_type(check, LeakCheck)
+    with loop.real_time():
+        assert_type(loop.wall_time(), float)
 
 
 async def main() -> int:
