@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ..protocol.exchange import HttpReply, HttpRequest
@@ -74,6 +75,7 @@ class Server:
         self._is_closing = asyncio.Event()
         server = _Server(
             self._serve,
+            request_factory=_request_of,
             access_log=None,
             logger=_MalformedIsNoError(logger, {}),
             keepalive_timeout=_KEEPALIVE_S,
@@ -245,6 +247,25 @@ class _Server(web.Server):
         """Take note as aiohttp does, and tell."""
         super().connection_lost(handler, exc)
         self.on_lost(handler)
+
+
+def _request_of(
+    message: RawRequestMessage,
+    payload: Any,  # noqa: ANN401  # this and the rest are aiohttp's own
+    protocol: Any,  # noqa: ANN401
+    writer: Any,  # noqa: ANN401
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """Make a request of what was parsed.
+
+    CONNECT names a host instead of a path, and aiohttp's task dies of one that is none.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return web.BaseRequest(message, payload, protocol, writer, task, loop)
+    except ValueError:
+        readable = message._replace(url=type(message.url)("/"))
+        return web.BaseRequest(readable, payload, protocol, writer, task, loop)
 
 
 class _MalformedIsNoError(logging.LoggerAdapter[logging.Logger]):

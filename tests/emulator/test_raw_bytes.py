@@ -200,3 +200,26 @@ async def test_too_much_of_anything_is_refused(
 
     assert {400, 414} <= seen <= {200, 400, 414}
     assert [r for r in caplog.records if r.levelno >= 40] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"CONNECT a:b/c HTTP/1.1",
+        b"CONNECT /v1/\xe6\x97\xa5 HTTP/1.1",
+        b"CONNECT [::1 HTTP/1.1",
+        b"GET //[x:y HTTP/1.1",
+        b"GET http://x:port/ HTTP/1.1",
+        b"PRI * HTTP/2.0",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+    ids=ascii,
+)
+async def test_a_strange_first_line_is_answered(
+    wire: Any, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    answer = await wire.exchange(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert all(400 <= status < 500 for status in statuses(answer))
+    assert statuses(answer)
+    assert [r for r in caplog.records if r.levelno >= 40] == []
