@@ -36,6 +36,7 @@ class _Channels(msgspec.Struct, gc=False):
 class _ChannelsReply(msgspec.Struct, gc=False):
     payload: _Channels
     status: int = 200
+    error: object = None
 
 
 class _Groups(msgspec.Struct, gc=False):
@@ -45,9 +46,9 @@ class _Groups(msgspec.Struct, gc=False):
 class _GroupsReply(msgspec.Struct, gc=False):
     payload: _Groups
     status: int = 200
+    error: object = None
 
 
-_ACKNOWLEDGED = msgspec.json.Decoder(envelope.Acknowledged)
 _CHANNELS = msgspec.json.Decoder(_ChannelsReply)
 _GROUPS = msgspec.json.Decoder(_GroupsReply)
 _OK = envelope.success_reply({"service": _SERVICE, "error": False})
@@ -94,7 +95,7 @@ class AddChannelsOperation:
 
     def read(self, reply: HttpReply) -> None:
         """Understand the answer."""
-        envelope.read(reply, _ACKNOWLEDGED)
+        envelope.acknowledge(reply)
 
 
 @attrs.frozen(kw_only=True)
@@ -138,7 +139,7 @@ class RemoveChannelsOperation:
 
     def read(self, reply: HttpReply) -> None:
         """Understand the answer."""
-        envelope.read(reply, _ACKNOWLEDGED)
+        envelope.acknowledge(reply)
 
 
 @attrs.frozen(kw_only=True)
@@ -176,7 +177,7 @@ class DeleteGroupOperation:
 
     def read(self, reply: HttpReply) -> None:
         """Understand the answer."""
-        envelope.read(reply, _ACKNOWLEDGED)
+        envelope.acknowledge(reply)
 
 
 @attrs.frozen(kw_only=True)

@@ -23,15 +23,16 @@ from ..errors import (
     UnavailableError,
 )
 from .exchange import HttpReply
-from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode
+from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode, decode_strictly
 
-__all__ = ["HEADERS", "Acknowledged", "error_reply", "read", "success_reply"]
+__all__ = ["HEADERS", "acknowledge", "error_reply", "read", "success_reply"]
 
 
 class _Wire(Protocol):
-    """A wire class: the status in the body, 200 where there is none."""
+    """A wire class: the status in the body, 200 where there is none, and its error."""
 
     status: int
+    error: object
 
 
 WireT = TypeVar("WireT", bound=_Wire)
@@ -51,10 +52,11 @@ HEADERS: Mapping[str, str] = {
 """What replies carry, as recorded."""
 
 
-class Acknowledged(msgspec.Struct, gc=False):
+class _Acknowledged(msgspec.Struct, gc=False):
     """A success without data: heartbeat, leave, registry changes."""
 
     status: int
+    error: object = None
 
 
 class _Refused(msgspec.Struct):
@@ -68,6 +70,7 @@ class _Refused(msgspec.Struct):
     payload: object = None
 
 
+_ACKNOWLEDGED = msgspec.json.Decoder(_Acknowledged)
 _REFUSED = msgspec.json.Decoder(_Refused)
 _ANYTHING = msgspec.json.Decoder(object)
 
@@ -75,7 +78,7 @@ _ANYTHING = msgspec.json.Decoder(object)
 def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
     """Read the body of a success into a wire class.
 
-    A body whose own status is 400 or more is no success.
+    A body whose own status is 400 or more is no success, nor is one with an error.
 
     Raises:
         ServiceError: The status, or the status in the body, says no.
@@ -87,16 +90,41 @@ def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
         wire = decoder.decode(reply.body)
     except UNDECODABLE_ERRORS:
         careful, reason = _decoded_with_care(reply, decoder)
-        if careful is not None and careful.status < _HTTP_REFUSED:
+        if careful is not None and _is_success(careful):
             return careful
     else:
-        if wire.status < _HTTP_REFUSED:
+        if _is_success(wire):
             return wire
         reason = "an error inside a success"
     refused = _refused(reply)
     if _body_status(refused) >= _HTTP_REFUSED:
         raise _service_error(reply, refused)
     raise _format_error(reply, reason)
+
+
+def acknowledge(reply: HttpReply) -> None:
+    """Read a success that says nothing else.
+
+    Raises:
+        ServiceError: As ``read``.
+        ReplyFormatError: As ``read``; also for text that is not UTF-8.
+    """
+    read(reply, _ACKNOWLEDGED)
+    # The decoder looks at nothing but the status.
+    if not reply.body.isascii() and not _is_utf8(reply.body):
+        raise _format_error(reply, "not UTF-8")
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_success(wire: _Wire) -> bool:
+    return _HTTP_OK <= wire.status < _HTTP_REDIRECT and not wire.error
 
 
 def _decoded_with_care(
@@ -159,7 +187,7 @@ def _written(fields: Mapping[str, object]) -> bytes:
 
 def _refused(reply: HttpReply) -> _Refused:
     try:
-        return decode(reply.body, _REFUSED)
+        return decode_strictly(reply.body, _REFUSED)
     except JsonError:
         return _Refused(message=_array_message(reply.body))
 
@@ -167,7 +195,7 @@ def _refused(reply: HttpReply) -> _Refused:
 def _array_message(body: bytes) -> object:
     """Find the words in the array form of an error: ``[0, "Invalid Key", "…"]``."""
     try:
-        match decode(body, _ANYTHING):
+        match decode_strictly(body, _ANYTHING):
             case [_, str(message), *_]:
                 return message
             case _:
@@ -183,7 +211,7 @@ def _body_status(refused: _Refused) -> int:
 
 def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
     status = reply.status
-    if status < _HTTP_REDIRECT:
+    if _HTTP_OK <= status < _HTTP_REDIRECT:
         status = _body_status(refused)
     message = _message(refused)
     kind = _error_class(status)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
-import msgspec
 
 from . import envelope, names
 from .address import Address, channel_path, group_query
@@ -22,7 +21,6 @@ from .json_codec import Json, encode_state
 
 __all__ = ["HeartbeatOperation"]
 
-_REPLY = msgspec.json.Decoder(envelope.Acknowledged)
 _OK = envelope.success_reply({})
 
 
@@ -85,4 +83,4 @@ class HeartbeatOperation:
 
     def read(self, reply: HttpReply) -> None:
         """Understand the answer."""
-        envelope.read(reply, _REPLY)
+        envelope.acknowledge(reply)

@@ -57,6 +57,7 @@ class _Reply(msgspec.Struct, gc=False):
     """Both shapes in one, told apart by what is there."""
 
     status: int = 200
+    error: object = None
     payload: _Channels | None = None
     occupancy: _Count | None = None
     uuids: list[str | _Entry] | None = None

@@ -7,6 +7,7 @@ for bad text, and lets one hostile value spoil a whole document.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "decode",
     "decode_object",
     "decode_objects",
+    "decode_strictly",
     "encode_state",
     "plain_state",
 ]
@@ -37,10 +39,13 @@ MAX_STATE_DEPTH = 100
 """Levels of nesting that a state may have."""
 
 _MAX_REPLY_DEPTH = 500
+_MAX_INT_BITS = 4096
 _UNDECODABLE = b"1e999"
 _CLOSING = (b"}", b"]")
 # Possessive and with the closing quote left open, so that hostile text is read once.
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]|-?Infinity|NaN', re.DOTALL)
+_STRING = rb'"(?:[^"\\]++|\\.)*+"?'
+_VALUES = re.compile(_STRING + rb"|-?Infinity|NaN", re.DOTALL)
+_NESTING = re.compile(_STRING + rb"|[\[{]++|[\]}]++", re.DOTALL)
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.",
@@ -68,14 +73,31 @@ def decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
         JsonError: Not JSON, not UTF-8, nested too deeply, or not of the class.
     """
     try:
-        return _decode(text, decoder)
+        return decode_strictly(text, decoder)
     except JsonError as error:
         failure = error
-    is_whole = text.rstrip()[-1:] in _CLOSING
-    defused = _defuse(text) if is_whole else text
-    if defused == text:
+    if text.rstrip()[-1:] not in _CLOSING:
         raise failure
-    return _decode(defused, decoder)
+    for mended in (_defused, _flattened):
+        text = mended(text)
+        with contextlib.suppress(JsonError):
+            return decode_strictly(text, decoder)
+    raise failure
+
+
+def decode_strictly(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
+    """Decode a document of which every part has to be right.
+
+    Raises:
+        JsonError: As ``decode``, and for any value that cannot be decoded.
+    """
+    try:
+        return decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        reason = str(error) or "not JSON"
+    except RecursionError:
+        reason = "nested too deeply"
+    raise JsonError(reason)
 
 
 def decode_object(text: bytes) -> dict[str, Json]:
@@ -84,7 +106,7 @@ def decode_object(text: bytes) -> dict[str, Json]:
     Raises:
         JsonError: Not a JSON object, or it holds what JSON cannot.
     """
-    return _decode(text, _OBJECT)
+    return decode_strictly(text, _OBJECT)
 
 
 def decode_objects(text: bytes) -> list[dict[str, Json]]:
@@ -93,7 +115,7 @@ def decode_objects(text: bytes) -> list[dict[str, Json]]:
     Raises:
         JsonError: Not that, or one of them holds what JSON cannot.
     """
-    return _decode(text, _OBJECTS)
+    return decode_strictly(text, _OBJECTS)
 
 
 def plain_state(state: object, argument: str = "state") -> dict[str, Json]:
@@ -118,39 +140,41 @@ def encode_state(state: Mapping[str, Json]) -> str:
     return msgspec.json.encode(state).decode()
 
 
-def _decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
-    try:
-        return decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        reason = str(error) or "not JSON"
-    except RecursionError:
-        reason = "nested too deeply"
-    raise JsonError(reason)
-
-
-def _defuse(text: bytes) -> bytes:
+def _defused(text: bytes) -> bytes:
     """Swap what the decoder trips over for a number out of range.
 
     That number passes where a value is kept raw and fails where it is read, so the
-    harm stays where it is: lone surrogates, nan, and nesting beyond any use.
+    harm of lone surrogates and nan stays where it is.
     """
     parts: list[bytes] = []
-    position = depth = 0
-    skipped_from = -1
-    for token in _TOKENS.finditer(text):
-        mark = token.group()[:1]
-        if mark in b"[{":
-            depth += 1
-            if depth == _MAX_REPLY_DEPTH:
-                skipped_from = token.start()
-        elif mark in b"]}":
-            if depth == _MAX_REPLY_DEPTH:
-                parts += [text[position:skipped_from], _UNDECODABLE]
-                position, skipped_from = token.end(), -1
-            depth -= 1
-        elif skipped_from < 0 and _is_undecodable(token.group()):
-            parts += [text[position : token.start()], _replacement(mark)]
+    position = 0
+    for token in _VALUES.finditer(text):
+        word = token.group()
+        if _is_undecodable(word):
+            parts += [text[position : token.start()], _replacement(word[:1])]
             position = token.end()
+    return b"".join([*parts, text[position:]])
+
+
+def _flattened(text: bytes) -> bytes:
+    """Swap what is nested beyond any use for a number out of range."""
+    parts: list[bytes] = []
+    position = depth = 0
+    for token in _NESTING.finditer(text):
+        run = token.group()
+        if run[:1] == b'"':
+            continue
+        if run[:1] in b"[{":
+            if depth < _MAX_REPLY_DEPTH <= depth + len(run):
+                skipped_from = token.start() + _MAX_REPLY_DEPTH - 1 - depth
+                parts += [text[position:skipped_from], _UNDECODABLE]
+            depth += len(run)
+        else:
+            if depth >= _MAX_REPLY_DEPTH > depth - len(run):
+                position = token.start() + depth - _MAX_REPLY_DEPTH + 1
+            depth -= len(run)
+    if depth >= _MAX_REPLY_DEPTH:
+        return text
     return b"".join([*parts, text[position:]])
 
 
@@ -175,8 +199,10 @@ def _plain(value: object, argument: str, path: str, depth: int) -> Json:
         )
     if isinstance(value, str):
         return _plain_text(value, argument, path)
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return _plain_int(value, argument, path)
     if isinstance(value, float):
         return _plain_float(value, argument, path)
     if isinstance(value, (list, tuple)):
@@ -200,11 +226,20 @@ def _plain_object(
     for key, item in value.items():
         if not isinstance(key, str):
             raise InvalidArgumentError(
-                argument, f"{path} has the key {key!r}; write a str as key"
+                argument,
+                f"{path} has a key of type {type(key).__name__}; write a str",
             )
         name = _plain_text(key, argument, path)
         plain[name] = _plain(item, argument, f"{path}[{name!r}]", depth + 1)
     return plain
+
+
+def _plain_int(value: int, argument: str, path: str) -> int:
+    if value.bit_length() > _MAX_INT_BITS:
+        raise InvalidArgumentError(
+            argument, f"{path} is an int of over 1,000 digits; write it as a str"
+        )
+    return int(value)
 
 
 def _plain_float(value: float, argument: str, path: str) -> float:
@@ -220,4 +255,5 @@ def _plain_text(value: str, argument: str, path: str) -> str:
         raise InvalidArgumentError(
             argument, f"{path} holds a lone surrogate; write valid Unicode"
         )
-    return str(value)
+    # Not str(value): of an enum that is the name of the member.
+    return str.__str__(value)

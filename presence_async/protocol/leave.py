@@ -7,10 +7,10 @@ Source: https://www.pubnub.com/docs/sdks/rest-api/leave-a-channel (read 2026-11)
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Self
 
 import attrs
-import msgspec
 
 from . import envelope, names
 from .address import Address, channel_path, group_query
@@ -18,7 +18,6 @@ from .exchange import HttpReply, HttpRequest
 
 __all__ = ["LeaveOperation"]
 
-_REPLY = msgspec.json.Decoder(envelope.Acknowledged)
 _OK = envelope.success_reply({"action": "leave"})
 
 
@@ -71,4 +70,16 @@ class LeaveOperation:
 
     def read(self, reply: HttpReply) -> None:
         """Understand the answer."""
-        envelope.read(reply, _REPLY)
+        envelope.acknowledge(reply)
+
+    @property
+    def is_divisible(self) -> bool:
+        """Always."""
+        return True
+
+    def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
+        """Say the same about other names."""
+        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+
+    def merged(self, replies: Sequence[None]) -> None:
+        """Put nothing together."""

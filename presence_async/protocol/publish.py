@@ -37,6 +37,7 @@ class _Reply(msgspec.Struct, array_like=True):
     words: str
     timetoken: Timetoken
     status: int = 200
+    error: object = None
 
 
 # Not strict: the timetoken is a number in a string.

@@ -72,6 +72,7 @@ class _Reply(msgspec.Struct):
     t: _Cursor
     m: list[Message]
     status: int = 200
+    error: object = None
 
 
 class _LooseReply(msgspec.Struct):
@@ -80,6 +81,7 @@ class _LooseReply(msgspec.Struct):
     t: _Cursor
     m: list[msgspec.Raw]
     status: int = 200
+    error: object = None
 
 
 # Not strict: timetokens are numbers in strings.

@@ -53,6 +53,7 @@ class UserState:
 class _OneState(msgspec.Struct, gc=False):
     payload: msgspec.Raw
     status: int = 200
+    error: object = None
 
 
 class _Channels(msgspec.Struct, gc=False):
@@ -62,6 +63,7 @@ class _Channels(msgspec.Struct, gc=False):
 class _ManyStates(msgspec.Struct, gc=False):
     payload: _Channels
     status: int = 200
+    error: object = None
 
 
 _ONE_STATE = msgspec.json.Decoder(_OneState)
@@ -121,6 +123,19 @@ class SetStateOperation:
         """Understand the answer."""
         wire = envelope.read(reply, _ONE_STATE)
         return _read_state(wire.payload, "payload", reply)
+
+    @property
+    def is_divisible(self) -> bool:
+        """Always."""
+        return True
+
+    def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
+        """Say the same about other names."""
+        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+
+    def merged(self, replies: Sequence[Mapping[str, Json]]) -> Mapping[str, Json]:
+        """Return what was stored, which is the same everywhere."""
+        return replies[-1]
 
 
 @attrs.frozen(kw_only=True)

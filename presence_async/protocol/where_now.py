@@ -44,6 +44,7 @@ class _Payload(msgspec.Struct, gc=False):
 class _Reply(msgspec.Struct, gc=False):
     payload: _Payload
     status: int = 200
+    error: object = None
 
 
 _REPLY = msgspec.json.Decoder(_Reply)

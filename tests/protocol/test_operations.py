@@ -17,6 +17,7 @@ from presence_async import (
     HereNowCounts,
     InvalidArgumentError,
     Occupant,
+    RejectedRequestError,
     ReplyFormatError,
     UserState,
     WhereNow,
@@ -248,13 +249,44 @@ def test_an_undocumented_success_is_an_error_never_an_empty_result(
     ids=lambda operation: f"{operation.name} {len(getattr(operation, 'channels', ()))}",
 )
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"{}", b"[1]", b'{"payload":7}', b'{"error":true}']
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"{}",
+        b"[1]",
+        b'{"payload":7}',
+        b'{"error":true}',
+        b'{"status":200,"error":1,"message":"no","payload":{"channels":[]}}',
+        b'{"status":-1,"payload":{}}',
+        b'{"status":302,"payload":{}}',
+        b'{"status":"403","payload":{}}',
+        '{"status":200,"message":"nö"}'.encode("latin-1"),
+        '{"status":200,"message":"no"}'.encode("utf-16"),
+    ],
 )
 def test_no_operation_takes_an_undocumented_success(
     operation: Any, body: bytes
 ) -> None:
     with pytest.raises(ReplyFormatError):
         operation.read(HttpReply(status=200, body=body))
+
+
+def test_an_acknowledgement_may_hold_any_utf8() -> None:
+    operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
+    body = '{"status":200,"message":"schön","error":false}'.encode()
+
+    operation.read(HttpReply(status=200, body=body))
+
+
+@pytest.mark.parametrize("status", [101, 304])
+def test_a_status_that_is_no_success_is_told_as_it_is(status: int) -> None:
+    operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
+
+    with pytest.raises(RejectedRequestError) as caught:
+        operation.read(HttpReply(status=status, body=b'{"status":200}'))
+
+    assert caught.value.status == status
 
 
 def test_a_state_that_is_no_object_is_no_state() -> None:
