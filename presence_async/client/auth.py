@@ -34,7 +34,7 @@ class AuthToken:
     def __attrs_post_init__(self) -> None:
         """Refuse a naive datetime, which names no point in time."""
         _checked_token(self.value)
-        if self.expires_at is not None and self.expires_at.tzinfo is None:
+        if self.expires_at is not None and not _is_aware(self.expires_at):
             raise InvalidArgumentError(
                 "expires_at", "must be an aware datetime; write datetime.now(tz=UTC)"
             )
@@ -153,6 +153,10 @@ async def _fetched(provider: TokenProvider, user_id: str) -> AuthToken:
         service="token provider",
         cause=cause,
     )
+
+
+def _is_aware(moment: object) -> bool:
+    return isinstance(moment, datetime) and moment.utcoffset() is not None
 
 
 def _checked_token(token: object) -> str:

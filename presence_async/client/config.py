@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Any, Final, Self
 
 import attrs
 
@@ -16,11 +15,13 @@ from ..protocol.identity import checked_query_params
 from .auth import Auth, checked_auth
 from .checks import (
     checked_presence_timeout_s,
+    either,
     positive,
     positive_count,
     positive_finite,
 )
-from .retry import ExponentialRetry, RetryPolicy
+from .origin import base_url, proxy_url
+from .retry import ExponentialRetry, RetryPolicy, retry_policy
 
 __all__ = ["LARGEST_UNCLAMPED_TIMEOUT_S", "PresenceConfig"]
 
@@ -36,14 +37,15 @@ _ENVIRONMENT: Final = {
     "origin": "PUBNUB_ORIGIN",
     "presence_timeout_s": "PUBNUB_PRESENCE_TIMEOUT_S",
 }
+_MANY_DIGITS: Final = 20
 _MISSING_HINTS: Final = {
     "subscribe_key": "is missing; write the key set's subscribe key, 'sub-c-…'",
     "user_id": "is missing; write a stable name for this user or service",
 }
 
 
-def _required(_: object, field: attrs.Attribute[str], value: str) -> None:
-    if value == "":
+def _required(_: object, field: attrs.Attribute[str], value: str | None) -> None:
+    if value == "" or value is None:
         raise InvalidArgumentError(field.name, _MISSING_HINTS[field.name])
     if field.name == "user_id":
         names.user_id(value)
@@ -62,6 +64,13 @@ def _auth(_: object, __: attrs.Attribute[Auth], value: Auth) -> None:
 
 def _presence_timeout(_: object, __: attrs.Attribute[int], value: int) -> None:
     checked_presence_timeout_s(value)
+
+
+def _ssl_context(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, ssl.SSLContext):
+        raise InvalidArgumentError(
+            field.name, "must be an ssl.SSLContext; write ssl.create_default_context()"
+        )
 
 
 def _params(value: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -113,12 +122,12 @@ class PresenceConfig:
     )
     auth: Auth = attrs.field(default=None, validator=_auth, repr=False)
     origin: str = "ps.pndsn.com"
-    secure: bool = True
+    secure: bool = attrs.field(default=True, validator=either)
     presence_timeout_s: int = attrs.field(default=300, validator=_presence_timeout)
     heartbeat_interval_s: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(positive_finite)
     )
-    leave_on_close: bool = True
+    leave_on_close: bool = attrs.field(default=True, validator=either)
     attempt_timeout_s: float = attrs.field(default=10.0, validator=positive_finite)
     call_timeout_s: float = attrs.field(default=30.0, validator=positive)
     connect_timeout_s: float = attrs.field(default=5.0, validator=positive_finite)
@@ -130,9 +139,11 @@ class PresenceConfig:
         default=None, validator=attrs.validators.optional(positive_finite)
     )
     max_reply_bytes: int = attrs.field(default=8 * 2**20, validator=positive_count)
-    retry: RetryPolicy = attrs.field(factory=ExponentialRetry)
-    proxy: str | None = attrs.field(default=None, repr=False)
-    ssl_context: ssl.SSLContext | None = attrs.field(default=None, repr=False)
+    retry: RetryPolicy = attrs.field(factory=ExponentialRetry, validator=retry_policy)
+    proxy: str | None = attrs.field(default=None, validator=proxy_url, repr=False)
+    ssl_context: ssl.SSLContext | None = attrs.field(
+        default=None, validator=_ssl_context, repr=False
+    )
     query_params: Mapping[str, str] = attrs.field(
         default=None, converter=_params, repr=False
     )
@@ -161,17 +172,11 @@ class PresenceConfig:
             InvalidArgumentError: As the class does, naming the variable where it
                 comes from one.
         """
-        found: dict[str, object] = {
-            field: os.environ[variable]
-            for field, variable in _ENVIRONMENT.items()
-            if os.environ.get(variable)
-        }
-        if "presence_timeout_s" in found and "presence_timeout_s" not in overrides:
-            found["presence_timeout_s"] = _whole_seconds(found["presence_timeout_s"])
         try:
-            return cls(**{**found, **overrides})  # type: ignore[arg-type]  # validated
+            return cls(**{**_environment(), **overrides})  # type: ignore[arg-type]  # validated
         except InvalidArgumentError as error:
-            refused = error
+            # Without its frames, whose locals hold the secrets found.
+            refused = error.with_traceback(None)
         variable = _ENVIRONMENT.get(refused.argument)
         if variable is None or refused.argument in overrides:
             raise refused
@@ -207,39 +212,14 @@ def default_interval_s(presence_timeout_s: int) -> float:
     return presence_timeout_s / 2 - 1
 
 
-def base_url(origin: str, *, secure: bool) -> str:
-    """Turn an origin into scheme, host and port.
-
-    Raises:
-        InvalidArgumentError: It holds anything else, such as a path.
-    """
-    scheme = "https" if secure else "http"
-    text = origin if "://" in origin else f"{scheme}://{origin}"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise InvalidArgumentError("origin", _ORIGIN_RULE) from None
-    host = parts.hostname
-    is_plain = parts.path in {"", "/"} and not parts.query and not parts.fragment
-    if parts.scheme not in {"http", "https"} or not host or not is_plain or port == 0:
-        raise InvalidArgumentError("origin", _ORIGIN_RULE)
-    if "@" in parts.netloc or any(c.isspace() or c in "\\%," for c in text):
-        raise InvalidArgumentError("origin", _ORIGIN_RULE)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-_ORIGIN_RULE: Final = (
-    "must be a host, host:port, or URL without user, path and query,"
-    " such as 'ps.pndsn.com' or 'http://127.0.0.1:8080'"
-)
-
-
-def _whole_seconds(text: object) -> int:
-    try:
-        return int(str(text))
-    except ValueError:
-        pass
-    raise InvalidArgumentError(
-        _ENVIRONMENT["presence_timeout_s"], f"must be whole seconds, not {text!r}"
-    )
+def _environment() -> dict[str, object]:
+    """Return the settings that the environment names."""
+    found: dict[str, object] = {
+        field: os.environ[variable]
+        for field, variable in _ENVIRONMENT.items()
+        if os.environ.get(variable)
+    }
+    seconds = str(found.get("presence_timeout_s", ""))
+    if seconds.isascii() and seconds.isdecimal() and len(seconds) < _MANY_DIGITS:
+        found["presence_timeout_s"] = int(seconds)
+    return found

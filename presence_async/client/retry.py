@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -11,6 +11,7 @@ from ..errors import (
     ConnectError,
     ConnectionLostError,
     DeadlineError,
+    InvalidArgumentError,
     RateLimitedError,
     RequestError,
     ServiceError,
@@ -18,7 +19,14 @@ from ..errors import (
 )
 from .checks import at_least_one, positive_finite
 
-__all__ = ["ExponentialRetry", "LinearRetry", "NoRetry", "RetryPolicy", "is_retryable"]
+__all__ = [
+    "ExponentialRetry",
+    "LinearRetry",
+    "NoRetry",
+    "RetryPolicy",
+    "is_retryable",
+    "retry_policy",
+]
 
 _HTTP_REQUEST_TIMEOUT = 408
 _LARGEST_EXPONENT = 60
@@ -87,6 +95,15 @@ class NoRetry:
     def delay_s(self, failures: int, rng: random.Random) -> float | None:  # noqa: ARG002  # the shape of a policy
         """Give up."""
         return None
+
+
+def retry_policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is no policy, such as the class of one."""
+    if isinstance(value, type) or not callable(getattr(value, "delay_s", None)):
+        raise InvalidArgumentError(
+            field.name,
+            "must be a retry policy; write ExponentialRetry() or NoRetry()",
+        )
 
 
 def is_retryable(error: RequestError) -> bool:

@@ -134,17 +134,20 @@ def is_wildcard(name: str) -> bool:
 
 def user_id(name: object, argument: str = "user_id") -> str:
     """Check a user id; unlike a channel it may hold a comma."""
-    if isinstance(name, str):
-        return _checked(name, argument)
-    return _text(name, argument)
+    return _checked(_text(name, argument), argument)
 
 
 def key(name: object, argument: str) -> str:
-    """Check a publish, subscribe or secret key: present and printable."""
-    text = _checked(_text(name, argument), argument)
-    if not text.isprintable() or " " in text or "/" in text:
+    """Check a publish, subscribe or secret key; the error never shows it."""
+    text = _text(name, argument)
+    if not text.isprintable() or any(character in " ,/" for character in text):
         raise InvalidArgumentError(
-            argument, "a key has no spaces, slashes or control characters; copy it anew"
+            argument,
+            "a key has no spaces, commas, slashes or control characters; copy it anew",
+        )
+    if not text or len(text) > MAX_LENGTH or text in {".", ".."}:
+        raise InvalidArgumentError(
+            argument, "a key must not be empty, endless or just dots; copy it anew"
         )
     return text
 
@@ -153,7 +156,7 @@ def _names(names: object, argument: str) -> tuple[str, ...]:
     if names is None:
         return ()
     if isinstance(names, str):
-        return _one_checked(names, argument)
+        return _one_checked(_text(names, argument), argument)
     if isinstance(names, (bytes, bytearray)) or not isinstance(names, Iterable):
         raise InvalidArgumentError(
             argument,
@@ -164,11 +167,14 @@ def _names(names: object, argument: str) -> tuple[str, ...]:
 
 
 def _text(name: object, argument: str) -> str:
-    if not isinstance(name, str):
-        raise InvalidArgumentError(
-            argument, f"must be a str, not {type(name).__name__}; write str(value)"
-        )
-    return name
+    if type(name) is str:
+        return name
+    if isinstance(name, str):
+        # Such as a member of an enum, which must not get into the caches below.
+        return str.__str__(name)
+    raise InvalidArgumentError(
+        argument, f"must be a str, not {type(name).__name__}; write str(value)"
+    )
 
 
 @functools.lru_cache(maxsize=8192)

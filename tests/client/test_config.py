@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import datetime as dt
 import math
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -41,6 +43,24 @@ SECRETS: dict[str, Any] = {
         ({"origin": ""}, "origin", "host"),
         ({"origin": "host:99999"}, "origin", "host"),
         ({"origin": "ho st"}, "origin", "host"),
+        ({"origin": None}, "origin", "host"),
+        ({"origin": "ho\x00st"}, "origin", "host"),
+        ({"origin": "ho\ud800st"}, "origin", "host"),
+        ({"origin": "a..b"}, "origin", "host"),
+        ({"origin": "h*st"}, "origin", "host"),
+        ({"origin": "x" * 300}, "origin", "host"),
+        ({"origin": "[::1"}, "origin", "host"),
+        ({"proxy": "p:3128"}, "proxy", "such as 'http://"),
+        ({"proxy": "socks5://p"}, "proxy", "such as 'http://"),
+        ({"proxy": 7}, "proxy", "such as 'http://"),
+        ({"retry": None}, "retry", "NoRetry"),
+        ({"retry": ExponentialRetry}, "retry", "NoRetry"),
+        ({"ssl_context": True}, "ssl_context", "SSLContext"),
+        ({"secure": None}, "secure", "True or False"),
+        ({"leave_on_close": "no"}, "leave_on_close", "True or False"),
+        ({"subscribe_key": None}, "subscribe_key", "missing"),
+        ({"presence_timeout_s": 10**40}, "presence_timeout_s", "no more than"),
+        ({"heartbeat_interval_s": 10**400}, "heartbeat_interval_s", "too large"),
         ({"presence_timeout_s": 2}, "presence_timeout_s", "3 s or more"),
         ({"presence_timeout_s": 20.5}, "presence_timeout_s", "int"),
         ({"presence_timeout_s": True}, "presence_timeout_s", "int"),
@@ -82,6 +102,8 @@ def test_a_missing_key_is_no_type_error() -> None:
         ("http://localhost:8080", True, "http://localhost:8080"),
         ("https://example.org/", False, "https://example.org"),
         ("[::1]:80", False, "http://[::1]:80"),
+        ("presence_1:", False, "http://presence_1"),
+        ("bücher.example", True, "https://bücher.example"),
     ],
 )
 def test_an_origin_is_a_host_or_a_url_that_decides(
@@ -152,6 +174,26 @@ def test_a_wrong_variable_is_named(
         PresenceConfig.from_env()
 
     assert caught.value.argument == name
+
+
+def test_a_wrong_variable_shows_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBNUB_SUBSCRIBE_KEY", "sub")
+    monkeypatch.setenv("PUBNUB_SECRET_KEY", "hidden")
+    monkeypatch.setenv("PUBNUB_AUTH", "hidden")
+
+    with pytest.raises(InvalidArgumentError) as caught:
+        PresenceConfig.from_env()
+
+    told = traceback.TracebackException.from_exception(
+        caught.value, capture_locals=True
+    )
+    assert "hidden" not in "".join(line for line in told.format())
+
+
+def test_a_token_ends_at_a_point_in_time() -> None:
+    for ends in (dt.datetime(2030, 1, 1), "tomorrow", 7):  # noqa: DTZ001  # the point
+        with pytest.raises(InvalidArgumentError, match="aware datetime"):
+            AuthToken(value="t", expires_at=ends)  # type: ignore[arg-type]  # the point
 
 
 def test_a_wrong_argument_is_named_as_the_argument(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,29 @@ from presence_async.protocol.encoding import (
 )
 
 ODD = ["a/b", "a?b", "a#b", "a%2Fb", "a+b c", "日本", "a:b&c=d", "😀", "~", '"<>']
+
+
+class _Room(str, enum.Enum):  # noqa: UP042  # whose str() is not its value
+    LOBBY = "lobby-of-an-enum"
+
+
+def test_a_member_of_an_enum_is_the_name_it_stands_for() -> None:
+    for found in (names.channel_names(_Room.LOBBY), names.channel_names([_Room.LOBBY])):
+        assert [type(name) for name in found] == [str]
+        assert found == ("lobby-of-an-enum",)
+    assert type(names.user_id(_Room.LOBBY)) is str
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "hidden a", "hidden,a", "hidden/../a", "hidden\ud800", "hidden" * 400, ".."],
+    ids=ascii,
+)
+def test_a_bad_key_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        names.key(key, "secret_key")
+
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ODD)
