@@ -51,6 +51,7 @@ from .presence_desk import PresenceDesk
 from .reports import CloseReport
 from .roster import Roster
 from .roster_desk import RosterDesk
+from .sizes import check_fits
 from .splitting import Mergeable, split
 from .transport import Session, Transport
 
@@ -173,7 +174,9 @@ class PresenceClient:
 
         Cancellation: cuts every connection at once; nothing remains.
         """
-        limit_s = checked_timeout_s(timeout_s or self._config.close_timeout_s)
+        limit_s = self._config.close_timeout_s
+        if timeout_s is not None:
+            limit_s = checked_timeout_s(timeout_s)
         return await self._shut_down(limit_s)
 
     async def _shut_down(self, timeout_s: float | None = None) -> CloseReport:
@@ -323,6 +326,7 @@ class PresenceClient:
         one = names.one_channel(channel)
         size = checked_page_size(page_size, "page_size")
         checked_query_params(query_params)
+        self._timeout_s(timeout_s)
 
         async def fetch(offset: int) -> ChannelOccupancy:
             operation = HereNowOperation(
@@ -396,6 +400,13 @@ class PresenceClient:
             state=plain_state(state),
         )
         params = checked_query_params(query_params)
+        check_fits(
+            self._pipeline,
+            user_id=operation.user_id,
+            names=(*named, *groups),
+            state=operation.state,
+            params=params,
+        )
         budget = self._begin(timeout_s)
         return await self._presence.states.send(operation, budget, params)
 
@@ -480,6 +491,13 @@ class PresenceClient:
             linger_s=checked_linger_s(linger_s),
             params=checked_query_params(query_params),
         )
+        check_fits(
+            self._pipeline,
+            user_id=lease.user_id,
+            names=(*named, *groups),
+            state=lease.state,
+            params=lease.params,
+        )
         return Joining(self._join(lease, self._timeout_s(timeout_s)))
 
     async def _join(self, lease: Lease, timeout_s: float) -> Lease:
@@ -554,6 +572,13 @@ class PresenceClient:
         user = self._user(user_id)
         params = checked_query_params(query_params)
         limit_s = self._timeout_s(timeout_s)
+        check_fits(
+            self._pipeline,
+            user_id=user,
+            names=(*named, *groups),
+            state=None,
+            params=params,
+        )
         self._life.check()
         await self._presence.leave_names(
             user, named, groups, timeout_s=limit_s, params=params
@@ -707,9 +732,13 @@ class PresenceClient:
         Args:
             token: A token, or, for all users, an ``async`` function or ``None``.
             user_id: For this user only; ``None``: for all.
+
+        Raises:
+            InvalidArgumentError: One of them is none.
         """
-        self._tokens.set(token, user_id)
-        self._try_refused(user_id)
+        user = None if user_id is None else names.user_id(user_id)
+        self._tokens.set(token, user)
+        self._try_refused(user)
 
     def refresh_auth(self, user_id: str | None = None) -> None:
         """Ask the token function anew at the next request; what is refused, at once.
@@ -717,8 +746,9 @@ class PresenceClient:
         Args:
             user_id: For this user only; ``None``: for all.
         """
-        self._tokens.forget(user_id)
-        self._try_refused(user_id)
+        user = None if user_id is None else names.user_id(user_id)
+        self._tokens.forget(user)
+        self._try_refused(user)
 
     def _try_refused(self, user_id: str | None) -> None:
         if self._life.is_open:
@@ -748,7 +778,7 @@ class PresenceClient:
         query_params: QueryParams,
         timeout_s: float | None,
     ) -> ReplyT:
-        params = checked_query_params(query_params) if query_params else ()
+        params = checked_query_params(query_params)
         budget = self._begin(timeout_s)
         answer = await self._pipeline.send(operation, budget=budget, params=params)
         return answer.value

@@ -20,6 +20,7 @@ from .gates import Gate
 from .lanes import Lanes
 from .pipeline import Budget, RequestPipeline
 from .retry import NoRetry, RetryPolicy, is_retryable
+from .splitting import split
 from .task_owner import TaskOwner
 
 __all__ = ["HeldNames", "LeaveDesk", "OwedLeave"]
@@ -189,7 +190,7 @@ class LeaveDesk:
             leave, budget = self._ready.popleft()
             try:
                 await self._deliver(leave, budget)
-            except (RequestError, ClientClosedError) as error:
+            except PresenceError as error:
                 self._failed(leave, error)
             except asyncio.CancelledError:
                 # Unless by abort, it is the last cancel of asyncio.run, after which
@@ -207,13 +208,14 @@ class LeaveDesk:
             operation = self._operation(leave)
             if operation is None:
                 return
-            await lane.send(
-                operation,
-                budget=budget,
-                retry=leave.retry,
-                gate=self._gate,
-                params=leave.params,
-            )
+            for part in split(operation):
+                await lane.send(
+                    part,
+                    budget=budget,
+                    retry=leave.retry,
+                    gate=self._gate,
+                    params=leave.params,
+                )
 
     def _operation(self, leave: OwedLeave) -> LeaveOperation | None:
         """Say what is left to leave: not what a lease holds again by now."""

@@ -62,10 +62,12 @@ class OccupantPages:
         return self._page.popleft()
 
     async def _turn_page(self) -> None:
-        page = await self._fetch(self._offset)
+        offset = self._offset
+        page = await self._fetch(offset)
         occupants = page.occupants or ()
         self._occupancy = page.occupancy
-        self._offset += self._page_size
+        # Not added to what it is by now: two readers skip no page.
+        self._offset = offset + self._page_size
         self._is_last = (
             len(occupants) < self._page_size or self._offset >= page.occupancy
         )

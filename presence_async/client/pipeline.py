@@ -11,7 +11,7 @@ import logging
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import attrs
 
@@ -28,7 +28,7 @@ from ..errors import (
     UnavailableError,
 )
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
-from ..protocol.identity import Identity, loggable, redacted
+from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
 from .auth import AuthToken, Tokens
 from .config import PresenceConfig
@@ -49,6 +49,15 @@ MAX_REQUEST_BYTES = 32 * 1024
 """The service answers 414 above this, headers included."""
 
 _HEADER_ALLOWANCE_BYTES = 512
+_PATH_ARGUMENTS: Final = {"uuid": "user_id", "channel-group": "group"}
+_QUERY_ARGUMENTS: Final = {
+    "add": "channels",
+    "auth": "auth",
+    "channel-group": "channel_groups",
+    "remove": "channels",
+    "state": "state",
+    "uuid": "user_id",
+}
 
 
 class Budget(NamedTuple):
@@ -91,6 +100,7 @@ class _Call(Generic[ReplyT]):
 
     operation: Operation[ReplyT]
     request: HttpRequest
+    stamped: HttpRequest
     user_id: str
     budget: Budget
     gate: Gate
@@ -215,9 +225,11 @@ class RequestPipeline:
 
         Cancellation: ends at once; the service may act on an attempt under way.
         """
+        request = operation.to_request()
         call = _Call(
             operation=operation,
-            request=operation.to_request(),
+            request=request,
+            stamped=request,
             user_id=operation.acting_user_id or self._config.user_id,
             budget=budget,
             gate=gate or self._queries,
@@ -264,7 +276,8 @@ class RequestPipeline:
             except (ConnectionLostError, asyncio.CancelledError, TimeoutError) as error:
                 call.note_unclear(is_pending=True)
                 if not (limit.is_up and isinstance(error, TimeoutError)):
-                    raise
+                    # Without its frames: the URL with its token is among their locals.
+                    raise error.with_traceback(None) from None
                 reply = None
         finally:
             gate.leave()
@@ -296,6 +309,24 @@ class RequestPipeline:
                 raise
         raise self._out_of_time(call, is_sent=False)
 
+    def check(self, operation: Operation[Any], params: Params = ()) -> None:
+        """Refuse an operation that no request can carry, without sending it.
+
+        Raises:
+            InvalidArgumentError: The request would pass 32 KiB.
+        """
+        user_id = operation.acting_user_id or self._config.user_id
+        token = self._tokens.at_hand(user_id)
+        request = self._identity.stamp(
+            operation.to_request(),
+            user_id=user_id,
+            token=None if token is None else token.value,
+            request_id=f"{self._request_prefix}{0:012x}",
+            timestamp_s=0,
+            query_params=params,
+        )
+        _check_size(request, operation.name)
+
     def _stamped(self, call: _Call[ReplyT]) -> HttpRequest:
         is_signed = self._config.secret_key is not None
         self._requests += 1
@@ -308,13 +339,8 @@ class RequestPipeline:
             timestamp_s=int(wall_clock.now_s()) if is_signed else None,
             query_params=call.params,
         )
-        size = len(request.path) + len(request.query) + _HEADER_ALLOWANCE_BYTES
-        if size > MAX_REQUEST_BYTES:
-            raise InvalidArgumentError(
-                "request",
-                f"{call.operation.name} would take {size} bytes, and the service"
-                f" takes {MAX_REQUEST_BYTES}; name fewer channels or a smaller state",
-            )
+        _check_size(request, call.operation.name)
+        call.stamped = request
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("> %s %s", call.operation.name, loggable(request))
         return request
@@ -366,14 +392,39 @@ class RequestPipeline:
         error.operation = call.operation.name
         error.attempts = call.attempts
         error.elapsed_s = now_s - call.budget.started_s
-        secrets = [self._config.secret_key, call.token and call.token.value]
-        hidden = [secret for secret in secrets if secret]
+        hidden = [*secrets_of(call.stamped)]
+        if self._config.secret_key is not None:
+            hidden.append(self._config.secret_key)
+        if isinstance(error, ServiceError) and error.message:
+            # Shortened, so it may end within a secret, which is told at its end only.
+            words, clean = repr(error.message), redacted(error.message, hidden)
+            error.problem = error.problem.replace(words, repr(clean))
         for field, value in vars(error).items():
             if isinstance(value, str):
                 setattr(error, field, redacted(value, hidden))
         error.args = (error.problem,)
         call.last_failure = error
         return error.with_traceback(None)
+
+
+def _check_size(request: HttpRequest, name: str) -> None:
+    size = len(request.path) + len(request.query) + _HEADER_ALLOWANCE_BYTES
+    if size > MAX_REQUEST_BYTES:
+        raise InvalidArgumentError(
+            _largest_argument(request),
+            f"{name} would take {size} bytes, and the service takes"
+            f" {MAX_REQUEST_BYTES}; write less of it at a time",
+        )
+
+
+def _largest_argument(request: HttpRequest) -> str:
+    """Say what takes most of a request, as callers name it."""
+    name, _, value = max(request.query.split("&"), key=len).partition("=")
+    steps = request.path.split("/")
+    longest = max(steps, key=len)
+    if len(value) >= len(longest):
+        return _QUERY_ARGUMENTS.get(name, "query_params")
+    return _PATH_ARGUMENTS.get(steps[steps.index(longest) - 1], "channels")
 
 
 def _no_loop_yet() -> float:

@@ -27,6 +27,7 @@ from .register import PresenceRegister
 from .repeats import Repeats
 from .reports import CloseReport
 from .retry import RetryPolicy
+from .sizes import check_fits
 from .state_changes import StateChanges
 
 __all__ = ["PresenceDesk"]
@@ -229,6 +230,13 @@ class PresenceDesk:
         more = tuple(c for c in added if c not in lease.channels)
         if not more:
             return
+        check_fits(
+            self._pipeline,
+            user_id=lease.user_id,
+            names=more,
+            state=lease.state,
+            params=lease.params,
+        )
         extra = lease.twin(more)
         await self.join(
             extra, timeout_s=self._config.call_timeout_s, retry=self._config.retry

@@ -1,11 +1,10 @@
-"""Questions about more names than one request can carry, asked in parts."""
+"""What is about more names than one request can carry, sent in parts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from ..protocol.encoding import encode_names
 from ..protocol.exchange import Operation
 
 __all__ = ["Mergeable", "split"]
@@ -13,12 +12,11 @@ __all__ = ["Mergeable", "split"]
 ReplyT = TypeVar("ReplyT")
 
 _TARGET_BYTES = 28 * 1024
-_FEW_CHARACTERS = _TARGET_BYTES // 12
-"""No character takes more than 12 bytes of escapes, so so few always fit."""
+"""Of path and own query; leaves room for what every request carries."""
 
 
 class Mergeable(Operation[ReplyT], Protocol[ReplyT]):
-    """A question about names, which can be asked in parts."""
+    """A question about names, or a statement, which can be sent in parts."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -49,11 +47,9 @@ class Mergeable(Operation[ReplyT], Protocol[ReplyT]):
 def split(operation: Mergeable[ReplyT]) -> list[Mergeable[ReplyT]]:
     """Return the operation itself if it fits into one request, else its parts."""
     channels, groups = operation.channels, operation.channel_groups
-    names = (*channels, *groups)
-    if sum(map(len, names)) + len(names) <= _FEW_CHARACTERS:
+    if len(channels) + len(groups) <= 1 or not operation.is_divisible:
         return [operation]
-    is_short = len(encode_names(names)) <= _TARGET_BYTES
-    if is_short or len(names) == 1 or not operation.is_divisible:
+    if len(operation.to_request().target) <= _TARGET_BYTES:
         return [operation]
     halves = [operation.about(*half) for half in _halves(channels, groups)]
     return [part for half in halves for part in split(half)]

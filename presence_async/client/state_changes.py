@@ -20,6 +20,8 @@ from .lanes import Lanes
 from .lease import Lease
 from .pipeline import Budget, RequestPipeline
 from .register import PresenceRegister
+from .sizes import check_fits
+from .splitting import split
 from .task_owner import TaskOwner
 
 __all__ = ["StateChanges"]
@@ -79,20 +81,17 @@ class StateChanges:
                 operation.state,
                 self.next_version(),
             )
-        answer = await self._lanes.send(
-            operation, user_id=operation.user_id, budget=budget, params=params
-        )
-        return answer.value
+        return await self._send(operation, budget, params)
 
     async def set_for(self, lease: Lease, state: Mapping[str, Json]) -> None:
         """Replace the state of a lease."""
-        self._check_held(lease)
+        self._check(lease, state)
         lease.keep_state(state, self.next_version())
         await self._tell(lease)
 
     async def patch_for(self, lease: Lease, state: Mapping[str, Json]) -> None:
         """Replace the state of a lease, together with what follows within 50 ms."""
-        self._check_held(lease)
+        self._check(lease, state)
         lease.keep_state(state, self.next_version())
         burst = self._bursts.get(lease)
         if burst is None:
@@ -133,10 +132,30 @@ class StateChanges:
             acting_user_id=lease.user_id,
         )
         budget = self._pipeline.budget(self._config.call_timeout_s)
-        await self._lanes.send(
-            operation, user_id=lease.user_id, budget=budget, params=lease.params
-        )
+        await self._send(operation, budget, lease.params)
 
-    def _check_held(self, lease: Lease) -> None:
+    async def _send(
+        self,
+        operation: SetStateOperation,
+        budget: Budget,
+        params: tuple[tuple[str, str], ...],
+    ) -> Mapping[str, Json]:
+        answers = [
+            await self._lanes.send(
+                part, user_id=operation.user_id, budget=budget, params=params
+            )
+            for part in split(operation)
+        ]
+        return operation.merged([answer.value for answer in answers])
+
+    def _check(self, lease: Lease, state: Mapping[str, Json]) -> None:
+        """Refuse what the lease could not keep, before it keeps it."""
         if not self._register.holds(lease):
             raise InvalidArgumentError("lease", "was released; join again")
+        check_fits(
+            self._pipeline,
+            user_id=lease.user_id,
+            names=(*lease.channels, *lease.channel_groups),
+            state=state,
+            params=lease.params,
+        )

@@ -10,6 +10,9 @@ import base64
 import functools
 import hashlib
 import hmac
+import html
+import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -18,7 +21,7 @@ from urllib.parse import quote
 import attrs
 
 from ..errors import InvalidArgumentError
-from .encoding import decode_query, encode_name, encode_query
+from .encoding import decode_name, decode_query, encode_name, encode_query
 from .exchange import HttpRequest
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "is_signed",
     "loggable",
     "redacted",
+    "secrets_of",
     "signature_v2",
 ]
 
@@ -38,6 +42,7 @@ RESERVED_PARAMS: Final = frozenset({
     "auth",
     "callback",
     "channel-group",
+    "disable-uuids",
     "disable_uuids",
     "ee",
     "filter-expr",
@@ -59,7 +64,12 @@ RESERVED_PARAMS: Final = frozenset({
 
 Params = tuple[tuple[str, str], ...]
 
-_SECRET_PARAMS: Final = re.compile(r"\b(auth|signature)=[^&\s'\"]*", re.IGNORECASE)
+# Also where the whole URL has been escaped once more, or several times.
+_SECRET_PARAMS: Final = re.compile(
+    r"(?:\b|(?<=26)|(?<=3F))(auth|signature)(=|%(?:25)*3D)"
+    r"(?:(?!%(?:25)*26)[^&\s'\"<>])*",
+    re.IGNORECASE,
+)
 _SHORTEST_SECRET: Final = 4
 
 
@@ -132,7 +142,16 @@ _COMMON: Final = encode_query([("pnsdk", _SDK)])
 
 def loggable(request: HttpRequest) -> str:
     """Return a request's target with its token and signature hidden."""
-    return _SECRET_PARAMS.sub(r"\1=***", request.target)
+    return _hidden(request.target)
+
+
+def secrets_of(request: HttpRequest) -> tuple[str, ...]:
+    """Return what a request carries that nobody may see: token and signature."""
+    return tuple([
+        decode_name(value)
+        for name, _, value in (part.partition("=") for part in request.query.split("&"))
+        if name in {"auth", "signature"}
+    ])
 
 
 def signature_v2(
@@ -180,7 +199,7 @@ def is_signed(request: HttpRequest, *, publish_key: str, secret_key: str) -> boo
 
 
 def checked_query_params(
-    query_params: Mapping[str, str | int | float | bool] | None,
+    query_params: Mapping[str, str | float] | None,
 ) -> Params:
     """Check parameters of the caller's own.
 
@@ -197,22 +216,43 @@ def checked_query_params(
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """Take secrets out of a text, such as an error message that echoes the URL.
 
-    Secrets shorter than 4 characters stay, unless they follow ``auth=``: they would
-    take half the text with them.
+    The text may end in the middle of one. Secrets shorter than 4 characters stay,
+    unless they follow ``auth=``: they would take half the text with them.
     """
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             for form in _forms(secret):
-                text = text.replace(form, "***")
-    return _SECRET_PARAMS.sub(r"\1=***", text)
+                text = _without_beginning(text.replace(form, "***"), form)
+    return _hidden(text)
+
+
+def _hidden(text: str) -> str:
+    return _SECRET_PARAMS.sub(r"\1\2***", text)
+
+
+def _without_beginning(text: str, form: str) -> str:
+    """Take off the beginning of a secret with which a shortened text ends."""
+    for length in range(min(len(form), len(text)), _SHORTEST_SECRET - 1, -1):
+        if text.endswith(form[:length]):
+            return text[:-length] + "***"
+    return text
 
 
 @functools.lru_cache(maxsize=256)
 def _forms(secret: str) -> tuple[str, ...]:
     """Return how a secret may be written, longest first."""
     escaped = quote(secret, safe="")
-    as_json = secret.encode("ascii", "backslashreplace").decode()
-    forms = {secret, escaped, escaped.lower(), quote(escaped, safe=""), as_json}
+    forms = {
+        secret,
+        escaped,
+        escaped.lower(),
+        quote(escaped, safe=""),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        ascii(secret)[1:-1],
+        repr(secret)[1:-1],
+        html.escape(secret),
+    }
     return tuple(sorted(forms, key=len, reverse=True))
 
 
@@ -224,7 +264,8 @@ def _signed(value: str) -> str:
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise InvalidArgumentError(
-            "query_params", f"{name!r} is no name of a parameter; write a str"
+            "query_params",
+            f"{name!r} is no name of a parameter; write a str that is not blank",
         )
     if name in RESERVED_PARAMS:
         raise InvalidArgumentError(
@@ -236,12 +277,17 @@ def _name(name: object) -> str:
 def _value(name: object, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidArgumentError(
+            "query_params", f"{name!r} is {value}; write a str or a finite number"
+        )
     if not isinstance(value, (str, int, float)):
         raise InvalidArgumentError(
             "query_params",
             f"{name!r} is a {type(value).__name__}; write a str or a number",
         )
-    text = str(value)
+    # Not str(value) of a str: of an enum that is the name of the member.
+    text = str.__str__(value) if isinstance(value, str) else str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidArgumentError(
             "query_params", f"{name!r} holds a lone surrogate; write valid Unicode"

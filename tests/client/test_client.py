@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from presence_async import (
@@ -71,6 +72,17 @@ async def test_occupants_are_read_page_by_page(
     assert pages.is_complete
     asked = emulator.requests.of("here now")
     assert [e.params.get("offset") for e in asked] == [None, "10", "20"]
+
+
+async def test_two_readers_of_the_pages_miss_nobody(client: PresenceClient) -> None:
+    for user_id in "abcdef":
+        await client.heartbeat("lobby", user_id=user_id)
+    pages = client.occupants("lobby", page_size=2)
+
+    found = await asyncio.gather(*(anext(pages) for _ in range(3)))
+    found += [occupant async for occupant in pages]
+
+    assert sorted(occupant.user_id for occupant in found) == list("abcdef")
 
 
 async def test_closing_the_pages_ends_the_iteration(client: PresenceClient) -> None:
@@ -138,6 +150,9 @@ BAD: dict[str, Call] = {
     "limit true": lambda c: c.here_now("a", limit=True),
     "offset": lambda c: c.here_now("a", offset=-1),
     "timeout 0": lambda c: c.where_now(timeout_s=0),
+    "timeout endless": lambda c: c.where_now(timeout_s=10**400),
+    "no parameters": lambda c: c.where_now(query_params=[]),  # type: ignore[arg-type]  # the point
+    "offset endless": lambda c: c.here_now("a", offset=10**5000),
     "timeout nan": lambda c: c.where_now(timeout_s=math.nan),
     "empty, timeout": lambda c: c.here_now([], timeout_s=-1),
     "our parameter": lambda c: c.where_now(query_params={"auth": "x"}),
@@ -217,6 +232,11 @@ BROKEN = [
     ),
     Fault(status=403, body=b'{"message":"token s3cr3t/t0ken+x expired"}'),
     Fault(status=500, body=b"sec-c-h1dden"),
+    Fault(status=200, body=b"x" * 191 + b"s3cr3t/t0ken+x"),
+    Fault(status=404, body=b'{"message":"' + b"x" * 191 + b's3cr3t/t0ken+x"}'),
+    Fault(
+        status=200, body=b"no %2Fx%3Fauth%3Ds3cr3t%252Ft0ken%252Bx%26signature%3Dv2.y"
+    ),
     Fault(cut=True),
     Fault(delay_s=math.inf),
 ]
@@ -246,6 +266,47 @@ async def test_planted_secrets_appear_nowhere(
     for hidden in ("s3cr3t", "t0ken", "h1dden", "v2."):
         assert hidden not in told
     assert "auth=***" in "".join(logged)
+
+
+@pytest.mark.parametrize("is_given", [False, True], ids=["own", "given session"])
+async def test_a_callers_timeout_shows_no_secret(
+    emulator: PresenceEmulator, *, is_given: bool
+) -> None:
+    token, secret = SECRETS
+    config = emulator.config(auth=token, secret_key=secret)
+    emulator.inject(Fault(delay_s=math.inf))
+    session = aiohttp.ClientSession() if is_given else None
+    async with PresenceClient(config, session=session) as client:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(1):
+                await client.where_now()
+    if session is not None:
+        await session.close()
+    cancelled = caught.value.__cause__
+    assert cancelled is not None
+    assert cancelled.__traceback__ is not None
+    told = traceback.TracebackException(
+        type(cancelled),
+        cancelled,
+        cancelled.__traceback__.tb_next,
+        capture_locals=True,
+    )
+
+    for hidden in ("s3cr3t", "t0ken", "h1dden", "v2."):
+        assert hidden not in "".join(told.format())
+
+
+async def test_tokens_of_nobody_and_closing_in_no_time_are_refused(
+    client: PresenceClient,
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="user_id"):
+        client.set_auth("token", user_id="")
+    with pytest.raises(InvalidArgumentError, match="user_id"):
+        client.refresh_auth("..")
+    with pytest.raises(InvalidArgumentError, match="timeout_s"):
+        await client.close(0)
+
+    assert not client.is_closed
 
 
 async def test_a_user_named_like_a_path_is_refused(client: PresenceClient) -> None:

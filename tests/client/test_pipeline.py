@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -181,12 +182,53 @@ async def test_a_rate_bounds_heartbeats_and_leaves(emulator: PresenceEmulator) -
 async def test_a_request_beyond_32_kib_is_refused_before_it_is_sent(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
-    with pytest.raises(InvalidArgumentError, match="32768"):
-        await client.set_state("lobby", state={"text": "x" * 40_000})
-    with pytest.raises(InvalidArgumentError, match="32768"):
-        await client.join("lobby", state={"text": "x" * 40_000})
+    many = [f"channel-{n}-{'x' * 60}" for n in range(1000)]
+    large = {"text": "x" * 40_000}
+    calls: dict[str, list[Callable[[], Awaitable[object]]]] = {
+        "state": [
+            lambda: client.set_state("lobby", state=large),
+            lambda: client.join(["a", "lobby"], state=large),
+            lambda: client.heartbeat("lobby", state=large),
+        ],
+        "channels": [
+            lambda: client.heartbeat(many),
+            lambda: client.add_channels("group", many),
+            lambda: client.here_now(many, offset=1),
+        ],
+        "channel_groups": [lambda: client.heartbeat(channel_groups=many)],
+        "user_id": [lambda: client.set_state("a", user_id="日" * 2000, state={})],
+        "query_params": [
+            lambda: client.where_now(query_params=large),
+            lambda: client.leave("lobby", query_params=large),
+            lambda: client.join("lobby", query_params=large),
+        ],
+    }
+
+    for argument, asked in calls.items():
+        for call in asked:
+            with pytest.raises(InvalidArgumentError, match="32768") as caught:
+                await call()
+            assert caught.value.argument == argument
 
     assert emulator.requests.total == 0
+
+
+async def test_presence_on_many_channels_is_told_in_parts(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    names = [f"channel-{n}-{'x' * 60}" for n in range(1000)]
+
+    lease = await client.join(names, user_id="eve")
+    await lease.set_state({"a": 1})
+    stored = await client.set_state(names, state={"b": 1})
+    states = [emulator.occupants(name) for name in (names[0], names[-1])]
+    await lease.leave()
+    await client.join(names)
+    await client.leave(names)
+
+    assert states == [{"eve": {"a": 1}}] * 2
+    assert stored == {"b": 1}
+    assert not any(emulator.occupants(name) for name in names)
 
 
 async def test_many_channels_are_asked_in_parts(

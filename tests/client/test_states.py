@@ -163,6 +163,41 @@ async def test_state_given_to_join_is_a_snapshot(client: PresenceClient) -> None
     assert lease.state == {"tags": ["a"]}
 
 
+async def test_a_state_no_request_could_carry_is_not_kept(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby", state={"a": 1})
+    large = {"text": "x" * 40_000}
+
+    with pytest.raises(InvalidArgumentError, match="state: heartbeat would take"):
+        await lease.set_state(large)
+    with pytest.raises(InvalidArgumentError, match="state: heartbeat would take"):
+        await lease.patch_state(large)
+    with pytest.raises(InvalidArgumentError, match="state: heartbeat would take"):
+        await client.set_state("lobby", state=large)
+    await asyncio.sleep(600)
+
+    assert emulator.occupants("lobby") == {"bob": {"a": 1}}
+
+
+async def test_the_largest_state_taken_is_one_that_heartbeats_can_carry(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby")
+
+    for length in range(31_900, 32_200, 4):
+        try:
+            await lease.set_state({"text": "x" * length})
+        except InvalidArgumentError:
+            break
+    await asyncio.sleep(600)
+
+    assert 31_900 < length < 32_200
+    assert lease.state == {"text": "x" * (length - 4)}
+    assert lease.health == "fresh"
+    assert emulator.occupants("lobby") == {"bob": lease.state}
+
+
 async def test_set_state_refuses_what_is_not_json(client: PresenceClient) -> None:
     lease = await client.join("lobby")
 
@@ -196,22 +231,23 @@ async def test_a_single_heartbeat_with_a_short_timeout_ends_no_lease(
     assert lease.health == "fresh"
 
 
-async def test_a_state_too_long_for_any_heartbeat_is_one_leases_refusal(
+async def test_a_heartbeat_grown_too_long_is_one_leases_refusal(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
     other = await client.join("news", presence_timeout_s=20)
     lease = await client.join("lobby", presence_timeout_s=20)
+    state = {"text": "x" * 20_000}
 
-    with pytest.raises(InvalidArgumentError, match="smaller state"):
-        await lease.set_state({"text": "x" * 40_000})
+    await lease.set_state(state)
+    client.set_auth("t" * 15_000)
     await asyncio.sleep(60)
 
     assert lease.health == "refused"
     assert other.health == "fresh"
-    await lease.set_state({"text": "x"})
+    client.set_auth("t")
     await asyncio.sleep(20)
     assert lease.health == "fresh"
-    assert emulator.occupants("lobby") == {"bob": {"text": "x"}}
+    assert emulator.occupants("lobby") == {"bob": state}
 
 
 async def test_a_part_that_fails_is_not_hidden_by_one_that_succeeds(

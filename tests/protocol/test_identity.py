@@ -138,6 +138,10 @@ def test_secrets_are_hidden_from_repr_and_log() -> None:
         "lower s3cr%2ft",
         "twice s3cr%252Ft",
         "Not found: '/x?signature=v2.abc'",
+        "no %2Fx%3Fuuid%3Db%26auth%3Ds3cr%252Ft%26signature%3Dv2.abc%26x%3D1",
+        "no %252Fx%253Fauth%253Ds3cr%25252Ft%2526signature%253Dv2.abc",
+        "cut off at s3cr/",
+        "cut off at s3cr%2",
     ],
 )
 def test_secrets_are_taken_out_of_texts_in_every_form(text: str) -> None:
@@ -146,6 +150,26 @@ def test_secrets_are_taken_out_of_texts_in_every_form(text: str) -> None:
     assert "s3cr" not in clean
     assert "v2.abc" not in clean
     assert "***" in clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"t":"a\\"b\\\\c<\\u00fc"}', r"""'a"b\\c<ü'""", "<p>a&quot;b\\c&lt;ü", 'a"b\\c'],
+)
+def test_a_secret_of_odd_characters_is_found_as_others_write_it(text: str) -> None:
+    clean = redacted(text, ['a"b\\c<ü'])
+
+    assert "c<" not in clean
+    assert "c&" not in clean
+    assert 'a"b' not in clean
+
+
+def test_what_follows_a_secret_stays() -> None:
+    text = "/x%3Fauth%3Dabc%26channel%3Dlobby and auth=abc&channel=lobby"
+
+    clean = redacted(text, [])
+
+    assert clean == "/x%3Fauth%3D***%26channel%3Dlobby and auth=***&channel=lobby"
 
 
 def test_a_tiny_secret_does_not_shred_the_text() -> None:
@@ -160,8 +184,20 @@ def test_parameters_of_ours_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "params",
-    [{"": "x"}, {" ": "x"}, {1: "x"}, {"a": None}, {"a": b"x"}, {"a": "\ud800"}, "a=b"],
-    ids=str,
+    [
+        {"": "x"},
+        {" ": "x"},
+        {1: "x"},
+        {"a": None},
+        {"a": b"x"},
+        {"a": "\ud800"},
+        {"a": float("nan")},
+        "a=b",
+        [],
+        "",
+        0,
+    ],
+    ids=ascii,
 )
 def test_what_is_no_parameter_is_refused(params: Any) -> None:
     with pytest.raises(InvalidArgumentError):
