@@ -36,7 +36,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 GapReason = Literal["slow_consumer", "service_queue", "reconnect"]
 
 
-class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True):
+class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that a stream of presence events tells.
 
     Attributes:

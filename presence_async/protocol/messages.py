@@ -9,7 +9,7 @@ lists of an interval event ``joined``, ``left`` and ``timedout``, traffic calls 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -101,13 +101,17 @@ _Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**37)]
 """Up to the year 6325, which a datetime can hold."""
 
 
+# A union of Raw and None would take only null.
+_NO_STATE: Final = msgspec.Raw()
+
+
 class _Payload(msgspec.Struct, gc=False):
     action: str
     occupancy: _Count
     timestamp: _Seconds
     precise_timestamp: _Milliseconds | None = None
     uuid: str | None = None
-    data: msgspec.Raw = msgspec.Raw()  # a union with None would take only null
+    data: msgspec.Raw = _NO_STATE
     join: tuple[str, ...] | None = None
     leave: tuple[str, ...] | None = None
     timeout: tuple[str, ...] | None = None
@@ -119,6 +123,7 @@ class _Payload(msgspec.Struct, gc=False):
 
 # Not strict: a stub of the JavaScript SDK has its timestamp as text.
 _PAYLOAD = msgspec.json.Decoder(_Payload, strict=False)
+_STATE: msgspec.json.Decoder[Mapping[str, Json]] = msgspec.json.Decoder(dict[str, Any])
 _INTERVAL = "interval"
 
 UserEventMaker = Callable[..., UserEvent]
@@ -135,29 +140,26 @@ def read_event(message: Message) -> PresenceEvent:
 
     What is no presence event, or none of a known kind, becomes an ``UnknownEvent``.
     """
-    channel = message.channel.removesuffix(PRESENCE_SUFFIX)
-    match = message.subscription
-    subscription = None
-    if match is not None and match != message.channel:
-        subscription = match.removesuffix(PRESENCE_SUFFIX)
+    state = state_error = None
     try:
         payload = _PAYLOAD.decode(message.payload)
+        if payload.data is not _NO_STATE:
+            state = _STATE.decode(payload.data)
     except UNDECODABLE_ERRORS:
         found = _decoded_with_care(message)
         if found is None:
-            return _unknown(message, channel, subscription)
-        payload = found
+            return _unknown(message)
+        payload, state, state_error = found
     timestamp_ms = payload.precise_timestamp
     if timestamp_ms is None:
         timestamp_ms = payload.timestamp * 1000
     make = _USER_EVENTS.get(payload.action)
     if make is not None and payload.uuid is not None:
-        state = state_error = None
-        if text := bytes(payload.data):
-            state, state_error = _state(text)
+        match = message.subscription
+        is_direct = match is None or match == message.channel
         return make(
-            channel=channel,
-            subscription=subscription,
+            channel=message.channel.removesuffix(PRESENCE_SUFFIX),
+            subscription=None if is_direct else _subscription(message),
             occupancy=payload.occupancy,
             timetoken=message.published.t,
             timestamp_ms=timestamp_ms,
@@ -167,8 +169,8 @@ def read_event(message: Message) -> PresenceEvent:
         )
     if payload.action == _INTERVAL:
         return IntervalEvent(
-            channel=channel,
-            subscription=subscription,
+            channel=message.channel.removesuffix(PRESENCE_SUFFIX),
+            subscription=_subscription(message),
             occupancy=payload.occupancy,
             timetoken=message.published.t,
             timestamp_ms=timestamp_ms,
@@ -177,7 +179,7 @@ def read_event(message: Message) -> PresenceEvent:
             timed_out=payload.timeout or payload.timedout or (),
             here_now_refresh=bool(payload.here_now_refresh),
         )
-    return _unknown(message, channel, subscription, payload)
+    return _unknown(message, payload)
 
 
 def payload_of(event: UserEvent | IntervalEvent) -> dict[str, Json]:
@@ -217,29 +219,40 @@ def metadata_of(channel: str, payload: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def _decoded_with_care(message: Message) -> _Payload | None:
-    """Decode what has one hostile value, such as a state that is no JSON."""
+def _subscription(message: Message) -> str | None:
+    match = message.subscription
+    if match is None or match == message.channel:
+        return None
+    return match.removesuffix(PRESENCE_SUFFIX)
+
+
+_State = Mapping[str, Json] | None
+
+
+def _decoded_with_care(
+    message: Message,
+) -> tuple[_Payload, _State, str | None] | None:
+    """Decode what has one hostile value, such as a state that is no object.
+
+    Returns:
+        The payload, the state and what is wrong with it; ``None`` if it is no event.
+    """
     try:
-        return decode(bytes(message.payload), _PAYLOAD)
+        payload = decode(bytes(message.payload), _PAYLOAD)
     except JsonError:
         return None
-
-
-def _state(text: bytes) -> tuple[Mapping[str, Json] | None, str | None]:
-    if text == b"null":
-        return None, None
+    text = bytes(payload.data)
+    if text in {b"", b"null"}:
+        return payload, None, None
     try:
-        return decode_object(text), None
+        return payload, decode_object(text), None
     except JsonError as error:
-        return None, str(error)
+        return payload, None, str(error)
 
 
-def _unknown(
-    message: Message,
-    channel: str,
-    subscription: str | None,
-    payload: _Payload | None = None,
-) -> UnknownEvent:
+def _unknown(message: Message, payload: _Payload | None = None) -> UnknownEvent:
+    channel = message.channel.removesuffix(PRESENCE_SUFFIX)
+    subscription = _subscription(message)
     raw = bytes(message.payload)
     timetoken = message.published.t
     if payload is None:
