@@ -18,10 +18,10 @@ from ..protocol.events import (
     TimeoutEvent,
     UserEvent,
 )
-from ..protocol.messages import Message, Published, PublishedMessage, payload_of
+from ..protocol.messages import Message, Published, payload_of
 from ..protocol.names import PRESENCE_SUFFIX
 from ..protocol.publish import PublishOperation
-from ..protocol.subscribe import Delivery, SubscribeOperation
+from ..protocol.subscribe import Delivery, SaidMessage, SubscribeOperation
 from .announcer import Announcer, Interval
 from .groups import ChannelGroups
 from .message_log import MESSAGES_KEPT, MessageLog, Posted, Timetokens
@@ -43,6 +43,7 @@ class Feed:
     """The messages of one subscribe key, and the polls that wait for them.
 
     Args:
+        subscribe_key: The key.
         announcer: Says which changes are told, and when.
         groups: What groups stand for.
         timetokens: Where timetokens come from.
@@ -52,6 +53,7 @@ class Feed:
 
     def __init__(
         self,
+        subscribe_key: str,
         *,
         announcer: Announcer,
         groups: ChannelGroups,
@@ -59,6 +61,7 @@ class Feed:
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
+        self._subscribe_key = subscribe_key
         self._announcer = announcer
         self._timetokens = timetokens
         self._clock = clock
@@ -99,13 +102,14 @@ class Feed:
     def publish(self, operation: PublishOperation, *, now_s: float) -> int:
         """Deliver a user's message; returns its timetoken."""
         timetoken = self._timetokens.next(self._clock())
-        message = PublishedMessage(
+        message = Message(
             channel=operation.channel,
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
             published=Published(timetoken, _REGION),
-            publisher=operation.user_id,
         )
-        self._queue(message, timetoken, now_s)
+        key, publisher = operation.subscribe_key, operation.user_id
+        said = SaidMessage.of(message, key, publisher=publisher)
+        self._queue(said, timetoken, now_s)
         return timetoken
 
     # Who asks.
@@ -164,6 +168,7 @@ class Feed:
             payload=msgspec.Raw(json.dumps(payload_of(event)).encode()),
             published=Published(timetoken, _REGION),
         )
+        message = SaidMessage.of(message, self._subscribe_key)
         for delay_s in self._delays_s(event.channel, now_s):
             if delay_s > 0:
                 late = (at_s + delay_s, next(self._numbers), message)

@@ -42,6 +42,7 @@ class Keyset:
     """What the service knows under one subscribe key.
 
     Args:
+        subscribe_key: The key.
         options: How it behaves.
         timetokens: Where timetokens come from.
         clock: Unix time in seconds.
@@ -50,6 +51,7 @@ class Keyset:
 
     def __init__(
         self,
+        subscribe_key: str,
         options: Options,
         *,
         timetokens: Timetokens,
@@ -60,6 +62,7 @@ class Keyset:
         self.groups = ChannelGroups()
         self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
         self.feed = Feed(
+            subscribe_key,
             announcer=Announcer(
                 announce_max=options.announce_max,
                 interval_s=options.interval_s,
@@ -146,9 +149,11 @@ class Keyset:
         """Make a user present and answer, or return the poll that waits for news.
 
         Who names a channel without ``-pnpres`` is present there, on a wildcard as on
-        a channel of that name; so a subscribe after a leave joins again. With implicit
-        heartbeats each request and each answer puts the timeout off, as documented;
-        without, as recorded in 2025, only heartbeats do.
+        a channel of that name; so a subscribe after a leave joins again. Groups count
+        as they are when the request comes: on a channel added while the poll is held,
+        the user is present from the next request on. With implicit heartbeats each
+        request and each answer puts the timeout off, as documented; without, as
+        recorded in 2025, only heartbeats do.
         """
         channels = self._subscribed(operation)
         # Begun before the join, which is news to the user as well.

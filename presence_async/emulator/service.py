@@ -60,6 +60,7 @@ class Service:
         keyset = self._keysets.get(subscribe_key)
         if keyset is None:
             keyset = Keyset(
+                subscribe_key,
                 self._options,
                 timetokens=self._timetokens,
                 clock=self._clock,

@@ -30,7 +30,6 @@ from .names import PRESENCE_SUFFIX
 __all__ = [
     "Message",
     "Published",
-    "PublishedMessage",
     "Timetoken",
     "metadata_of",
     "payload_of",
@@ -83,16 +82,6 @@ class Message(
     payload: msgspec.Raw
     published: Published
     subscription: str | None = None
-
-
-class PublishedMessage(Message, frozen=True, kw_only=True, gc=False):
-    """A message that a user sent; only the emulator says it, nobody reads it.
-
-    Attributes:
-        publisher: ``i``, who.
-    """
-
-    publisher: str
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]

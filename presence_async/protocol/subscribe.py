@@ -30,9 +30,9 @@ from .json_codec import (
     decode_object,
     encode_state,
 )
-from .messages import Message, Published, PublishedMessage, Timetoken, metadata_of
+from .messages import Message, Published, Timetoken, metadata_of
 
-__all__ = ["Delivery", "SubscribeOperation"]
+__all__ = ["Delivery", "SaidMessage", "SubscribeOperation"]
 
 _LARGEST_TIMETOKEN_DIGITS: Final = 19
 _LARGEST_REGION: Final = 127
@@ -61,6 +61,50 @@ class Delivery:
     timetoken: int
     region: int
     messages: tuple[Message, ...] = ()
+
+
+class SaidMessage(Message, frozen=True, kw_only=True, gc=False):
+    """A message that is put into words once, however many polls it answers.
+
+    Attributes:
+        text: The JSON of all but ``b``, still without the closing brace.
+    """
+
+    text: str
+
+    @classmethod
+    def of(
+        cls, message: Message, subscribe_key: str, *, publisher: str | None = None
+    ) -> SaidMessage:
+        """Put a message into words, unless it is already.
+
+        Args:
+            message: What to say.
+            subscribe_key: The key set.
+            publisher: The user who sent it; ``None``: the service itself.
+        """
+        if isinstance(message, cls):
+            return message
+        said: dict[str, Any] = {"a": _SHARD, "f": 0}
+        if publisher is not None:
+            said["i"] = publisher
+        payload = json.loads(bytes(message.payload))
+        said |= {
+            "p": {"t": str(message.published.t), "r": message.published.r},
+            "k": subscribe_key,
+            "c": message.channel,
+            "d": payload,
+        }
+        if names.is_presence_name(message.channel):
+            channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
+            said["u"] = metadata_of(channel, payload)
+        return cls(
+            channel=message.channel,
+            payload=message.payload,
+            published=message.published,
+            subscription=message.subscription,
+            text=json.dumps(said, separators=(",", ":"))[:-1],
+        )
 
 
 class _Cursor(msgspec.Struct, gc=False):
@@ -160,15 +204,13 @@ class SubscribeOperation:
         """Answer it; ``b`` of a message is left out where the service leaves it out."""
         is_alone = len(self.channels) == 1 and not self.channel_groups
         hides_match = is_alone and not names.is_wildcard(self.channels[0])
-        said = {
-            "t": {"t": str(value.timetoken), "r": min(value.region, _LARGEST_REGION)},
-            "m": [
-                _said(self.subscribe_key, message, hides_match=hides_match)
-                for message in value.messages
-            ],
-        }
-        body = json.dumps(said, separators=(",", ":")).encode()
-        return HttpReply(status=200, body=body, headers=_HEADERS)
+        messages = ",".join(
+            _with_match(said, hides_match=hides_match)
+            for said in (SaidMessage.of(m, self.subscribe_key) for m in value.messages)
+        )
+        region = min(value.region, _LARGEST_REGION)
+        body = f'{{"t":{{"t":"{value.timetoken}","r":{region}}},"m":[{messages}]}}'
+        return HttpReply(status=200, body=body.encode(), headers=_HEADERS)
 
     def read(self, reply: HttpReply) -> Delivery:
         """Understand the answer.
@@ -194,24 +236,11 @@ def _message(raw: msgspec.Raw) -> Message:
         )
 
 
-def _said(subscribe_key: str, message: Message, *, hides_match: bool) -> dict[str, Any]:
-    payload = json.loads(bytes(message.payload))
-    said: dict[str, Any] = {
-        "a": _SHARD,
-        "f": 0,
-        "p": {"t": str(message.published.t), "r": message.published.r},
-        "k": subscribe_key,
-        "c": message.channel,
-        "d": payload,
-    }
-    if isinstance(message, PublishedMessage):
-        said["i"] = message.publisher
-    elif names.is_presence_name(message.channel):
-        channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
-        said["u"] = metadata_of(channel, payload)
-    if not hides_match:
-        said["b"] = message.subscription or message.channel
-    return said
+def _with_match(message: SaidMessage, *, hides_match: bool) -> str:
+    if hides_match:
+        return message.text + "}"
+    match = json.dumps(message.subscription or message.channel)
+    return f'{message.text},"b":{match}}}'
 
 
 def _heard_number(text: str | None, name: str) -> int | None:
