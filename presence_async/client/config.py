@@ -100,7 +100,9 @@ class PresenceConfig:
             ``math.inf`` for no limit. The official SDKs allow 10 to 15 s.
         connect_timeout_s: Seconds for one connection to come about.
         close_timeout_s: Seconds that ``close`` and the end of a lease may take.
-        poll_timeout_s: Seconds a long poll may be held; the SDKs use 310.
+        poll_timeout_s: Seconds a poll for events may be held; longer silence counts as
+            a lost connection. The SDKs use 310; the service answers an idle poll
+            after somewhat less, so a shorter one reconnects without need.
         max_connections: Queries on the wire at once; the next ones wait.
         max_beats_in_flight: Heartbeats and leaves on the wire at once, beside queries.
         max_requests_per_s: Cap for heartbeats and leaves together; ``None``: none.

@@ -205,6 +205,7 @@ class RequestPipeline:
         attempt_timeout_s: float | None = None,
         params: Params = (),
         on_unclear: Unclear | None = None,
+        repeats_stale: bool = True,
     ) -> Answer[ReplyT]:
         """Send an operation until it is answered, refused, or out of time.
 
@@ -217,6 +218,8 @@ class RequestPipeline:
             params: Sent beside the config's query parameters.
             on_unclear: Called for each attempt that the service may have acted on
                 without saying so.
+            repeats_stale: Whether to repeat at once, whatever ``retry`` says, what was
+                lost with a connection that had served another request.
 
         Raises:
             InvalidArgumentError: The request would pass 32 KiB.
@@ -236,6 +239,7 @@ class RequestPipeline:
             attempt_timeout_s=attempt_timeout_s or self._config.attempt_timeout_s,
             params=params,
             on_unclear=on_unclear,
+            has_new_connection=not repeats_stale,
         )
         policy = retry or self._config.retry
         while True:

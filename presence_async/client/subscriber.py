@@ -136,6 +136,8 @@ class Subscriber:
                 gate=gate,
                 attempt_timeout_s=attempt_timeout_s,
                 params=params,
+                # A poll that breaks may mean another service behind the same name.
+                repeats_stale=cursor is None,
             )
         except AccessDeniedError as error:
             error.channels = _plain(error.channels)

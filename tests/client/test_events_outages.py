@@ -7,6 +7,7 @@ import itertools
 import logging
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -20,7 +21,7 @@ from presence_async import (
     StreamHealth,
     UserEvent,
 )
-from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.emulator import EventFault, Fault, PresenceEmulator
 from presence_async.testing import VirtualLoop
 
 from .subscribe_service import (
@@ -148,6 +149,22 @@ async def test_a_service_restarted_with_other_timetokens_is_followed(
         assert users(events) == ["amy", "reconnect", "bob", "amy"]
     else:
         assert users(events) == ["amy", "bob", "amy"]
+
+
+@pytest.mark.parametrize("shift_s", [-3600, -20])
+async def test_an_emulator_that_restarts_its_timetokens_is_followed(
+    client: PresenceClient, emulator: PresenceEmulator, shift_s: float
+) -> None:
+    async with client.events("lobby") as stream:
+        await client.heartbeat("lobby", user_id="amy")
+        await asyncio.sleep(1)
+        emulator.restart_timetokens(shift_s)
+        await asyncio.sleep(1)
+        await client.heartbeat("lobby", user_id="bob")
+        await asyncio.sleep(1)
+        events = await read_all(stream)
+
+    assert users(events) == ["amy", "reconnect", "bob"]
 
 
 async def test_a_cursor_that_goes_far_back_without_a_cut_is_a_restart(
@@ -353,6 +370,23 @@ async def test_random_trouble_loses_and_doubles_nothing(
 
     truth = [(e.action, e.user_id) for e in emulator.events("lobby")]
     assert seen == truth
+
+
+async def test_events_that_come_late_twice_and_in_another_order_are_heard_once(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(EventFault(duplicate=0.3, reorder=0.3, spread_s=20))
+    emulator.inject(Fault(operation="subscribe", cut=True, probability=0.1, for_s=300))
+    async with client.events("lobby") as stream:
+        for n in range(200):
+            act = client.leave if n % 2 else client.heartbeat
+            await act("lobby", user_id=f"u{n // 2 % 9}")
+            await asyncio.sleep(1)
+        await asyncio.sleep(400)
+        seen = Counter((e.timetoken, *users([e])) for e in await read_all(stream))
+
+    assert seen.total() == len(emulator.events("lobby")) == 200
+    assert set(seen.values()) == {1}
 
 
 async def test_a_crash_is_told_and_the_poll_goes_on(
