@@ -1,6 +1,6 @@
 """What a request asks for, and who is turned away at the door. Pure.
 
-In the order of the checks: too long, too fast, no service, no operation, another key,
+In the order of the checks: too long, too fast, no GET, no service, another key,
 unsigned or outdated, names that the token does not cover.
 """
 
@@ -48,10 +48,10 @@ class Entrance:
         self._rate_limit = RateLimit(options.max_requests_per_s)
 
     def understood(
-        self, request: HttpRequest, *, now_s: float
+        self, request: HttpRequest, *, method: str = "GET", now_s: float
     ) -> tuple[Operation[Any] | None, HttpReply | None]:
         """Return what is asked for, and the answer where it takes no effect."""
-        if (early := self._answered_early(request, now_s)) is not None:
+        if (early := self._answered_early(request, method, now_s)) is not None:
             return None, early
         kind = operation_kind(request)
         if kind is None:
@@ -62,7 +62,9 @@ class Entrance:
         except InvalidArgumentError as error:
             return None, _misunderstood(request, error)
 
-    def _answered_early(self, request: HttpRequest, now_s: float) -> HttpReply | None:
+    def _answered_early(
+        self, request: HttpRequest, method: str, now_s: float
+    ) -> HttpReply | None:
         if len(request.target) > _MAX_REQUEST_BYTES:
             return refusals.too_long()
         if wait_s := self._rate_limit.wait_s(now_s):
@@ -71,6 +73,8 @@ class Entrance:
             )
         if not _is_text(request.target):
             return refusals.bad_request("Bad Request")
+        if method != "GET":
+            return refusals.other_method(method)
         if request.path == TIME_PATH:
             timetoken = int(self._clock() * _TIMETOKENS_PER_S)
             return refusals.raw(b"[%d]" % timetoken)

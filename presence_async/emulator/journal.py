@@ -24,6 +24,7 @@ class JournalEntry:
         query: As on the wire, without ``?``.
         params: The query decoded; empty when its escapes are broken.
         user_id: The ``uuid`` parameter.
+        method: ``GET``, unless somebody tried another.
         channels: The channels named.
         channel_groups: The groups named.
     """
@@ -35,6 +36,7 @@ class JournalEntry:
     query: str
     params: Mapping[str, str]
     user_id: str | None
+    method: str = "GET"
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
 

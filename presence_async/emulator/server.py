@@ -139,11 +139,11 @@ class Server:
         heard = HttpRequest(path=path, query=query)
         if path.startswith(PREFIX):
             response = _response(await self._controlled(request, heard))
-        elif request.method == "GET":
-            exchange = self.service.receive(heard, now_s=self.now_s())
-            response = await self._answer(request, exchange)
         else:
-            response = _response(refusals.other_method(request.method))
+            exchange = self.service.receive(
+                heard, method=request.method, now_s=self.now_s()
+            )
+            response = await self._answer(request, exchange)
         if logger.isEnabledFor(logging.INFO):
             logger.info("%d %s", response.status, _shown(heard))
         return response

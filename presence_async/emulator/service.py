@@ -128,10 +128,14 @@ class Service:
         for keyset in self._keysets.values():
             keyset.expire(now_s)
 
-    def receive(self, request: HttpRequest, *, now_s: float) -> Exchange:
+    def receive(
+        self, request: HttpRequest, *, method: str = "GET", now_s: float
+    ) -> Exchange:
         """Note a request and find out what it asks for; nothing takes effect yet."""
-        operation, refusal = self._entrance.understood(request, now_s=now_s)
-        entry = _entry(request, operation, now_s)
+        operation, refusal = self._entrance.understood(
+            request, method=method, now_s=now_s
+        )
+        entry = _entry(request, method, operation, now_s)
         self.journal.add(entry)
         fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
         return Exchange(self, request, operation, refusal, fault)
@@ -219,7 +223,7 @@ def _faulty(fault: Fault) -> HttpReply:
 
 
 def _entry(
-    request: HttpRequest, operation: Operation[Any] | None, now_s: float
+    request: HttpRequest, method: str, operation: Operation[Any] | None, now_s: float
 ) -> JournalEntry:
     try:
         params = request.params()
@@ -228,6 +232,7 @@ def _entry(
     name = operation.name if operation is not None else ""
     return JournalEntry(
         at_s=now_s,
+        method=method,
         operation=TIME if request.path == TIME_PATH else name,
         subscribe_key=operation.subscribe_key if operation is not None else "",
         path=request.path,

@@ -336,3 +336,37 @@ def test_an_identity_signs_what_the_emulator_verifies() -> None:
     stamped = identity.stamp(HttpRequest(path=PATH), timestamp_s=1_700_000_000)
 
     assert refusal(stamped.path, stamped.query) is None
+
+
+async def test_faults_strike_subscribe_before_or_after_its_effect(
+    wire: Any, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(operation="subscribe", status=503, times=1))
+    before, _, _ = await wire.ask(f"{SUBSCRIBE}/a/0?uuid=bob")
+    nobody = dict(emulator.occupants("a"))
+    after_effect = Fault(operation="subscribe", cut=True, at="after_effect", times=1)
+    emulator.inject(after_effect)
+    cut = await wire.exchange(
+        f"GET {SUBSCRIBE}/a/0?uuid=bob HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    )
+    body = b'{"t":{"t":"1","r":1},"m":[]}'
+    emulator.inject(Fault(operation="subscribe", body=body, at="after_effect", times=1))
+    poll = await wire.ask(f"{SUBSCRIBE}/a/0?tt=99999999999999999&uuid=bob")
+
+    assert (before, nobody) == (503, {})
+    assert (cut, set(emulator.occupants("a"))) == (b"", {"bob"})
+    assert (poll[0], poll[2]) == (200, body)
+
+
+async def test_a_revoked_token_gets_no_further_poll(
+    wire: Any, emulator: PresenceEmulator
+) -> None:
+    emulator.grant("t", Grant(channels="a-pnpres"))
+    target = f"{SUBSCRIBE}/a-pnpres/0?uuid=bob&auth=t"
+    handshake, _ = await wire.get(f"{target}&tt=0")
+
+    emulator.revoke("t")
+    status, body = await wire.get(f"{target}&tt=17579696193377821")
+
+    assert handshake == 200
+    assert (status, body["message"]) == (403, "Token is revoked")

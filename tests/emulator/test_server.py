@@ -285,12 +285,18 @@ async def test_a_taken_port_is_an_error(emulator: PresenceEmulator) -> None:
         await PresenceEmulator(port=port).start()
 
 
-async def test_other_methods_are_not_allowed(emulator: PresenceEmulator) -> None:
-    raw = await exchange(
-        emulator, b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
+@pytest.mark.parametrize("path", ["/", "/time/0", f"{BASE}/channel/a/leave?uuid=bob"])
+async def test_other_methods_are_not_allowed_but_noted(
+    emulator: PresenceEmulator, path: str
+) -> None:
+    await beat(emulator, "a", "bob")
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    raw = await exchange(emulator, head.encode())
 
     assert raw.startswith(b"HTTP/1.1 405")
+    assert set(emulator.occupants("a")) == {"bob"}
+    assert [entry.method for entry in emulator.requests] == ["GET", "POST"]
 
 
 async def test_a_slow_client_is_waited_for(emulator: PresenceEmulator) -> None:
