@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from presence_async import PresenceClient
 from presence_async.emulator import PresenceEmulator
 
 pytestmark = pytest.mark.real_time
@@ -139,6 +141,85 @@ async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -
 
     assert "3 passed" in out.decode()
     assert len((tmp_path / "test_my_bot.py").read_text().splitlines()) < 60
+
+
+async def test_watch_room_follows_the_emulators_users() -> None:
+    process = await start("watch_room.py")
+    out, errors = await process.communicate()
+
+    assert errors.decode() == ""
+    assert [line.split()[:2] for line in out.decode().splitlines()] == [
+        ["snapshot", "[]"],
+        *(["join", f"user-{n}"] for n in (1, 2, 3)),
+        *(["leave", f"user-{n}"] for n in (1, 2, 3)),
+    ]
+
+
+async def test_watch_room_watches_the_service_named(
+    emulator: PresenceEmulator, client: PresenceClient
+) -> None:
+    lease = await client.join("lobby", user_id="alice")
+    process = await start("watch_room.py", **service(emulator, "eve"))
+    assert process.stdout is not None
+    first = await process.stdout.readline()
+    await lease.leave()
+    out, errors = await process.communicate()
+
+    assert first == b"snapshot          ['alice']\n"
+    assert (out, errors) == (b"leave     alice   []\n", b"")
+
+
+async def test_the_roster_page_shows_who_comes_and_goes_without_running_their_names(
+    emulator: PresenceEmulator, client: PresenceClient
+) -> None:
+    hostile = "</script><script>alert(1)</script>\ndata: {}"
+    lease = await client.join("lobby", user_id=hostile, state={"a": "<b>"})
+    process = await start("roster_page.py", "--port", "0", **service(emulator, "page"))
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as page:
+            policy = page.headers["Content-Security-Policy"]
+            assert "<script src" in await page.text()
+        async with session.get(f"{url}page.js") as script:
+            text = await script.text()
+        async with session.get(f"{url}events") as stream, asyncio.timeout(10):
+            snapshot = await stream.content.readuntil(b"\n\n")
+            await lease.leave()
+            leave = await stream.content.readuntil(b"\n\n")
+            process.send_signal(signal.SIGTERM)
+            rest = await stream.content.read()
+        await process.wait()
+
+    assert policy.startswith("default-src 'none'; script-src 'self'")
+    assert "innerHTML" not in text
+    for message in (snapshot, leave):
+        assert message.startswith(b"data: {")
+        assert message.count(b"\n") == 2
+        assert b"<" not in message
+    assert json.loads(snapshot[6:])["occupants"][0]["user_id"] == hostile
+    left = json.loads(leave[6:])
+    assert (left["action"], left["user_id"]) == ("leave", hostile)
+    assert rest == b""
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+async def test_the_roster_page_has_visitors_of_its_own() -> None:
+    process = await start("roster_page.py", "--port", "0")
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}events") as stream,
+        asyncio.timeout(10),
+    ):
+        told = [await stream.content.readuntil(b"\n\n") for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+    _, errors = await process.communicate()
+
+    assert json.loads(told[0][6:])["action"] == "snapshot"
+    assert json.loads(told[1][6:])["action"] == "join"
+    assert b"Traceback" not in errors
 
 
 def test_every_example_has_a_test() -> None:

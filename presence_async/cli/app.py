@@ -10,6 +10,7 @@ from .get_state import get_state
 from .here_now import here_now
 from .join import join
 from .set_state import set_state
+from .watch import watch
 from .where_now import where_now
 
 __all__ = ["run"]
@@ -33,6 +34,7 @@ app.command("where-now")(where_now)
 app.command("get-state")(get_state)
 app.command("set-state")(set_state)
 app.command("join")(join)
+app.command("watch")(watch)
 app.command("emulate")(emulate)
 
 

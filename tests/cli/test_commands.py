@@ -107,6 +107,68 @@ async def test_join_stays_until_a_signal_then_leaves(
     assert not emulator.occupants("lobby")
 
 
+async def test_watch_shows_who_is_there_and_each_change_until_ctrl_c(
+    client: PresenceClient, emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    alice = await client.join("lobby", user_id="alice\x1b[2J", state={"mood": "ok"})
+    process = await start("watch", "lobby", **service)
+    assert process.stdout is not None
+    first = [(await process.stdout.readline()).decode() for _ in range(2)]
+    bob = await client.join("lobby")
+    joined = (await process.stdout.readline()).decode()
+    await alice.set_state({"mood": "tired"})
+    changed = (await process.stdout.readline()).decode()
+    await bob.leave()
+    left = (await process.stdout.readline()).decode()
+
+    process.send_signal(signal.SIGINT)
+    out, errors = await process.communicate()
+
+    assert first[0].endswith(" 1 on lobby\n")
+    assert first[1].strip() == r'alice\x1b[2J {"mood": "ok"}'
+    assert joined.endswith(" join         bob (2 here)\n")
+    assert changed.endswith(r'alice\x1b[2J {"mood": "tired"} (2 here)' + "\n")
+    assert left.endswith(" leave        bob (1 here)\n")
+    assert (out, errors, process.returncode) == (b"", b"", 0)
+    assert emulator.requests.of("subscribe")[0].user_id == "bob"
+
+
+async def test_watch_prints_json_and_tells_when_the_service_is_gone(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("watch", "lobby", "--json", **service)
+    assert process.stdout is not None
+    snapshot = json.loads(await process.stdout.readline())
+    await emulator.close()
+    gone = json.loads(await process.stdout.readline())
+
+    process.send_signal(signal.SIGTERM)
+    _, errors = await process.communicate()
+
+    assert (snapshot["action"], snapshot["occupants"]) == ("snapshot", [])
+    assert (gone["action"], gone["health"]) == ("health", "reconnecting")
+    assert (errors, process.returncode) == (b"", 0)
+
+
+async def test_watch_ends_with_1_when_refused_and_when_nobody_reads(
+    client: PresenceClient, emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    emulator.inject(Fault(operation="subscribe", status=400, times=1))
+    refused = await run("watch", "lobby", **service)
+    process = await start("watch", "lobby", **service)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # as a closed pipe
+    while process.returncode is None:
+        await client.heartbeat("lobby", user_id="alice")
+        await client.leave("lobby", user_id="alice")
+        await asyncio.sleep(0.05)
+
+    assert refused[0] == 1
+    assert refused[2].startswith("presence-async: subscribe failed")
+    assert process.returncode == 1
+
+
 async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     process = await start("emulate", "--verbose")
     assert process.stdout is not None
@@ -323,7 +385,16 @@ async def test_the_demo_tells_its_story_in_time() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "here-now", "where-now", "get-state", "set-state", "join", "emulate"],
+    [
+        "demo",
+        "here-now",
+        "where-now",
+        "get-state",
+        "set-state",
+        "join",
+        "watch",
+        "emulate",
+    ],
 )
 async def test_help_has_an_example(command: str) -> None:
     code, out, _ = await run(command, "--help")

@@ -1,0 +1,126 @@
+"""``presence-async watch``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from .. import (
+    ClientClosedError,
+    GapEvent,
+    PresenceClient,
+    PresenceEvent,
+    Roster,
+    SnapshotEvent,
+    StreamHealth,
+    UserEvent,
+)
+from . import options
+from .output import console, print_json, say, shown
+from .running import run, stop_asked_for
+
+__all__ = ["watch"]
+
+
+def watch(
+    channel: Annotated[
+        str, typer.Argument(help="The channel to watch.", show_default=False)
+    ],
+    subscribe_key: options.SubscribeKey = None,
+    user_id: options.UserId = None,
+    origin: options.Origin = None,
+    timeout_s: options.TimeoutS = 30,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, a line for each event.")
+    ] = False,
+) -> None:
+    """Show who is on CHANNEL and who comes and goes, until Ctrl-C.
+
+    Watching makes nobody present. First comes who is there, then a line for each
+    change. What is marked 'corrected' was lost on its way and found out later.
+
+    Example: presence-async watch lobby --json
+    """
+
+    async def follow() -> None:
+        config = options.config_of(subscribe_key, user_id, origin)
+        async with (
+            PresenceClient(config) as client,
+            client.roster(channel, timeout_s=timeout_s) as roster,
+        ):
+            stopped = asyncio.create_task(stop_asked_for().wait(), name="stop")
+            tellers = [
+                asyncio.create_task(_tell_events(roster, as_json=as_json)),
+                asyncio.create_task(_tell_health(roster, as_json=as_json)),
+            ]
+            await asyncio.wait({stopped, *tellers}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            await roster.close()
+            await asyncio.gather(*tellers)
+
+    run(follow)
+
+
+async def _tell_events(roster: Roster, *, as_json: bool) -> None:
+    async for event in roster:
+        if as_json:
+            print_json(event.to_dict())
+        else:
+            _say_event(event)
+
+
+async def _tell_health(roster: Roster, *, as_json: bool) -> None:
+    """Say when the stream breaks and when it is back."""
+    told = roster.health
+
+    def has_turned(roster: Roster) -> bool:
+        return roster.health is not told
+
+    with suppress(ClientClosedError):
+        while True:
+            await roster.wait_for(has_turned)
+            health = told = roster.health
+            if health is StreamHealth.CLOSED:
+                return
+            why = "" if roster.error is None else str(roster.error)
+            if as_json:
+                print_json({"action": "health", "health": health, "reason": why})
+            else:
+                _say_line(f"{health} {shown(why)}".rstrip())
+
+
+def _say_event(event: PresenceEvent) -> None:
+    at = event.timestamp.astimezone().strftime("%H:%M:%S")
+    match event:
+        case SnapshotEvent():
+            _say_line(f"{at} {event.occupancy} on {shown(event.channel)}")
+            for occupant in event.occupants:
+                state = occupant.state or occupant.state_error
+                _say_line(f"           {_user(occupant.user_id, state)}")
+        case UserEvent():
+            state = event.state or event.state_error
+            note = " corrected" if event.synthesized else ""
+            _say_line(
+                f"{at} {event.action:<12} {_user(event.user_id, state)}"
+                f" ({event.occupancy} here){note}"
+            )
+        case GapEvent():
+            _say_line(f"{at} too much at once; {event.dropped} events not shown")
+        case _:
+            pass
+
+
+def _user(user_id: str, state: object) -> str:
+    return f"{shown(user_id)} {shown(state or '')}".rstrip()
+
+
+def _say_line(text: str) -> None:
+    """Print a line; a terminal gets what fits into its width."""
+    if sys.stdout.isatty():
+        width = console().width
+        text = text if len(text) <= width else f"{text[: width - 1]}…"
+    say(text)
