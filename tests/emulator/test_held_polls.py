@@ -1,0 +1,106 @@
+"""Holding a poll: whatever ends it, nothing of it stays."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from presence_async.emulator.groups import ChannelGroups
+from presence_async.emulator.held_polls import HeldPolls
+from presence_async.emulator.message_log import Posted
+from presence_async.emulator.polls import OpenPolls, Poll, matching_names
+from presence_async.protocol.messages import Message, Published
+from presence_async.protocol.subscribe import SubscribeOperation
+
+
+def a_poll(*channels: str, groups: tuple[str, ...] = ()) -> Poll:
+    operation = SubscribeOperation(
+        subscribe_key="demo", user_id="u", channels=channels, channel_groups=groups
+    )
+    return Poll(operation, 1, ())
+
+
+def posted(channel: str, position: int = 2) -> Posted:
+    published = Published(position, 1)
+    payload = msgspec.Raw(b"1")
+    message = Message(channel=channel, payload=payload, published=published)
+    return Posted(position, message, 0.0)
+
+
+async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> None:
+    held, poll, other = HeldPolls(280), a_poll("a"), a_poll("a")
+    async with asyncio.TaskGroup() as group:
+        answered = group.create_task(held.hold(poll, "one"))
+        cut = group.create_task(held.hold(other, "two"))
+        await asyncio.sleep(1)
+        assert len(held) == 2
+        poll.bring(posted("a"), "a")
+        poll.bring(posted("a", 3), "a")
+        held.drop("two")
+        held.drop("two")
+        held.drop("unknown")
+
+    assert (answered.result(), cut.result()) == ("answer", "cut")
+    assert len(held) == 0
+    assert poll.wake is None
+
+
+async def test_a_poll_with_news_is_not_held_at_all() -> None:
+    held, poll = HeldPolls(280), a_poll("a")
+    poll.bring(posted("a"), "a")
+
+    assert await held.hold(poll, "one") == "answer"
+
+
+async def test_a_cancelled_hold_leaves_nothing() -> None:
+    held, poll = HeldPolls(280), a_poll("a")
+    task = asyncio.create_task(held.hold(poll, "one"))
+    await asyncio.sleep(1)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert len(held) == 0
+    assert poll.wake is None
+    await asyncio.sleep(300)
+
+
+@pytest.mark.parametrize(
+    ("channel", "names"),
+    [
+        ("a", ["a"]),
+        ("a-pnpres", ["a-pnpres"]),
+        ("a.b", ["a.b", "a.*"]),
+        ("a.b-pnpres", ["a.b-pnpres", "a.*-pnpres"]),
+        ("a.b.c", ["a.b.c", "a.*", "a.b.*"]),
+        ("a.*-pnpres", ["a.*-pnpres", "a.*"]),
+        ("a.b.*-pnpres", ["a.b.*-pnpres", "a.b.*", "a.*-pnpres"]),
+        (".", [".", ".*"]),
+    ],
+)
+def test_the_names_that_bring_a_channel(channel: str, names: list[str]) -> None:
+    assert list(matching_names(channel)) == names
+
+
+def test_only_polls_concerned_are_woken_and_closed_ones_are_gone() -> None:
+    groups = ChannelGroups()
+    groups.add("g", ["a"])
+    polls = OpenPolls(groups)
+    direct, wild = a_poll("a-pnpres"), a_poll("x.*-pnpres")
+    group = a_poll(groups=("g-pnpres",))
+    for poll in (direct, wild, group):
+        polls.add(poll)
+
+    polls.spread(posted("a-pnpres"))
+    polls.spread(posted("x.y-pnpres"))
+    polls.spread(posted("other-pnpres"))
+
+    assert [len(poll.pending) for poll in (direct, wild, group)] == [1, 1, 1]
+    for poll in (direct, wild, group, group):
+        polls.remove(poll)
+    assert polls.all() == []
+    polls.spread(posted("a-pnpres"))
+    assert len(direct.pending) == 1
