@@ -21,14 +21,14 @@ INI = """
 HEADERS = {
     "strict": """
         import asyncio, time
-        import pytest
+        import pytest, pytest_asyncio
         from pytest_asyncio import fixture as async_fixture
 
         asyncio_mark = pytest.mark.asyncio
     """,
     "auto": """
         import asyncio, time
-        import pytest
+        import pytest, pytest_asyncio
         from pytest import fixture as async_fixture
 
         def asyncio_mark(test):
@@ -90,16 +90,21 @@ USERS = """
             await asyncio.sleep(2)
             assert not presence_emulator.occupants("lobby")
 
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def shared():
+        yield asyncio.get_running_loop()
+
     @pytest.mark.asyncio(loop_scope="module")
     class TestOneLoop:
-        async def test_in_real_time(self, presence_client):
+        async def test_in_real_time(self, shared, presence_client):
             await presence_client.where_now()
+            assert shared is asyncio.get_running_loop()
             assert asyncio.get_running_loop().time() == pytest.approx(time.monotonic())
 
         @pytest.mark.virtual_time
-        async def test_in_virtual_time(self, presence_client):
+        async def test_in_virtual_time(self, shared):
             await asyncio.sleep(3600)
-            await presence_client.where_now()
+            assert shared is asyncio.get_running_loop()
 
         async def test_in_real_time_again(self, presence_client):
             await presence_client.where_now()
@@ -128,6 +133,16 @@ LEAKS = """
     async def test_failed(presence_client):
         kept.append(asyncio.create_task(poll()))
         raise KeyError("the test's own")
+
+    @async_fixture
+    async def server():
+        handlers = []
+        yield lambda: handlers.append(asyncio.create_task(poll()))
+        for handler in handlers:
+            handler.cancel()
+
+    async def test_order(server, presence_client):
+        server()
 
     async def test_elsewhere():
         kept.append(asyncio.create_task(poll()))
@@ -233,7 +248,7 @@ def test_what_a_passed_test_leaves_behind_is_reported(
 
     result = run(pytester)
 
-    result.assert_outcomes(passed=5, failed=1, errors=3)
+    result.assert_outcomes(passed=6, failed=1, errors=3)
     found = re.findall(
         r"^(\w+) left behind:\n  (.*)", result.stdout.str(), re.MULTILINE
     )
