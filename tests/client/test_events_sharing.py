@@ -144,6 +144,24 @@ async def test_a_stream_hears_nothing_of_long_before_it(
             assert users(await read_all(stream)) == ["new"]
 
 
+async def test_a_listener_may_hear_what_came_just_before_it(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    async with watcher.events("lobby") as steady:
+        for n in range(20):
+            service.publish("lobby", f"u{n}")
+            await asyncio.sleep(1)
+        late = watcher.events("lobby")
+        budget = watcher._pipeline.budget(10)
+        await watcher._feed.attach(late, budget=budget, replay_s=5)
+        late.turn(StreamHealth.LIVE, None)
+        await settle()
+
+        assert users(await read_all(steady)) == [f"u{n}" for n in range(20)]
+        assert users(late._buffer) == [f"u{n}" for n in range(16, 20)]
+        await late.close()
+
+
 async def test_more_names_than_a_request_carries_take_more_polls(
     watcher: PresenceClient, service: SubscribeService
 ) -> None:
@@ -234,6 +252,9 @@ async def test_only_streams_with_a_refused_name_become_refused(
 
         # What was published meanwhile is still there once it is granted.
         service.publish("secret", "zoe")
+        service.publish("lobby", "dan")
+        await settle()
+        assert users(await read_all(lobby)) == ["dan"]
         service.script = lambda asked: None  # noqa: ARG005  # nothing special
         watcher.refresh_auth()
         await settle()
