@@ -199,6 +199,11 @@ class LeaveDesk:
                     self._ready.appendleft((leave, budget))
                     self._add_worker()
                 raise
+            except Exception as error:
+                # Whoever waits must be told of a fault of our own, too.
+                logger.critical("a leave crashed", exc_info=error)
+                crash = f"{type(error).__name__} inside"
+                self._failed(leave, RequestError(crash, operation="leave"))
             else:
                 leave.error = None
                 self._settle(leave)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextvars
 import math
-import os
 import ssl
 import weakref
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from ..errors import (
 from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
 from .bodies import UnreadableError, decompressed, read_up_to
+from .causes import words_of_system
 from .config import PresenceConfig
 from .direct import DirectAnswer, DirectGet
 
@@ -191,6 +191,8 @@ class Transport:
         session, direct = self._session, self._direct
         if session is None:
             raise ConnectError("the client is closed")
+        if session.closed:
+            raise ConnectError("the session given to the client was closed")
         # Until the connector says that it made a connection for this request.
         _is_reused.set(self._connector is not None)
         answer: aiohttp.ClientResponse | DirectAnswer
@@ -286,9 +288,6 @@ def _translated(error: Exception) -> TransportError:
 
 def _cause(error: Exception) -> str:
     """Name the kind and the system's words; aiohttp's own text may show the URL."""
-    words = None
-    if isinstance(error, OSError):
-        is_system = error.errno is not None and error.errno > 0
-        words = os.strerror(error.errno or 0) if is_system else error.strerror
     kind = type(error).__name__
+    words = words_of_system(error)
     return f"{kind}: {words}" if words else kind

@@ -18,6 +18,7 @@ from aioresponses import aioresponses
 from presence_async import (
     ConnectError,
     ConnectionLostError,
+    NoRetry,
     PresenceClient,
     PresenceConfig,
     ReplyFormatError,
@@ -242,6 +243,25 @@ async def test_nobody_listening_is_a_connect_error() -> None:
     assert error.cause == "ClientConnectorError: Connection refused"
 
 
+async def test_what_speaks_no_tls_is_told_in_words() -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"no TLS here")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        config = PresenceConfig(
+            subscribe_key="demo",
+            user_id="bob",
+            origin=f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
+            retry=NoRetry(),
+        )
+        async with PresenceClient(config) as client:
+            with pytest.raises(ConnectError, match="SSL") as caught:
+                await client.where_now()
+
+    assert "not permitted" not in str(caught.value)
+
+
 async def test_redirects_are_not_followed(serve: Serve) -> None:
     server = await serve(http(b"", "Location: http://127.0.0.1:9/", status=302))
 
@@ -267,6 +287,24 @@ class CannedResponse(aiohttp.ClientResponse):
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
             options.setdefault("stream_writer", Mock(output_size=0))
         super().__init__(*args, **options)
+
+
+async def test_a_given_session_that_was_closed_is_a_connect_error(
+    serve: Serve,
+) -> None:
+    server = await serve(http(b'{"status":200}'), http(OK))
+    session = aiohttp.ClientSession()
+    async with PresenceClient(config_of(server), session=session) as client:
+        lease = await client.join("lobby")
+
+        await session.close()
+
+        with pytest.raises(ConnectError, match="was closed"):
+            await client.where_now()
+        with pytest.raises(ConnectError, match="was closed"):
+            await lease.leave()
+
+    assert len(server.requests) == 1
 
 
 async def test_the_request_is_sent_exactly_as_escaped() -> None:
