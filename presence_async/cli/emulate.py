@@ -33,7 +33,9 @@ _ACCESS_HELP = (
 
 def emulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
     fault: Annotated[
         list[str] | None, typer.Option(help=_FAULT_HELP, show_default=False)
     ] = None,

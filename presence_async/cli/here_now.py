@@ -43,6 +43,8 @@ def here_now(
                     channels or None,
                     channel_groups=group or None,
                     include_user_ids=False,
+                    limit=limit,
+                    offset=offset,
                     timeout_s=timeout_s,
                 )
             else:

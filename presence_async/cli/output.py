@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,9 +11,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["complain", "console", "print_json", "print_table", "say", "shown"]
+__all__ = [
+    "complain",
+    "console",
+    "print_json",
+    "print_table",
+    "say",
+    "shown",
+    "take_any_character",
+]
 
 _WIDTH = 80
+
+
+def take_any_character() -> None:
+    """Spell out, from now on, what the terminal or file has no character for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def console() -> Console:
@@ -34,8 +50,9 @@ def complain(text: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print JSON on one line."""
-    say(json.dumps(value, ensure_ascii=False))
+    """Print JSON on one line, in characters that its reader can have."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    say(json.dumps(value, ensure_ascii=not is_unicode))
 
 
 def print_table(

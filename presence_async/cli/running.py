@@ -13,12 +13,21 @@ from typing import Any
 import typer
 
 from ..errors import InvalidArgumentError, PresenceError
-from .output import complain
+from .output import complain, take_any_character
 
 __all__ = ["run", "stop_asked_for", "until_stopped"]
 
 _FAILED = 1
 _WRONG_USAGE = 2
+_FLAGS = {
+    "channel_groups": "--group",
+    "limit": "--limit",
+    "offset": "--offset",
+    "origin": "--origin",
+    "presence_timeout_s": "--presence-timeout",
+    "subscribe_key": "--subscribe-key",
+    "timeout_s": "--timeout",
+}
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -26,10 +35,11 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     # What happens is told by the command itself; without a handler Python would print
     # every warning of the library too.
     logging.getLogger("presence_async").addHandler(logging.NullHandler())
+    take_any_character()
     try:
         asyncio.run(work())
     except InvalidArgumentError as error:
-        complain(str(error))
+        complain(f"{_FLAGS.get(error.argument, error.argument)}: {error.rule}")
         raise typer.Exit(_WRONG_USAGE) from None
     except (PresenceError, OSError) as error:
         if isinstance(error, BrokenPipeError):

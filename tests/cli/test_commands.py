@@ -21,6 +21,7 @@ from presence_async.emulator import Fault, PresenceEmulator
 pytestmark = pytest.mark.real_time
 
 Result = tuple[int | None, str, str]
+KEYS = ["--subscribe-key", "k", "--user-id", "u"]
 
 
 async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
@@ -301,14 +302,16 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
         (["emulate", "--fault", "beat:503"], "'beat' is none; write None or one of"),
         (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
         (
-            ["here-now", "a,b", *["--subscribe-key", "k", "--user-id", "u"]],
+            ["here-now", "a,b", *KEYS],
             "has a comma",
         ),
         (
-            ["set-state", "[1]", "x", *["--subscribe-key", "k", "--user-id", "u"]],
+            ["set-state", "[1]", "x", *KEYS],
             "list",
         ),
         (["here-now", "--limit", "many"], "Invalid value"),
+        (["here-now", "--counts", "--limit", "0", *KEYS], "--limit: must be 1 to 1000"),
+        (["emulate", "--port", "99999"], "65535"),
         (["no-such-command"], "No such command"),
     ],
     ids=[
@@ -317,6 +320,8 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
         "comma",
         "no object",
         "no number",
+        "limit",
+        "port",
         "no command",
     ],
 )
@@ -363,6 +368,24 @@ async def test_control_characters_of_strangers_do_not_reach_the_terminal(
 
     assert "\x1b" not in out
     assert "\\x1b[31mred\\x07" in out
+
+
+async def test_a_terminal_without_the_characters_gets_them_spelt_out(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join("日😀")
+    service["PYTHONIOENCODING"] = "ascii"
+
+    plain, as_json, table = await asyncio.gather(
+        run("where-now", "bob", **service),
+        run("where-now", "bob", "--json", **service),
+        run("here-now", **service),
+    )
+
+    assert plain == (0, "\\u65e5\\U0001f600\n", "")
+    assert json.loads(as_json[1])["channels"] == ["日😀"]
+    assert "\\u65e5" in table[1]
+    assert (table[0], table[2]) == (0, "")
 
 
 async def test_the_demo_tells_its_story_in_time() -> None:
