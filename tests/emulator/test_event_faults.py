@@ -152,7 +152,10 @@ async def test_lost_messages_are_gone_for_good(
 ) -> None:
     cursor, _ = await sdk.subscribe("a-pnpres")
     await sdk.beat("bob", "a")
+    emulator.inject(EventFault(delay_s=5, for_s=1))
+    await sdk.beat("amy", "a")
     emulator.lose_messages()
+    await asyncio.sleep(10)
     await sdk.beat("kim", "a")
 
     assert who((await sdk.subscribe("a-pnpres", tt=cursor))[1]) == ["kim"]

@@ -9,7 +9,7 @@ import pytest
 
 from presence_async.emulator.groups import ChannelGroups
 from presence_async.emulator.held_polls import HeldPolls
-from presence_async.emulator.message_log import Posted
+from presence_async.emulator.message_log import MessageLog, Posted
 from presence_async.emulator.polls import OpenPolls, Poll, matching_names
 from presence_async.protocol.messages import Message, Published
 from presence_async.protocol.subscribe import SubscribeOperation
@@ -22,11 +22,11 @@ def a_poll(*channels: str, groups: tuple[str, ...] = ()) -> Poll:
     return Poll(operation, 1, ())
 
 
-def posted(channel: str, position: int = 2) -> Posted:
+def posted(channel: str, position: int = 2, at_s: float = 0.0) -> Posted:
     published = Published(position, 1)
     payload = msgspec.Raw(b"1")
     message = Message(channel=channel, payload=payload, published=published)
-    return Posted(position, message, 0.0)
+    return Posted(position, message, at_s)
 
 
 async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> None:
@@ -104,3 +104,18 @@ def test_only_polls_concerned_are_woken_and_closed_ones_are_gone() -> None:
     assert polls.all() == []
     polls.spread(posted("a-pnpres"))
     assert len(direct.pending) == 1
+
+
+def test_a_queue_keeps_a_hundred_and_quiet_channels_take_no_room() -> None:
+    log = MessageLog()
+    for position in range(1, 121):
+        log.add(posted("a", position))
+    assert [p.position for p in log.after("a", 0, now_s=0)] == list(range(21, 121))
+    assert [p.position for p in log.after("a", 118, now_s=0)] == [119, 120]
+
+    for number in range(100):
+        log.add(posted(f"c{number}", 200 + number, at_s=number * 60.0))
+
+    assert list(log.channels()) == [f"c{number}" for number in range(79, 100)]
+    log.clear()
+    assert log.after("c99", 0, now_s=0) == []
