@@ -216,7 +216,8 @@ class Poll:
         has_news = self.audience.deliver(messages)
         self.cursor = reply.cursor
         self._has_told_gap = False
-        self._pace.answered(_now_s() - reply.sent_at_s, has_news=has_news)
+        took_s = _now_s() - reply.sent_at_s
+        self._pace.answered(took_s, len(messages), has_news=has_news)
         # An idle poll may end with the cursor it began with, however old that is.
         is_idle_end = not messages and timetoken == before.timetoken
         self._is_checked = not is_idle_end

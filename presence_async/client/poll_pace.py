@@ -16,6 +16,11 @@ _LONGEST_RETRY_AFTER_S: Final = 10.0
 _REFUSED_S: Final = 30.0
 _AT_ONCE_S: Final = 1.0
 _LASTING_S: Final = 10.0
+_LEAST_GAP_S: Final = 0.04
+"""The service documents that it may throttle more than 25 requests in a second."""
+
+_MANY_MESSAGES: Final = 50
+"""Half of what the service keeps for a poller; then there is no time to lose."""
 
 
 class PollPace:
@@ -52,11 +57,22 @@ class PollPace:
         """Note a request that will be refused again until somebody does something."""
         self._pause_s = _REFUSED_S * self._random.uniform(0.8, 1)
 
-    def answered(self, took_s: float, *, has_news: bool) -> None:
-        """Note an answer; wait if the service answers at once with nothing."""
+    def answered(self, took_s: float, messages: int, *, has_news: bool) -> None:
+        """Note an answer.
+
+        Where events come one after the other, several are fetched by one poll; where
+        the service answers at once with nothing new, there are longer waits.
+
+        Args:
+            took_s: Seconds from the request to the answer.
+            messages: How many it brought.
+            has_news: Whether anybody had not heard one of them yet.
+        """
         self._failures = 0
         if has_news or took_s >= _AT_ONCE_S:
             self._empty = 0
+            if messages < _MANY_MESSAGES:
+                self._pause_s = max(0.0, _LEAST_GAP_S - took_s)
             return
         self._empty += 1
         self._pause_s = self._jittered_s(self._empty)

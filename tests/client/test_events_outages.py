@@ -190,6 +190,27 @@ async def test_a_cursor_that_goes_far_back_without_a_cut_is_a_restart(
     assert users(events) == ["amy", "reconnect", "bob"]
 
 
+async def test_an_idle_poll_that_ends_where_it_began_is_checked(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    def end_idle_and_be_another(asked: Asked) -> Say:
+        service.script = lambda asked: None  # noqa: ARG005  # nothing special
+        service.queue.clear()
+        service.offset = -(10**11)
+        return service.delivery(asked, asked.tt)
+
+    async with watcher.events("lobby") as stream:
+        await asyncio.sleep(1)
+        service.script = end_idle_and_be_another
+        service.publish("lobby", "amy")
+        await asyncio.sleep(10)
+        service.publish("lobby", "bob")
+        await asyncio.sleep(1)
+        events = await read_all(stream)
+
+    assert users(events) == ["amy", "reconnect", "bob"]
+
+
 async def test_more_than_the_queue_holds_is_a_gap(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
@@ -287,6 +308,20 @@ async def test_empty_answers_at_once_make_no_storm(
         service.publish("lobby", "bob")
         await asyncio.sleep(1)
         assert users(await read_all(stream))[-1] == "bob"
+
+
+async def test_a_flood_of_events_is_fetched_by_few_polls(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    async with watcher.events("lobby") as stream:
+        began_s = now_s()
+        for n in range(500):
+            service.publish("lobby", f"u{n}")
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(1)
+
+        assert users(await read_all(stream)) == [f"u{n}" for n in range(500)]
+        assert len(service.polls) <= 25 * (now_s() - began_s) + 2
 
 
 async def test_the_same_event_again_and_again_is_heard_once_and_makes_no_storm(

@@ -82,6 +82,24 @@ async def test_a_hundred_streams_of_one_channel_cost_one_handshake_each(
         await stream.close()
 
 
+async def test_names_that_go_together_make_one_poll(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    streams = [watcher.events(f"c{n}") for n in range(30)]
+    for stream in streams:
+        await stream.__aenter__()
+    await settle()
+    polls = len(service.polls)
+    for stream in streams[:-1]:
+        await stream.close()
+        await asyncio.sleep(0.001)
+    await settle()
+
+    assert len(service.polls) - polls <= 4
+    assert [x.names for x in service.held] == [{"c29-pnpres"}]
+    await streams[-1].close()
+
+
 async def test_streams_with_other_parameters_have_their_own_poll(
     watcher: PresenceClient, service: SubscribeService
 ) -> None:
@@ -181,25 +199,48 @@ async def test_more_names_than_a_request_carries_take_more_polls(
         assert len([u for u in users(await read_all(stream)) if u in names]) == 300
 
 
+async def test_polls_unite_once_there_is_room(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    many = watcher.events([f"many-{n:04}-{'x' * 40}" for n in range(400)])
+    await many.__aenter__()
+    async with watcher.events([f"few-{n:03}-{'x' * 40}" for n in range(200)]) as few:
+        await settle()
+        assert len(service.held) == 2
+        await many.close()
+        await settle()
+
+        assert [len(x.names) for x in service.held] == [200]
+        service.publish(few.channels[0], "amy")
+        service.publish(few.channels[-1], "bob")
+        await settle()
+        assert users(await read_all(few)) == ["amy", "bob"]
+
+
 async def test_what_becomes_too_long_is_halved(
     watcher: PresenceClient, service: SubscribeService
 ) -> None:
     def script(asked: Asked) -> Say | None:
         return Say(b"too long", 414) if len(asked.names) > 20 else None
 
-    streams = [watcher.events([f"c{n}", f"d{n}"]) for n in range(30)]
+    names = [(f"c{n:02}-{'x' * 60}", f"d{n:02}-{'x' * 60}") for n in range(30)]
+    streams = [watcher.events(pair) for pair in names]
     for stream in streams:
         await stream.__aenter__()
     await settle()
     service.script = script
-    service.publish("c7")
+    service.publish(names[7][0])
     await settle()
-    service.publish("d29", "amy")
+    service.publish(names[29][1], "amy")
     await settle()
 
     assert len(service.held) == 4
     assert {stream.health for stream in streams} == {StreamHealth.LIVE}
     assert users(await read_all(streams[29])) == ["amy"]
+    asked = len(service.asked)
+    await asyncio.sleep(2000)
+    # What was parted stays so, however often the polls are checked.
+    assert max(len(x.names) for x in service.asked[asked:]) <= 20
     for stream in streams:
         await stream.close()
 
