@@ -119,7 +119,8 @@ def emulate(
     While it runs, programs on this machine reach the control path, with JSON:
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
     /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
-    /_emulator/events?channel=, POST /_emulator/reset; all with subscribe_key= or not.
+    /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages and
+    /_emulator/restart-timetokens?shift_s=; all with subscribe_key= or not.
     """
 
     async def serve() -> None:

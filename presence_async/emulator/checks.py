@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from ..errors import InvalidArgumentError
 
-__all__ = ["flag", "positive", "seconds", "share", "whole"]
+__all__ = ["finite", "flag", "positive", "seconds", "share", "whole"]
 
 
 def whole(
@@ -31,6 +32,14 @@ def seconds(argument: str, value: object, *, may_be_endless: bool = False) -> No
     if not _is_number(value) or not _within(value, 0, math.inf):
         raise InvalidArgumentError(argument, "must be 0 or more seconds")
     if value == math.inf and not may_be_endless:
+        raise InvalidArgumentError(argument, "must not be endless")
+
+
+def finite(argument: str, value: object) -> None:
+    """Take any number that has an end."""
+    if not _is_number(value) or not _within(value, -sys.float_info.max, None):
+        raise InvalidArgumentError(argument, "must be a number")
+    if value == math.inf:
         raise InvalidArgumentError(argument, "must not be endless")
 
 

@@ -7,6 +7,9 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
 - ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` tells
   which are in force, ``DELETE faults`` lifts them; ``event-faults`` does the same for
   an ``EventFault``
+- ``POST lose-messages`` loses what no poll has fetched yet, by default of every key;
+  ``POST restart-timetokens?shift_s=`` does so too, cuts every poll, and shifts
+  timetokens, by default an hour back
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
   revokes
 - ``GET requests`` tells the newest requests; ``operation=`` chooses, ``limit=`` is 1000
@@ -33,7 +36,7 @@ from ..protocol.exchange import HttpReply, HttpRequest
 from .access import Grant
 from .event_faults import EventFault
 from .faults import Fault, short_value
-from .service import Service
+from .service import RESTART_SHIFT_S, Service
 
 __all__ = ["PREFIX", "Control", "ControlRequest"]
 
@@ -91,6 +94,8 @@ class Control:
             ("POST", "event-faults"): self._inject_event_fault,
             ("GET", "event-faults"): self._event_faults,
             ("DELETE", "event-faults"): self._lift_event_faults,
+            ("POST", "lose-messages"): self._lose_messages,
+            ("POST", "restart-timetokens"): self._restart_timetokens,
             ("POST", "tokens"): self._grant,
             ("DELETE", "tokens"): self._revoke,
             ("GET", "requests"): self._requests,
@@ -142,6 +147,17 @@ class Control:
     def _lift_event_faults(self, _: Params, __: object, ___: float) -> object:
         self._service.event_faults.clear()
         return {"faults": []}
+
+    def _lose_messages(self, params: Params, _: object, __: float) -> object:
+        self._service.lose_messages(params.get(_KEY))
+        return {"lost": params.get(_KEY, "every key")}
+
+    def _restart_timetokens(self, params: Params, _: object, __: float) -> object:
+        shift_s = short_value(params.get("shift_s", str(RESTART_SHIFT_S)))
+        if not isinstance(shift_s, (int, float)):
+            raise InvalidArgumentError("shift_s", "must be a number of seconds")
+        self._service.restart_timetokens(shift_s)
+        return {"shift_s": shift_s}
 
     def _grant(self, params: Params, body: object, now_s: float) -> object:
         token = _needed(params, "token")

@@ -14,6 +14,7 @@ from .journal import Journal
 from .occupancy import OccupancyChange
 from .options import Options
 from .server import Server
+from .service import RESTART_SHIFT_S
 
 if TYPE_CHECKING:
     from ..client.config import PresenceConfig
@@ -213,16 +214,15 @@ class PresenceEmulator:
 
     def lose_messages(self, subscribe_key: str | None = None) -> None:
         """Lose every event that no poll has fetched yet."""
-        key = subscribe_key or self._subscribe_key
-        self._server.service.keyset(key).feed.lose_messages()
+        self._server.service.lose_messages(subscribe_key or self._subscribe_key)
 
-    def restart_timetokens(self, shift_s: float = -3600.0) -> None:
-        """Begin events anew, as after a restart of the service; presence stays.
+    def restart_timetokens(self, shift_s: float = RESTART_SHIFT_S) -> None:
+        """Begin events of every key anew, as after a restart; presence stays.
 
         Every open poll is cut, events not fetched yet are lost, and timetokens are
         ``shift_s`` off the clock from now on. A cursor ahead of them counts as now.
         """
-        self._server.restart_timetokens(shift_s)
+        self._server.service.restart_timetokens(shift_s)
 
     def grant(self, token: str, *grants: Grant) -> None:
         """Give a token rights in place of those it had.

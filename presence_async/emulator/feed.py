@@ -26,7 +26,7 @@ from .announcer import Announcer, Interval
 from .groups import ChannelGroups
 from .message_log import MESSAGES_KEPT, MessageLog, Posted, Timetokens
 from .occupancy import OccupancyChange
-from .polls import OpenPolls, Poll
+from .polls import End, OpenPolls, Poll
 
 __all__ = ["Feed"]
 
@@ -153,11 +153,10 @@ class Feed:
             ]),
         )
 
-    def wake_all(self) -> None:
-        """Let every poll end."""
+    def finish_polls(self, how: End) -> None:
+        """End every poll that is held."""
         for poll in self._polls.all():
-            if poll.wake is not None:
-                poll.wake()
+            poll.finish(how)
 
     def _post(
         self, event: UserEvent | IntervalEvent, at_s: float, now_s: float

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
-from typing import Literal
+from functools import partial
 
-from .polls import Poll
+from .polls import End, Poll
 
-__all__ = ["End", "HeldPolls"]
-
-End = Literal["answer", "cut"]
+__all__ = ["HeldPolls"]
 
 
 class HeldPolls:
@@ -37,13 +35,13 @@ class HeldPolls:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[End] = loop.create_future()
         self._waiters[connection] = waiter
-        poll.wake = lambda: _end(waiter, "answer")
+        poll.on_end = partial(_end, waiter)
         timer = loop.call_later(self._idle_s, _end, waiter, "answer")
         try:
             return await waiter
         finally:
             timer.cancel()
-            poll.wake = None
+            poll.on_end = None
             del self._waiters[connection]
 
     def drop(self, connection: Hashable) -> None:

@@ -33,7 +33,7 @@ class Timetokens:
 
     def restart(self, shift_s: float) -> None:
         """Begin anew, so many seconds off the clock."""
-        self._shift += int(shift_s * _TIMETOKENS_PER_S)
+        self._shift = int(shift_s * _TIMETOKENS_PER_S)
         self._last = 0
 
 

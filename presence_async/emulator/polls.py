@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import attrs
 
@@ -11,7 +12,10 @@ from ..protocol.subscribe import SubscribeOperation
 from .groups import ChannelGroups
 from .message_log import MessageLog, Posted
 
-__all__ = ["OpenPolls", "Poll", "matching_names"]
+__all__ = ["End", "OpenPolls", "Poll", "matching_names"]
+
+End = Literal["answer", "cut"]
+"""How a poll ends: with an answer, or with its connection."""
 
 
 @attrs.define(eq=False)
@@ -23,20 +27,24 @@ class Poll:
         cursor: Everything after it is news.
         present_on: The channels its user became present on by it.
         pending: What it brings: each message with the name that matched.
-        wake: Called when there is something; ``None`` until somebody waits.
+        on_end: Called when it is to end; ``None`` until somebody waits.
     """
 
     operation: SubscribeOperation
     cursor: int
     present_on: tuple[str, ...]
     pending: list[tuple[Posted, str]] = attrs.field(factory=list)
-    wake: Callable[[], None] | None = None
+    on_end: Callable[[End], None] | None = None
 
     def bring(self, posted: Posted, name: str) -> None:
-        """Add a message, and wake who waits."""
+        """Add a message, which ends the waiting."""
         self.pending.append((posted, name))
-        if self.wake is not None:
-            self.wake()
+        self.finish("answer")
+
+    def finish(self, how: End) -> None:
+        """End the waiting, if anybody waits."""
+        if self.on_end is not None:
+            self.on_end(how)
 
 
 def matching_names(channel: str) -> Iterator[str]:

@@ -119,11 +119,6 @@ class Server:
         """How many long polls are held."""
         return len(self._polls)
 
-    def restart_timetokens(self, shift_s: float) -> None:
-        """Cut every poll and give other timetokens from now on."""
-        self._polls.cut_all()
-        self.service.restart_timetokens(shift_s)
-
     def _unix_s(self) -> float:
         if self._clock is not None:
             return self._clock()

@@ -16,7 +16,7 @@ from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.json_codec import Json
-from . import refusals
+from . import checks, refusals
 from .access import Grant
 from .cache import ReplyCache
 from .entrance import TIME_PATH, Entrance
@@ -30,7 +30,10 @@ from .options import Options
 from .polls import Poll
 from .router import ROUTES, TIME
 
-__all__ = ["Exchange", "Service"]
+__all__ = ["RESTART_SHIFT_S", "Exchange", "Service"]
+
+RESTART_SHIFT_S = -3600.0
+"""How far timetokens are off the clock after a restart, if nothing else is said."""
 
 
 class Service:
@@ -102,7 +105,7 @@ class Service:
         for key in keys:
             forgotten = self._keysets.pop(key, None)
             if forgotten is not None:
-                forgotten.feed.wake_all()
+                forgotten.feed.finish_polls("answer")
         self.faults.clear()
         self.event_faults.clear()
         self.journal.clear()
@@ -111,10 +114,22 @@ class Service:
             cache.clear()
 
     def restart_timetokens(self, shift_s: float) -> None:
-        """Give other timetokens from now on, and lose every message."""
+        """Give other timetokens from now on; cut every poll, lose every message.
+
+        Raises:
+            InvalidArgumentError: The shift is no finite number.
+        """
+        checks.finite("shift_s", shift_s)
         self._timetokens.restart(shift_s)
         for keyset in self._keysets.values():
+            keyset.feed.finish_polls("cut")
             keyset.feed.lose_messages()
+
+    def lose_messages(self, subscribe_key: str | None) -> None:
+        """Lose what no poll has fetched yet, of a key or of all."""
+        for key, keyset in self._keysets.items():
+            if subscribe_key in {None, key}:
+                keyset.feed.lose_messages()
 
     def next_deadline_s(self) -> float:
         """Return when something happens by itself under any key."""

@@ -95,6 +95,27 @@ def test_event_faults_are_injected_told_and_lifted(desk: Desk) -> None:
     assert desk.ask("GET", "event-faults") == (200, {"faults": []})
 
 
+def test_messages_are_lost_and_timetokens_restarted(desk: Desk) -> None:
+    log = desk.service.keyset("demo").feed._log
+    desk.beat()
+    assert list(log.channels())
+
+    assert desk.ask("POST", "lose-messages") == (200, {"lost": "every key"})
+    assert not list(log.channels())
+    desk.beat(BEAT.replace("uuid=bob", "uuid=kim"))
+    kept = list(log.channels())
+    desk.ask("POST", "lose-messages?subscribe_key=other")
+    assert list(log.channels()) == kept
+
+    answers = [
+        desk.ask("POST", f"restart-timetokens{query}")
+        for query in ("", "?shift_s=5", "?shift_s=x", "?shift_s=1e999")
+    ]
+    assert answers[:2] == [(200, {"shift_s": -3600.0}), (200, {"shift_s": 5})]
+    assert [status for status, _ in answers[2:]] == [400, 400]
+    assert not list(log.channels())
+
+
 def test_a_fault_hits_every_key_unless_one_is_named(desk: Desk) -> None:
     desk.ask("POST", "faults?subscribe_key=other", {"status": 500})
     named = desk.beat(), desk.beat(BEAT.replace("demo", "other"))

@@ -44,7 +44,7 @@ async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> Non
 
     assert (answered.result(), cut.result()) == ("answer", "cut")
     assert len(held) == 0
-    assert poll.wake is None
+    assert poll.on_end is None
 
 
 async def test_a_poll_with_news_is_not_held_at_all() -> None:
@@ -64,7 +64,7 @@ async def test_a_cancelled_hold_leaves_nothing() -> None:
         await task
 
     assert len(held) == 0
-    assert poll.wake is None
+    assert poll.on_end is None
     await asyncio.sleep(300)
 
 
