@@ -75,10 +75,18 @@ _REFUSED = msgspec.json.Decoder(_Refused)
 _ANYTHING = msgspec.json.Decoder(object)
 
 
-def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
+def read(
+    reply: HttpReply, decoder: msgspec.json.Decoder[WireT], *, has_parts: bool = False
+) -> WireT:
     """Read the body of a success into a wire class.
 
     A body whose own status is 400 or more is no success, nor is one with an error.
+
+    Args:
+        reply: The answer.
+        decoder: Of the wire class.
+        has_parts: Whether the class keeps values raw of which one may be undecodable
+            without spoiling the others.
 
     Raises:
         ServiceError: The status, or the status in the body, says no.
@@ -89,7 +97,7 @@ def read(reply: HttpReply, decoder: msgspec.json.Decoder[WireT]) -> WireT:
     try:
         wire = decoder.decode(reply.body)
     except UNDECODABLE_ERRORS:
-        careful, reason = _decoded_with_care(reply, decoder)
+        careful, reason = _decoded_with_care(reply, decoder, has_parts=has_parts)
         if careful is not None and _is_success(careful):
             return careful
     else:
@@ -128,10 +136,11 @@ def _is_success(wire: _Wire) -> bool:
 
 
 def _decoded_with_care(
-    reply: HttpReply, decoder: msgspec.json.Decoder[WireT]
+    reply: HttpReply, decoder: msgspec.json.Decoder[WireT], *, has_parts: bool
 ) -> tuple[WireT | None, str]:
+    decoded = decode if has_parts else decode_strictly
     try:
-        return decode(reply.body, decoder), ""
+        return decoded(reply.body, decoder), ""
     except JsonError as error:
         return None, str(error)
 

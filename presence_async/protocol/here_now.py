@@ -156,7 +156,7 @@ class HereNowOperation:
 
     def read(self, reply: HttpReply) -> HereNow | HereNowCounts:
         """Understand the answer."""
-        wire = envelope.read(reply, _REPLY)
+        wire = envelope.read(reply, _REPLY, has_parts=self.include_state)
         if wire.payload is not None:
             payload = wire.payload
             found = {n: self._heard(n, c, reply) for n, c in payload.channels.items()}

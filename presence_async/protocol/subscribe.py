@@ -222,7 +222,7 @@ class SubscribeOperation:
             wire = envelope.read(reply, _REPLY)
             cursor, messages = wire.t, wire.m
         except ReplyFormatError:
-            loose = envelope.read(reply, _LOOSE_REPLY)
+            loose = envelope.read(reply, _LOOSE_REPLY, has_parts=True)
             cursor, messages = loose.t, [_message(raw) for raw in loose.m]
         return Delivery(timetoken=cursor.t, region=cursor.r, messages=tuple(messages))
 

@@ -121,7 +121,7 @@ class SetStateOperation:
 
     def read(self, reply: HttpReply) -> Mapping[str, Json]:
         """Understand the answer."""
-        wire = envelope.read(reply, _ONE_STATE)
+        wire = envelope.read(reply, _ONE_STATE, has_parts=True)
         return _read_state(wire.payload, "payload", reply)
 
     @property
@@ -196,9 +196,13 @@ class GetStateOperation:
     def read(self, reply: HttpReply) -> UserState:
         """Understand the answer."""
         if self._is_about_one_channel:
-            raw = {self.channels[0]: envelope.read(reply, _ONE_STATE).payload}
+            raw = {
+                self.channels[0]: envelope.read(
+                    reply, _ONE_STATE, has_parts=True
+                ).payload
+            }
         else:
-            raw = envelope.read(reply, _MANY_STATES).payload.channels
+            raw = envelope.read(reply, _MANY_STATES, has_parts=True).payload.channels
         states = {name: _read_state(state, name, reply) for name, state in raw.items()}
         missing: dict[str, Mapping[str, Json]] = {
             channel: {} for channel in self.channels if channel not in states

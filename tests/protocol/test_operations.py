@@ -263,7 +263,9 @@ def test_an_undocumented_success_is_an_error_never_an_empty_result(
         b'{"status":"403","payload":{}}',
         '{"status":200,"message":"nö"}'.encode("latin-1"),
         '{"status":200,"message":"no"}'.encode("utf-16"),
+        b'{"status":200,"payload":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",
     ],
+    ids=lambda body: str(body[:30]),
 )
 def test_no_operation_takes_an_undocumented_success(
     operation: Any, body: bytes
