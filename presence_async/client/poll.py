@@ -16,6 +16,7 @@ from ..errors import (
     AccessDeniedError,
     ClientClosedError,
     InvalidArgumentError,
+    RejectedRequestError,
     RequestError,
     ServiceError,
 )
@@ -24,7 +25,7 @@ from .audience import Audience, WireName
 from .deadlines import Deadlines, TimeLimit
 from .listener import StreamHealth, gap
 from .poll_pace import PollPace
-from .retry import is_retryable
+from .retry import is_refusal
 from .subscriber import Cursor, Params, Reply, Subscriber
 
 __all__ = ["TIMETOKENS_PER_S", "Poll", "PollOwner"]
@@ -46,7 +47,6 @@ _RESTART_PAUSE_S: Final = 1.0
 _SETTLE_S: Final = 0.02
 _CLOCK_SKEW: Final = 5 * TIMETOKENS_PER_S
 _OTHER_TIME: Final = 60 * TIMETOKENS_PER_S
-_HTTP_BAD_REQUEST: Final = 400
 _HTTP_TOO_LONG: Final = 414
 _LOG_LEVELS: Final = {StreamHealth.LIVE: logging.INFO}
 
@@ -105,6 +105,7 @@ class Poll:
         self._pace = PollPace()
         self._is_checked = True
         self._has_told_gap = False
+        self._cursor_refusals = 0
         # Service time less loop time, at the least, in timetokens.
         self._service_ahead = cursor.timetoken - _timetokens(_now_s())
 
@@ -178,6 +179,9 @@ class Poll:
         except InvalidArgumentError as error:
             self._too_long(error)
         except RequestError as error:
+            # It refuses no name or token by this, so it may be the cursor.
+            is_strange = isinstance(error, RejectedRequestError) and is_refusal(error)
+            self._cursor_refusals += is_strange and not is_check
             self._failed(error, _now_s() - sent_at_s)
         except TimeoutError:
             if not limit.is_up:
@@ -196,8 +200,12 @@ class Poll:
         if is_other_time:
             self.audience.start_over()
         self.rewind(reply.cursor)
-        silent_s = reply.sent_at_s - self._complete_until_s
-        if is_other_time or silent_s > QUEUE_S:
+        is_over = reply.sent_at_s - self._complete_until_s > QUEUE_S
+        is_refused = self._cursor_refusals > 1
+        if is_refused or (is_over and self._has_told_gap):
+            # Whatever is left from where it was, it does not come through.
+            self.cursor = reply.cursor
+        if is_other_time or is_over or is_refused:
             self._tell_gap("reconnect")
             self._complete_until_s = reply.sent_at_s
         self._is_checked = True
@@ -216,6 +224,7 @@ class Poll:
         has_news = self.audience.deliver(messages)
         self.cursor = reply.cursor
         self._has_told_gap = False
+        self._cursor_refusals = 0
         took_s = _now_s() - reply.sent_at_s
         self._pace.answered(took_s, len(messages), has_news=has_news)
         # An idle poll may end with the cursor it began with, however old that is.
@@ -235,7 +244,7 @@ class Poll:
     def _failed(self, error: RequestError, lasted_s: float) -> None:
         if _is_too_long(error) and len(self.audience) > 1:
             self._halve()
-        elif not _is_refusal(error):
+        elif not is_refusal(error):
             self._is_checked = False
             self._pace.failed(error, lasted_s)
             self._turn(StreamHealth.RECONNECTING, error)
@@ -277,15 +286,6 @@ class Poll:
         level = _LOG_LEVELS.get(health, logging.WARNING)
         logger.log(level, "an event poll is %s: %s", health, error or "acknowledged")
         self._owner.turned(self)
-
-
-def _is_refusal(error: RequestError) -> bool:
-    """Tell whether the service itself says no; a redirect is somebody between."""
-    return (
-        isinstance(error, ServiceError)
-        and error.status >= _HTTP_BAD_REQUEST
-        and not is_retryable(error)
-    )
 
 
 def _is_too_long(error: RequestError) -> bool:

@@ -24,10 +24,12 @@ __all__ = [
     "LinearRetry",
     "NoRetry",
     "RetryPolicy",
+    "is_refusal",
     "is_retryable",
     "retry_policy",
 ]
 
+_HTTP_BAD_REQUEST = 400
 _HTTP_REQUEST_TIMEOUT = 408
 _LARGEST_EXPONENT = 60
 
@@ -118,3 +120,15 @@ def is_retryable(error: RequestError) -> bool:
             or error.status == _HTTP_REQUEST_TIMEOUT
         )
     return isinstance(error, (ConnectError, ConnectionLostError, DeadlineError))
+
+
+def is_refusal(error: RequestError) -> bool:
+    """Tell whether the service itself said no, and will again.
+
+    A redirect is no word of the service, which has none, but of somebody between.
+    """
+    return (
+        isinstance(error, ServiceError)
+        and error.status >= _HTTP_BAD_REQUEST
+        and not is_retryable(error)
+    )

@@ -158,7 +158,8 @@ class UnknownEvent(PresenceEvent, frozen=True, kw_only=True):
 class GapEvent(PresenceEvent, frozen=True, kw_only=True):
     """Events are missing here; what comes next is in order again.
 
-    ``channel`` is ``None``: any channel of the stream may be concerned.
+    ``channel`` is ``None``: any channel of the stream may be concerned. ``timetoken``
+    is that of the last event dropped, or the one from which on events are missing.
 
     Attributes:
         reason: ``"slow_consumer"``: the buffer was full and its oldest events were

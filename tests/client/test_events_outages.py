@@ -211,6 +211,59 @@ async def test_an_idle_poll_that_ends_where_it_began_is_checked(
     assert users(events) == ["amy", "reconnect", "bob"]
 
 
+async def test_a_cursor_that_is_refused_is_given_up(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    async with watcher.events("lobby") as stream:
+        await asyncio.sleep(1)
+        service.publish("lobby", "amy")
+        await asyncio.sleep(1)
+        old = service.held[0].tt
+        await service.stop()
+        service.publish("lobby", "lost")
+        service.script = lambda asked: Say(b"{}", 400) if 0 < asked.tt <= old else None
+        await service.start()
+        await asyncio.sleep(90)
+        service.publish("lobby", "bob")
+        await asyncio.sleep(1)
+
+        assert users(await read_all(stream)) == ["amy", "reconnect", "bob"]
+        assert stream.health is StreamHealth.LIVE
+
+
+async def test_a_poll_refused_once_by_mistake_loses_nothing(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    async with client.events("lobby") as stream:
+        await client.heartbeat("lobby", user_id="amy", presence_timeout_s=900)
+        await read(stream, 1)
+        emulator.inject(Fault(operation="subscribe", status=404, times=1))
+        await asyncio.sleep(400)
+        await client.heartbeat("lobby", user_id="bob")
+        events = await read(stream, 1)
+
+    assert users(events) == ["bob"]
+
+
+async def test_a_reply_that_never_can_be_read_is_given_up_in_the_end(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    async with watcher.events("lobby") as stream:
+        await asyncio.sleep(1)
+        old = service.held[0].tt
+        service.script = lambda asked: Say(HTML) if 0 < asked.tt <= old else None
+        service.publish("lobby", "never read")
+        await service.stop()
+        await service.start()
+        await asyncio.sleep(15 * 60)
+        assert users(await read_all(stream)) == []
+        await asyncio.sleep(30 * 60)
+        service.publish("lobby", "bob")
+        await asyncio.sleep(1)
+
+        assert users(await read_all(stream)) == ["reconnect", "bob"]
+
+
 async def test_more_than_the_queue_holds_is_a_gap(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
