@@ -15,7 +15,7 @@ from presence_async import (
     StreamHealth,
     UserEvent,
 )
-from presence_async.emulator import PresenceEmulator
+from presence_async.emulator import Grant, PresenceEmulator
 from presence_async.emulator.journal import JournalEntry
 
 
@@ -133,3 +133,49 @@ async def test_a_stream_needs_a_name(client: PresenceClient) -> None:
         client.events([])
     with pytest.raises(InvalidArgumentError, match="write 'lobby'"):
         client.events("lobby-pnpres")
+
+
+async def test_all_streams_of_a_client_hold_one_poll(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    async with (
+        client.events("lobby"),
+        client.events(["news", "a.*"], channel_groups="rooms"),
+        client.events("lobby"),
+    ):
+        await asyncio.sleep(1)
+        assert emulator.open_polls == 1
+        assert len(subscribes(emulator)) <= 6
+    await asyncio.sleep(1)
+
+    assert emulator.open_polls == 0
+
+
+async def test_rights_that_change_are_followed(emulator: PresenceEmulator) -> None:
+    open_names = ["lobby", "lobby-pnpres"]
+    everything = Grant(channels=[*open_names, "secret", "secret-pnpres"])
+    emulator.grant("token", everything)
+    async with (
+        PresenceClient(emulator.config(auth="token")) as client,
+        client.events("lobby") as lobby,
+        client.events("secret") as secret,
+    ):
+        await asyncio.sleep(1)
+        emulator.grant("token", Grant(channels=open_names))
+        await client.heartbeat("lobby", user_id="tester")
+        await asyncio.sleep(1)
+        assert (health(lobby), health(secret)) == ("live", "refused")
+
+        emulator.revoke("token")
+        await asyncio.sleep(400)
+        assert (health(lobby), health(secret)) == ("refused", "refused")
+
+        emulator.grant("another", everything)
+        client.set_auth("another")
+        await asyncio.sleep(1)
+        assert (health(lobby), health(secret)) == ("live", "live")
+        assert emulator.open_polls == 1
+        await client.heartbeat("secret")
+        assert [said(event) for event in await read(secret, 1)] == [
+            ("join", "secret", "tester")
+        ]
