@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 __all__ = ["run"]
@@ -13,14 +14,16 @@ __all__ = ["run"]
 ResultT = TypeVar("ResultT")
 
 _SIGNAL_EXIT_BASE = 128
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> ResultT:
     """Run a program like ``asyncio.run``; SIGINT and SIGTERM end it in order.
 
     The first of these signals cancels ``main``, whose ``async with`` blocks then leave.
-    A second one ends the process at once. Outside the main
-    thread, where signals cannot be taken, it is ``asyncio.run``::
+    A second one ends the process at once. Afterwards the signals do what they did
+    before. Outside the main thread, where signals cannot be taken, it is
+    ``asyncio.run``::
 
         presence_async.run(main())
 
@@ -35,39 +38,51 @@ def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> Res
         KeyboardInterrupt: SIGINT ended it (exit code 130).
         SystemExit: SIGTERM ended it (exit code 143), or ``main`` raised it.
     """
-    received: list[int] = []
-    with asyncio.Runner(debug=debug) as runner:
-        try:
-            return runner.run(_ended_by_signals(main, received))
-        except asyncio.CancelledError:
-            if not received:
-                raise
-    if received[0] == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(_SIGNAL_EXIT_BASE + received[0])
-
-
-async def _ended_by_signals(
-    main: Coroutine[Any, Any, ResultT], received: list[int]
-) -> ResultT:
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def end(number: int, _: object = None) -> None:
-        received.append(number)
-        for each in signals:
-            signal.signal(each, signal.SIG_DFL)
-        if task is not None:
-            loop.call_soon_threadsafe(task.cancel)
-
     if threading.current_thread() is not threading.main_thread():
-        return await main
+        return asyncio.run(main, debug=debug)
+    ending = _Ending()
     # Not loop.add_signal_handler, which not every platform has.
-    before = [signal.signal(each, end) for each in signals]
+    before = {number: signal.signal(number, ending.begin) for number in _SIGNALS}
     try:
-        return await main
+        with asyncio.Runner(debug=debug) as runner:
+            return runner.run(ending.watch(main))
+    except asyncio.CancelledError:
+        if ending.number is None:
+            raise
     finally:
-        if not received:
-            for each, handler in zip(signals, before, strict=True):
-                signal.signal(each, handler)
+        for number, handler in before.items():
+            # None stands for a handler that Python cannot put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if ending.number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(_SIGNAL_EXIT_BASE + ending.number)
+
+
+class _Ending:
+    """Turns the first signal into a cancel of the program."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._cancel: Callable[[], object] | None = None
+
+    async def watch(self, main: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run the program, which a signal cancels."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if task is not None:
+            self._cancel = functools.partial(loop.call_soon_threadsafe, task.cancel)
+        if self.number is not None:
+            main.close()
+            raise asyncio.CancelledError
+        try:
+            return await main
+        finally:
+            # Clients left open still leave; a signal does not cut that short.
+            self._cancel = None
+
+    def begin(self, number: int, _: object = None) -> None:
+        """Take the first signal; the next one ends the process at once."""
+        self.number = number
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        if self._cancel is not None:
+            self._cancel()

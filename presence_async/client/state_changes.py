@@ -123,16 +123,21 @@ class StateChanges:
             burst.is_done.set()
 
     async def _tell(self, lease: Lease) -> None:
-        operation = SetStateOperation(
-            subscribe_key=self._config.subscribe_key,
-            user_id=lease.user_id,
-            channels=lease.channels,
-            channel_groups=lease.channel_groups,
-            state=lease.state or {},
-            acting_user_id=lease.user_id,
-        )
+        """Say the state as it is when the user's turn comes."""
+        user_id = lease.user_id
         budget = self._pipeline.budget(self._config.call_timeout_s)
-        await self._send(operation, budget, lease.params)
+        async with self._lanes.turn(user_id, budget, "set state") as lane:
+            self._check_held(lease)
+            operation = SetStateOperation(
+                subscribe_key=self._config.subscribe_key,
+                user_id=user_id,
+                channels=lease.channels,
+                channel_groups=lease.channel_groups,
+                state=lease.state or {},
+                acting_user_id=user_id,
+            )
+            for part in split(operation):
+                await lane.send(part, budget=budget, params=lease.params)
 
     async def _send(
         self,
@@ -150,8 +155,7 @@ class StateChanges:
 
     def _check(self, lease: Lease, state: Mapping[str, Json]) -> None:
         """Refuse what the lease could not keep, before it keeps it."""
-        if not self._register.holds(lease):
-            raise InvalidArgumentError("lease", "was released; join again")
+        self._check_held(lease)
         check_fits(
             self._pipeline,
             user_id=lease.user_id,
@@ -159,3 +163,7 @@ class StateChanges:
             state=state,
             params=lease.params,
         )
+
+    def _check_held(self, lease: Lease) -> None:
+        if not self._register.holds(lease):
+            raise InvalidArgumentError("lease", "was released; join again")

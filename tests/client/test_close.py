@@ -7,8 +7,9 @@ import math
 
 import pytest
 
-from presence_async import PresenceClient
+from presence_async import ClientClosedError, PresenceClient, UnavailableError
 from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.testing.virtual_loop import VirtualLoop
 
 
 def now_s() -> float:
@@ -153,3 +154,136 @@ async def test_a_closed_port_ends_closing_in_time(emulator: PresenceEmulator) ->
 
     assert now_s() - began_s <= 10
     assert len(report.failed) == 1
+
+
+async def test_a_heartbeat_acknowledged_while_closing_revives_no_lease(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config()).start()
+    lease = await client.join("lobby", presence_timeout_s=20)
+    emulator.inject(Fault(operation="heartbeat", delay_s=2, times=1))
+    while emulator.requests.total < 2:  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0.1)
+
+    report = await client.close()
+
+    assert lease.health == "released"
+    assert lease.remaining_s == 0.0
+    assert len(report.left) == 1
+    assert not emulator.occupants("lobby")
+
+
+async def test_a_failed_leave_that_closing_makes_good_was_left(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config()).start()
+    lease = await client.join("lobby")
+    emulator.inject(Fault(operation="leave", status=503, for_s=3))
+    with pytest.raises(UnavailableError):
+        await lease.leave()
+    await asyncio.sleep(3)
+
+    report = await client.close()
+
+    assert [was.user_id for was in report.left] == ["tester"]
+    assert report.failed == ()
+
+
+async def test_a_user_who_lingers_and_is_back_is_left_once(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config()).start()
+    async with client.join(["lobby", "news"], linger_s=60):
+        pass
+    emulator.inject(Fault(operation="heartbeat", delay_s=2))
+    joining = asyncio.ensure_future(client.join("lobby"))
+    await asyncio.sleep(1)
+
+    report = await client.close()
+    with pytest.raises(ClientClosedError):
+        await joining
+
+    assert sorted(was.channels for was in report.left) == [("lobby",), ("news",)]
+
+
+async def test_cancelling_close_twice_leaves_nothing(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config()).start()
+    await client.join("lobby")
+    emulator.inject(Fault(operation="leave", delay_s=math.inf))
+    for turns in range(12):
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(1)
+        closing.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+
+        assert client.is_closed
+        assert client.close_report is not None
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert not {name for name in names if name.startswith("presence")}
+        client = await PresenceClient(emulator.config()).start()
+        await client.join("lobby")
+    await client.close(0.1)
+
+
+async def test_whoever_closes_second_returns_when_all_is_closed(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config()).start()
+    await client.join("lobby")
+    emulator.inject(Fault(operation="leave", delay_s=2))
+    first = asyncio.ensure_future(client.close())
+    await asyncio.sleep(1)
+
+    report = await client.close()
+
+    assert client._transport._session is None
+    assert await first is report
+    assert len(report.left) == 1
+
+
+def test_leaves_under_way_at_the_last_cancel_are_still_sent() -> None:
+    clients: list[PresenceClient] = []
+    present: list[set[str]] = []
+
+    async def story(emulator: PresenceEmulator) -> None:
+        client = await PresenceClient(emulator.config()).start()
+        clients.append(client)
+        await client.join("news", user_id="eve")
+        lease = await client.join("lobby")
+        emulator.inject(Fault(operation="leave", delay_s=2, times=1))
+        leaving = asyncio.ensure_future(lease.leave())
+        await asyncio.sleep(1)
+        leaving.cancel()
+
+    async def look(emulator: PresenceEmulator) -> None:
+        present.extend(set(emulator.occupants(name)) for name in ("lobby", "news"))
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        emulator = PresenceEmulator()
+        runner.run(emulator.start())
+        runner.run(story(emulator))
+        # As asyncio.run does at its end, and only to what the client has begun.
+        loop = runner.get_loop()
+        tasks = {
+            task
+            for task in asyncio.all_tasks(loop)
+            if task.get_name().startswith("presence")
+        }
+        for task in tasks:
+            task.cancel()
+        runner.run(_waited(tasks))
+        runner.run(look(emulator))
+        runner.run(emulator.close())
+
+    assert present == [set(), set()]
+    assert clients[0].close_report is not None
+    assert len(clients[0].close_report.left) == 2
+
+
+async def _waited(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)

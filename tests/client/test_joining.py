@@ -316,3 +316,174 @@ async def test_a_refused_lease_is_beaten_at_once_on_a_new_token(
 
     assert lease.health == "fresh"
     assert emulator.requests[-1].params["auth"] == "another-token"
+
+
+async def test_a_patient_join_heeds_no_long_retry_after(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(
+        Fault(operation="heartbeat", status=503, retry_after_s=3600, for_s=100)
+    )
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+
+    await client.join("lobby", timeout_s=math.inf)
+
+    assert loop.time() - began_s <= 115
+
+
+async def test_a_patient_join_lets_other_leases_of_the_user_be_beaten(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    kept = await client.join("lobby", presence_timeout_s=20)
+    joining = asyncio.ensure_future(client.join("news", timeout_s=math.inf))
+    emulator.inject(Fault(operation="heartbeat", status=500, for_s=15))
+    await asyncio.sleep(12)
+    beats = [e for e in emulator.requests.of("heartbeat") if "lobby" in e.channels]
+    await asyncio.sleep(20)
+
+    assert len(beats) >= 3
+    assert kept.health is LeaseHealth.FRESH
+    assert (await joining).health is LeaseHealth.FRESH
+
+
+async def test_closing_ends_a_patient_join_at_once(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(operation="heartbeat", status=503, retry_after_s=60))
+    joining = asyncio.ensure_future(client.join("lobby", timeout_s=math.inf))
+    await asyncio.sleep(1)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+
+    await client.close()
+    await asyncio.wait({joining})
+
+    assert loop.time() - began_s < 1
+    assert type(joining.exception()).__name__ == "ClientClosedError"
+
+
+async def test_leaving_what_is_being_joined_releases_it(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(operation="heartbeat", delay_s=2, times=1))
+    joining = asyncio.ensure_future(client.join("lobby"))
+    await asyncio.sleep(1)
+
+    await client.leave("lobby")
+    lease = await joining
+    await asyncio.sleep(600)
+
+    assert lease.health is LeaseHealth.RELEASED
+    assert lease.remaining_s == 0
+    assert client.heartbeats.leases == ()
+    assert not emulator.occupants("lobby")
+
+
+async def test_a_second_reload_begins_a_linger_of_its_own(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    for pause_s in (5, 8):
+        async with client.join("lobby", linger_s=10):
+            await asyncio.sleep(3)
+        await asyncio.sleep(pause_s)
+    await client.join("lobby", linger_s=10)
+    await asyncio.sleep(30)
+
+    assert [e.action for e in emulator.events("lobby")] == ["join"]
+    assert client.heartbeats.stats().leaving == 0
+
+
+async def test_a_cancelled_join_does_not_linger(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(operation="heartbeat", delay_s=2, times=1))
+    joining = asyncio.ensure_future(client.join("lobby", linger_s=600))
+    await asyncio.sleep(1)
+    joining.cancel()
+    await asyncio.sleep(15)
+
+    assert joining.cancelled()
+    assert not emulator.occupants("lobby")
+
+
+async def test_removing_channels_waits_for_no_linger(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join(["lobby", "news"], linger_s=600)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+
+    await lease.remove("news")
+
+    assert loop.time() - began_s < 1
+    assert not emulator.occupants("news")
+
+
+async def test_a_leave_is_not_kept_back_by_a_join_that_never_comes_about(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    first = await client.join("lobby")
+    emulator.inject(Fault(operation="leave", delay_s=1, times=1))
+    leaving = asyncio.ensure_future(first.leave())
+    await asyncio.sleep(0.5)
+    second = asyncio.ensure_future(client.join("lobby"))
+    await asyncio.sleep(0.1)
+    second.cancel()
+    await leaving
+    await asyncio.sleep(1)
+
+    assert not emulator.occupants("lobby")
+
+
+async def test_added_channels_have_the_state_that_was_set_meanwhile(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby", state={"n": 1})
+    emulator.inject(Fault(operation="heartbeat", delay_s=1, times=1))
+    adding = asyncio.ensure_future(lease.add(["news", "sport"]))
+    again = asyncio.ensure_future(lease.add("news"))
+    await asyncio.sleep(0.5)
+
+    await lease.set_state({"n": 2})
+    await adding
+    await again
+    await asyncio.sleep(1)
+
+    assert lease.channels == ("lobby", "news", "sport")
+    assert emulator.occupants("news") == {"bob": {"n": 2}}
+
+
+async def test_adding_a_channel_does_not_make_an_old_state_the_newest(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    old = await client.join("lobby", state={"n": 1})
+    await client.join("news", state={"n": 2})
+
+    await old.add("news")
+
+    assert emulator.occupants("news") == {"bob": {"n": 2}}
+
+
+async def test_changes_begin_with_now_and_end_with_released(
+    client: PresenceClient,
+) -> None:
+    lease = await client.join("lobby")
+    await asyncio.sleep(20)
+
+    first = await anext(lease.changes())
+    readers = [
+        asyncio.ensure_future(_healths(lease)),
+        asyncio.ensure_future(_healths(lease)),
+    ]
+    await asyncio.sleep(1)
+    await lease.leave()
+
+    assert first.remaining_s < 300
+    assert first.at == pytest.approx(asyncio.get_running_loop().time() - 1, abs=0.1)
+    assert await asyncio.gather(*readers) == [["fresh", "released"]] * 2
+    assert [c.health async for c in lease.changes()] == ["released"]
+
+
+async def _healths(lease: Lease) -> list[str]:
+    return [change.health async for change in lease.changes()]

@@ -227,3 +227,20 @@ async def test_the_error_of_a_burst_reaches_every_waiter(
 
     assert all(isinstance(result, RequestError) for result in results)
     assert len({id(result) for result in results}) == 3
+
+
+async def test_a_user_whose_turn_a_crash_cut_short_is_beaten_all_the_same(
+    client: PresenceClient, emulator: PresenceEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = await client.join("lobby", presence_timeout_s=20)
+    overtaken = client.heartbeats._beater.overtaken
+
+    def crash_once(*_: object) -> float:
+        monkeypatch.setattr(client.heartbeats._beater, "overtaken", overtaken)
+        raise KeyError
+
+    monkeypatch.setattr(client.heartbeats._beater, "overtaken", crash_once)
+    await asyncio.sleep(60)
+
+    assert lease.health == "fresh"
+    assert [e.action for e in emulator.events("lobby")] == ["join"]

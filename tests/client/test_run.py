@@ -112,3 +112,37 @@ async def started(emulator: PresenceEmulator, how: str) -> asyncio.subprocess.Pr
     assert process.stdout is not None
     assert await process.stdout.readline() == b"in\n"
     return process
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [(signal.SIGTERM, SystemExit(143)), (signal.SIGINT, KeyboardInterrupt())],
+)
+def test_signals_do_afterwards_what_they_did_before(
+    number: signal.Signals, ending: BaseException
+) -> None:
+    async def main() -> None:
+        signal.raise_signal(number)
+        await asyncio.sleep(60)
+
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+    for _ in range(2):
+        with pytest.raises(type(ending)) as caught:
+            presence_async.run(main())
+        assert caught.value.args == ending.args
+
+    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    assert after == before
+
+
+def test_an_error_while_ending_is_raised() -> None:
+    async def main() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise KeyError("at the end")
+
+    with pytest.raises(KeyError, match="at the end"):
+        presence_async.run(main())

@@ -263,3 +263,33 @@ async def test_a_part_that_fails_is_not_hidden_by_one_that_succeeds(
 
     assert change.health == "at_risk"
     assert change.remaining_s < 40
+
+
+async def test_a_patch_of_a_lease_that_ends_meanwhile_is_not_sent(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby")
+    patching = asyncio.ensure_future(lease.patch_state(a=1))
+    await asyncio.sleep(0.01)
+
+    await lease.leave()
+
+    with pytest.raises(InvalidArgumentError, match="released"):
+        await patching
+    assert emulator.requests.of("set state") == []
+
+
+async def test_a_state_behind_a_slow_request_is_the_latest_when_its_turn_comes(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join(["lobby", "news"])
+    emulator.inject(Fault(operation="leave", delay_s=2, times=1))
+    removing = asyncio.ensure_future(lease.remove("news"))
+    await asyncio.sleep(1)
+
+    await asyncio.gather(lease.set_state({"n": 1}), lease.set_state({"n": 2}))
+    await removing
+
+    said = [e.channels for e in emulator.requests.of("set state")]
+    assert said == [("lobby",), ("lobby",)]
+    assert emulator.occupants("lobby") == {"bob": {"n": 2}}
