@@ -75,6 +75,7 @@ class Closing:
             timeout_s=timeout_s,
             retry=self._config.retry,
             params=told[0].params,
+            is_last=True,
         )
         self._leaving.append((was, self._leaves.owe(leave)))
 

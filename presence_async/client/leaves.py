@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from ..errors import ClientClosedError, PresenceError, RequestError
+from ..errors import (
+    ClientClosedError,
+    PresenceError,
+    ReplyFormatError,
+    RequestError,
+)
 from ..protocol.leave import LeaveOperation
 from .gates import Gate
 from .lanes import Lanes
@@ -52,6 +58,7 @@ class OwedLeave:
         params: Sent beside the config's query parameters.
         beats_rest: Whether the user's other leases have to be beaten afterwards.
         error: What the last round ran into.
+        is_last: Whether this round is the last one, since the client closes.
         has_listener: Whether somebody waits for it and tells of its failure.
     """
 
@@ -64,6 +71,7 @@ class OwedLeave:
     params: tuple[tuple[str, str], ...] = ()
     beats_rest: bool = False
     error: PresenceError | None = None
+    is_last: bool = False
     has_listener: bool = False
     first_round: asyncio.Event = attrs.field(factory=asyncio.Event, repr=False)
     timer: asyncio.TimerHandle | None = attrs.field(default=None, repr=False)
@@ -103,6 +111,7 @@ class LeaveDesk:
         self._owed: dict[str, list[OwedLeave]] = {}
         self._ready: deque[tuple[OwedLeave, Budget]] = deque()
         self._workers = TaskOwner()
+        self._close_by_s = math.inf
 
     def __len__(self) -> int:
         return sum(map(len, self._owed.values()))
@@ -147,12 +156,15 @@ class LeaveDesk:
                 self._end(leave)
 
     def hasten(self, timeout_s: float) -> None:
-        """Send what waits for its time now, with so many seconds left."""
+        """Give every leave its last round, with so many seconds left.
+
+        What is under way gets it if it fails.
+        """
+        self._close_by_s = asyncio.get_running_loop().time() + timeout_s
         for leave in self:
             if leave.timer is not None:
                 leave.timer.cancel()
-                leave.timeout_s = timeout_s
-                self._hand_out(leave)
+                self._hand_out_last(leave)
 
     async def finish(self) -> None:
         """Wait until nothing is under way; what failed stays owed."""
@@ -175,6 +187,11 @@ class LeaveDesk:
     def _later(self, leave: OwedLeave, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
         leave.timer = loop.call_later(delay_s, self._hand_out, leave)
+
+    def _hand_out_last(self, leave: OwedLeave) -> None:
+        leave.is_last = True
+        leave.timeout_s = self._close_by_s - asyncio.get_running_loop().time()
+        self._hand_out(leave)
 
     def _hand_out(self, leave: OwedLeave) -> None:
         leave.timer = None
@@ -240,10 +257,14 @@ class LeaveDesk:
         now_s = asyncio.get_running_loop().time()
         leave.error = error
         leave.first_round.set()
-        if not _is_worth_retrying(error) or now_s + _RETRY_PACE_S >= leave.until_s:
+        is_hopeless = now_s + _RETRY_PACE_S >= leave.until_s
+        if not _is_worth_retrying(error) or is_hopeless:
             level = logging.INFO if leave.has_listener else logging.WARNING
             logger.log(level, "%s will time out instead: %s", leave.user_id, error)
             self._settle(leave)
+            return
+        if now_s < self._close_by_s < math.inf and not leave.is_last:
+            self._hand_out_last(leave)
             return
         leave.timeout_s = self._attempt_timeout_s
         leave.retry = NoRetry()
@@ -263,4 +284,7 @@ class LeaveDesk:
 
 
 def _is_worth_retrying(error: PresenceError) -> bool:
-    return isinstance(error, RequestError) and is_retryable(error)
+    # An answer nobody knows may be a captive portal's.
+    return isinstance(error, ReplyFormatError) or (
+        isinstance(error, RequestError) and is_retryable(error)
+    )

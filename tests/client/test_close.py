@@ -7,7 +7,12 @@ import math
 
 import pytest
 
-from presence_async import ClientClosedError, PresenceClient, UnavailableError
+from presence_async import (
+    ClientClosedError,
+    DeadlineError,
+    PresenceClient,
+    UnavailableError,
+)
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 
@@ -287,3 +292,20 @@ def test_leaves_under_way_at_the_last_cancel_are_still_sent() -> None:
 
 async def _waited(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks)
+
+
+async def test_a_leave_under_way_that_fails_is_tried_again_while_closing(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config(attempt_timeout_s=2)).start()
+    lease = await client.join("lobby")
+    emulator.inject(Fault(operation="leave", delay_s=math.inf, times=5))
+    leaving = asyncio.ensure_future(lease.leave())
+    while len(emulator.requests.of("leave")) < 5:  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0.1)
+
+    report = await client.close()
+
+    assert report.failed == ()
+    assert [was.user_id for was in report.left] == ["tester"]
+    assert isinstance(leaving.exception(), DeadlineError)

@@ -15,6 +15,7 @@ from presence_async import (
     Lease,
     LeaseHealth,
     PresenceClient,
+    ReplyFormatError,
     UnavailableError,
 )
 from presence_async.emulator import Fault, PresenceEmulator
@@ -175,6 +176,19 @@ async def test_a_failed_leave_raises_and_is_tried_until_it_succeeds(
     await asyncio.sleep(70)
     assert not emulator.occupants("lobby")
     assert client.heartbeats.stats().leaving == 0
+
+
+async def test_a_leave_answered_by_a_captive_portal_is_still_owed(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    lease = await client.join("lobby")
+    emulator.inject(Fault(operation="leave", body=b"<html>sign in</html>", for_s=20))
+
+    with pytest.raises(ReplyFormatError):
+        await lease.leave()
+    await asyncio.sleep(30)
+
+    assert not emulator.occupants("lobby")
 
 
 async def test_a_failed_leave_at_the_end_of_a_block_is_one_warning(
