@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+from ..protocol.announcement import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.channel_groups import (
     AddChannelsOperation,
     DeleteGroupOperation,
@@ -58,7 +59,8 @@ class Keyset:
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
-        self.occupancy = Occupancy()
+        self._min_timeout_s = options.min_presence_timeout_s
+        self.occupancy = Occupancy(self._raised_s(DEFAULT_PRESENCE_TIMEOUT_S))
         self.groups = ChannelGroups()
         self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
         self.feed = Feed(
@@ -74,7 +76,6 @@ class Keyset:
             clock=clock,
             delays_s=delays_s,
         )
-        self._min_timeout_s = options.min_presence_timeout_s
         self._implicit_heartbeats = options.implicit_heartbeats
 
     def next_due_s(self) -> float:
@@ -133,7 +134,7 @@ class Keyset:
         changes = self.occupancy.heartbeat(
             operation.user_id,
             self._expanded(operation.channels, operation.channel_groups),
-            timeout_s=max(operation.presence_timeout_s, self._min_timeout_s),
+            timeout_s=self._raised_s(operation.presence_timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
         )
@@ -166,7 +167,7 @@ class Keyset:
         changes = self.occupancy.heartbeat(
             operation.user_id,
             channels,
-            timeout_s=timeout_s and max(timeout_s, self._min_timeout_s),
+            timeout_s=None if timeout_s is None else self._raised_s(timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
             extends=self._implicit_heartbeats,
@@ -219,6 +220,9 @@ class Keyset:
             without_presence(operation.channels),
             without_presence(operation.channel_groups),
         )
+
+    def _raised_s(self, timeout_s: float) -> float:
+        return max(timeout_s, self._min_timeout_s)
 
     def _tell(self, changes: list[OccupancyChange], now_s: float) -> None:
         self.events += changes

@@ -47,9 +47,14 @@ class OccupancyChange:
 
 
 class Occupancy:
-    """The presence of every user on every channel of one subscribe key."""
+    """The presence of every user on every channel of one subscribe key.
 
-    def __init__(self) -> None:
+    Args:
+        usual_timeout_s: Seconds that a user stays who does not say for how long.
+    """
+
+    def __init__(self, usual_timeout_s: float = DEFAULT_PRESENCE_TIMEOUT_S) -> None:
+        self._usual_timeout_s = usual_timeout_s
         self._present: dict[str, dict[str, Stay]] = {}
         self._channels_of: dict[str, set[str]] = {}
         self._states: dict[str, dict[str, State]] = {}
@@ -119,7 +124,7 @@ class Occupancy:
             here = self._present.setdefault(channel, {})
             known = here.get(user_id)
             if known is None or extends:
-                usual_s = DEFAULT_PRESENCE_TIMEOUT_S if known is None else known[1]
+                usual_s = self._usual_timeout_s if known is None else known[1]
                 self._stay(channel, user_id, timeout_s or usual_s, now_s)
             changed = self._store(channel, user_id, states.get(channel))
             if known is None:

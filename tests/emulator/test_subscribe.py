@@ -349,6 +349,16 @@ async def test_subscribing_makes_present_for_the_time_it_says(
         assert events[-1].at_s - started_s == pytest.approx(timeout_s, abs=1e-6)
 
 
+@pytest.mark.parametrize("more", ["", "&heartbeat=20"])
+async def test_a_shorter_timeout_is_raised_to_the_least(sdk: Any, more: str) -> None:
+    async with PresenceEmulator(min_presence_timeout_s=400) as emulator:
+        await sdk.to(emulator).subscribe("a", "bob", more=more)
+        await asyncio.sleep(399)
+        assert emulator.occupants("a")
+        await asyncio.sleep(1)
+        assert not emulator.occupants("a")
+
+
 async def test_requests_and_answers_put_the_timeout_off(
     sdk: Any, emulator: PresenceEmulator
 ) -> None:
