@@ -189,14 +189,17 @@ async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     assert "top-secret-token" not in errors.decode()
 
 
-async def test_emulate_stops_at_once_with_an_open_request() -> None:
+async def test_emulate_stops_at_once_with_open_requests_and_polls() -> None:
     process = await start("emulate", "--fault", "here-now:delay_s=inf")
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().strip()
     host, port = url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /v2/presence/sub-key/any/channel/a HTTP/1.1\r\nHost: x\r\n\r\n")
-    await writer.drain()
+    poll = "/v2/subscribe/any/a-pnpres/0?uuid=bob&tt=5"
+    targets = ["/v2/presence/sub-key/any/channel/a", *[poll] * 20]
+    opened = [await asyncio.open_connection(host, int(port)) for _ in targets]
+    for target, (_, writer) in zip(targets, opened, strict=True):
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await writer.drain()
     await asyncio.sleep(0.1)
 
     process.send_signal(signal.SIGINT)
@@ -204,8 +207,9 @@ async def test_emulate_stops_at_once_with_an_open_request() -> None:
         _, errors = await process.communicate()
 
     assert (process.returncode, errors) == (0, b"")
-    assert await reader.read() == b""
-    writer.close()
+    for reader, writer in opened:
+        assert await reader.read() == b""
+        writer.close()
 
 
 def test_every_option_of_the_emulator_is_a_flag() -> None:
