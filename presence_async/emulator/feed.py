@@ -140,12 +140,15 @@ class Feed:
     def close(self, poll: Poll) -> Delivery:
         """Close a poll and say what it brings.
 
-        An empty delivery gives the cursor back, as recorded in 2024.
+        An empty delivery gives cursor and region back, as recorded in 2024.
         """
         self._polls.remove(poll)
         found = sorted(poll.pending, key=lambda pair: pair[0].position)[-MESSAGES_KEPT:]
+        if not found:
+            region = poll.operation.region or _REGION
+            return Delivery(timetoken=poll.cursor, region=region)
         return Delivery(
-            timetoken=found[-1][0].position if found else poll.cursor,
+            timetoken=found[-1][0].position,
             region=_REGION,
             messages=tuple([
                 msgspec.structs.replace(posted.message, subscription=name)

@@ -187,7 +187,9 @@ class Server:
         """Answer a poll when there is something to say; ``None``: not at all."""
         end = "cut"
         try:
-            end = await self._polls.hold(poll, request.protocol)
+            # Who hung up before, during a fault's delay, is not told of any more.
+            if request.transport is not None:
+                end = await self._polls.hold(poll, request.protocol)
         finally:
             if end == "cut":
                 self.service.drop(poll)

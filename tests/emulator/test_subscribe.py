@@ -54,7 +54,8 @@ async def test_an_idle_poll_ends_with_the_cursor_it_came_with(sdk: Any) -> None:
     cursor, _ = await sdk.subscribe("a-pnpres")
     started_s = now_s()
 
-    assert await sdk.subscribe("a-pnpres", tt=cursor) == (cursor, [])
+    target = f"/v2/subscribe/demo/a-pnpres/0?uuid=eve&tt={cursor}&tr=43"
+    assert await sdk.get(target) == {"t": {"t": cursor, "r": 43}, "m": []}
     assert now_s() - started_s == pytest.approx(280)
 
 
@@ -472,6 +473,21 @@ async def test_a_client_that_hangs_up_frees_its_poll_at_once(
     assert emulator.open_polls == 0
     assert listening(emulator) == 0
     assert set(emulator.occupants("a")) == {"bob"}
+
+
+async def test_a_client_that_hung_up_during_a_delay_is_not_waited_for(
+    wire: Any, emulator: PresenceEmulator
+) -> None:
+    emulator.inject(Fault(operation="subscribe", delay_s=10))
+    data = b"GET /v2/subscribe/demo/a/0?uuid=bob&tt=5 HTTP/1.1\r\nHost: x\r\n\r\n"
+    asked = asyncio.create_task(wire.exchange(data))
+    await asyncio.sleep(1)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    await asyncio.sleep(20)
+
+    assert set(emulator.occupants("a")) == {"bob"}
+    assert (emulator.open_polls, listening(emulator)) == (0, 0)
 
 
 async def test_closing_cuts_every_poll_at_once(sdk: Any) -> None:
