@@ -202,7 +202,10 @@ class Lease:
         Cancellation: the change is kept and still sent.
         """
         gone = {remove} if isinstance(remove, str) else set(remove)
-        patch = plain_state({**(changes or {}), **fields})
+        patch = {
+            **plain_state({} if changes is None else changes, "changes"),
+            **plain_state(fields, "fields"),
+        }
         kept = {k: v for k, v in (self._state or {}).items() if k not in gone}
         await self._desk.states.patch_for(self, {**kept, **patch})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,18 @@ async def test_state_given_to_join_is_a_snapshot(client: PresenceClient) -> None
     state["tags"].append("b")
 
     assert lease.state == {"tags": ["a"]}
+
+
+@pytest.mark.parametrize("changes", [[], "ab", 7, {"a": float("nan")}, {1: 2}])
+async def test_a_patch_that_is_no_json_object_is_refused_by_name(
+    client: PresenceClient, changes: Any
+) -> None:
+    lease = await client.join("lobby", state={"a": 1})
+
+    with pytest.raises(InvalidArgumentError, match=r"^changes: "):
+        await lease.patch_state(changes)
+
+    assert lease.state == {"a": 1}
 
 
 async def test_a_state_no_request_could_carry_is_not_kept(
