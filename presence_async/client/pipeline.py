@@ -11,7 +11,7 @@ import logging
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import attrs
 
@@ -20,7 +20,6 @@ from ..errors import (
     ClientClosedError,
     ConnectionLostError,
     DeadlineError,
-    InvalidArgumentError,
     PresenceError,
     ReplyFormatError,
     RequestError,
@@ -34,6 +33,8 @@ from .auth import AuthToken, Tokens
 from .config import PresenceConfig
 from .deadlines import Deadlines, TimeLimit
 from .gates import Gate
+from .long_names import LongNames
+from .request_size import check_size
 from .retry import RetryPolicy, is_retryable
 from .transport import Transport
 
@@ -44,20 +45,6 @@ WaitedT = TypeVar("WaitedT")
 Params = tuple[tuple[str, str], ...]
 
 logger = logging.getLogger("presence_async.client")
-
-MAX_REQUEST_BYTES = 32 * 1024
-"""The service answers 414 above this, headers included."""
-
-_HEADER_ALLOWANCE_BYTES = 512
-_PATH_ARGUMENTS: Final = {"uuid": "user_id", "channel-group": "group"}
-_QUERY_ARGUMENTS: Final = {
-    "add": "channels",
-    "auth": "auth",
-    "channel-group": "channel_groups",
-    "remove": "channels",
-    "state": "state",
-    "uuid": "user_id",
-}
 
 
 class Budget(NamedTuple):
@@ -142,6 +129,7 @@ class RequestPipeline:
         self._transport = transport
         self._tokens = tokens
         self._deadlines = Deadlines()
+        self._long_names = LongNames()
         self._queries = Gate(config.max_connections)
         self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._is_closed = False
@@ -229,11 +217,13 @@ class RequestPipeline:
         Cancellation: ends at once; the service may act on an attempt under way.
         """
         request = operation.to_request()
+        user_id = operation.acting_user_id or self._config.user_id
+        self._long_names.note(request, user_id)
         call = _Call(
             operation=operation,
             request=request,
             stamped=request,
-            user_id=operation.acting_user_id or self._config.user_id,
+            user_id=user_id,
             budget=budget,
             gate=gate or self._queries,
             attempt_timeout_s=attempt_timeout_s or self._config.attempt_timeout_s,
@@ -329,7 +319,7 @@ class RequestPipeline:
             timestamp_s=0,
             query_params=params,
         )
-        _check_size(request, operation.name)
+        check_size(request, operation.name)
 
     def _stamped(self, call: _Call[ReplyT]) -> HttpRequest:
         is_signed = self._config.secret_key is not None
@@ -343,7 +333,7 @@ class RequestPipeline:
             timestamp_s=int(wall_clock.now_s()) if is_signed else None,
             query_params=call.params,
         )
-        _check_size(request, call.operation.name)
+        check_size(request, call.operation.name)
         call.stamped = request
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("> %s %s", call.operation.name, loggable(request))
@@ -409,26 +399,6 @@ class RequestPipeline:
         error.args = (error.problem,)
         call.last_failure = error
         return error.with_traceback(None)
-
-
-def _check_size(request: HttpRequest, name: str) -> None:
-    size = len(request.path) + len(request.query) + _HEADER_ALLOWANCE_BYTES
-    if size > MAX_REQUEST_BYTES:
-        raise InvalidArgumentError(
-            _largest_argument(request),
-            f"{name} would take {size} bytes, and the service takes"
-            f" {MAX_REQUEST_BYTES}; write less of it at a time",
-        )
-
-
-def _largest_argument(request: HttpRequest) -> str:
-    """Say what takes most of a request, as callers name it."""
-    name, _, value = max(request.query.split("&"), key=len).partition("=")
-    steps = request.path.split("/")
-    longest = max(steps, key=len)
-    if len(value) >= len(longest):
-        return _QUERY_ARGUMENTS.get(name, "query_params")
-    return _PATH_ARGUMENTS.get(steps[steps.index(longest) - 1], "channels")
 
 
 def _no_loop_yet() -> float:

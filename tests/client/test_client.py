@@ -309,6 +309,26 @@ async def test_tokens_of_nobody_and_closing_in_no_time_are_refused(
     assert not client.is_closed
 
 
+async def test_names_beyond_what_is_documented_are_sent_and_told_of_once(
+    client: PresenceClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel, group, member, user_id = (f"{c}/{'ü' * 92}" for c in "cgmu")
+
+    with caplog.at_level(logging.WARNING, "presence_async.client"):
+        for _ in range(2):
+            await client.heartbeat(["ü" * 92, channel], state={"text": "x" * 200})
+            await client.add_channels(group, ["short", member])
+            await client.here_now(channel_groups=group)
+            await client.where_now(user_id)
+    await client.heartbeat(channel, user_id=user_id)
+    where = await client.where_now(user_id)
+
+    told = [record.getMessage() for record in caplog.records]
+    assert [line[1] for line in told] == ["c", "g", "m", "u"]
+    assert "has 94 characters; PubNub documents names of up to 92" in told[0]
+    assert where.channels == (channel,)
+
+
 async def test_a_user_named_like_a_path_is_refused(client: PresenceClient) -> None:
     with pytest.raises(InvalidArgumentError, match="path segment"):
         await client.heartbeat("lobby", user_id="../../x?auth=")
