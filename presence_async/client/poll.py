@@ -219,8 +219,9 @@ class Poll:
             self.audience.start_over()
             self._tell_gap("reconnect")
         elif len(messages) >= QUEUE_MESSAGES:
-            told = [x.published.t for x in messages if x.published.t]
-            self._tell_gap("service_queue", min(told, default=None))
+            # What is lost is older than this, even if some that is told came late.
+            median = sorted(x.published.t for x in messages)[len(messages) // 2]
+            self._tell_gap("service_queue", median)
         has_news = self.audience.deliver(messages)
         self.cursor = reply.cursor
         self._has_told_gap = False

@@ -9,6 +9,8 @@ from typing import assert_type
 from presence_async import (
     ChannelOccupancy,
     CloseReport,
+    EventStream,
+    GapEvent,
     HereNow,
     HereNowCounts,
     Lease,
@@ -17,6 +19,10 @@ from presence_async import (
     Occupant,
     PresenceClient,
     PresenceConfig,
+    PresenceEvent,
+    RequestError,
+    StreamHealth,
+    UserEvent,
     UserState,
     WhereNow,
     run,
@@ -55,6 +61,21 @@ async def presence(client: PresenceClient) -> None:
     assert_type(await client.close(), CloseReport)
 
 
+async def events(client: PresenceClient) -> None:
+    async with client.events("a", channel_groups=["g"], buffer_size=10) as stream:
+        assert_type(stream, EventStream)
+        assert_type(stream.health, StreamHealth)
+        assert_type(stream.error, RequestError | None)
+        async for event in stream:
+            assert_type(event, PresenceEvent)
+            match event:
+                case UserEvent(user_id=user_id, state=state):
+                    assert_type(user_id, str)
+                    assert_type(state, Mapping[str, Json] | None)
+                case GapEvent(dropped=dropped):
+                    assert_type(dropped, int | None)
+
+
 async def tests(make_presence_client: MakePresenceClient, loop: VirtualLoop) -> None:
     alice = await make_presence_client("alice", presence_timeout_s=20)
     assert_type(alice, PresenceClient)
@@ -73,6 +94,7 @@ async def main() -> int:
         assert_type(client.config, PresenceConfig)
         await questions(client)
         await presence(client)
+        await events(client)
     return 0
 
 
