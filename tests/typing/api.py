@@ -74,6 +74,8 @@ async def events(client: PresenceClient) -> None:
                     assert_type(state, Mapping[str, Json] | None)
                 case GapEvent(dropped=dropped):
                     assert_type(dropped, int | None)
+                case _:
+                    pass
 
 
 async def tests(make_presence_client: MakePresenceClient, loop: VirtualLoop) -> None:
