@@ -173,25 +173,18 @@ def read_event(message: Message) -> PresenceEvent:
 
 def payload_of(event: UserEvent | IntervalEvent) -> dict[str, Json]:
     """Say an event as the service does since 2025: the ``d`` of its message."""
-    who: dict[str, Json] = {}
-    more: dict[str, Json] = {}
-    if isinstance(event, UserEvent):
-        who = {"uuid": event.user_id}
-        if event.state is not None:
-            more = {"data": event.state}
-    else:
-        lists = {"join": event.joined, "leave": event.left, "timeout": event.timed_out}
-        more = {name: list(users) for name, users in lists.items() if users}
-        if event.here_now_refresh:
-            more["here_now_refresh"] = True
-    return {
-        "action": event.action,
-        **who,
+    when: dict[str, Json] = {
         "timestamp": event.timestamp_ms // 1000,
         "precise_timestamp": event.timestamp_ms,
-        "occupancy": event.occupancy,
-        **more,
     }
+    if isinstance(event, UserEvent):
+        state = {} if event.state is None else {"data": event.state}
+        who = {"action": event.action, "uuid": event.user_id}
+        return {**who, **when, **state, "occupancy": event.occupancy}
+    lists = {"join": event.joined, "leave": event.left, "timeout": event.timed_out}
+    said = {"action": event.action, **when, "occupancy": event.occupancy}
+    said |= {name: list(users) for name, users in lists.items() if users}
+    return {**said, "here_now_refresh": True} if event.here_now_refresh else said
 
 
 def metadata_of(channel: str, payload: Mapping[str, Json]) -> dict[str, Json]:
