@@ -84,20 +84,23 @@ class BeatPlan:
         presence.not_before_s = 0.0
         self.put(presence, min(due_s, presence.due_s))
 
-    def place(self, presence: UserPresence, rest: float = 0.0) -> float:
-        """Return how long a user waits for a place of its own among the others.
+    def place(
+        self, presence: UserPresence, now_s: float, *, rest: float = 0.0
+    ) -> float:
+        """Give a user a place in the interval; returns the loop time of its next one.
 
-        A share of the interval, so that users who came together do not beat together
+        Every place is another, so that users who came together do not beat together
         for ever.
 
         Args:
             presence: Who.
+            now_s: Loop time.
             rest: The share of the interval that it waits in any case.
         """
-        presence.is_moved = False
         self._places += 1
         share = rest + (1 - rest) * (1 - phase(self._places))
-        return self.interval_s(presence) * share
+        presence.place_s = now_s + self.interval_s(presence) * share
+        return presence.place_s
 
     def interval_s(self, presence: UserPresence) -> float:
         """Return the seconds between two heartbeats of a user."""
@@ -146,11 +149,16 @@ class BeatPlan:
             return min(limits)
         return attempt_limit_s(remaining_s, full_s) if presence.failures else full_s
 
-    def succeeded(self, presence: UserPresence, due_s: float, now_s: float) -> float:
+    def succeeded(self, presence: UserPresence, now_s: float) -> float:
         """Return when a user is due again after a heartbeat that came through."""
-        if presence.is_moved:
-            return now_s + self.place(presence, _REST)
-        return next_beat_s(due_s, self.interval_s(presence), now_s)
+        interval_s = self.interval_s(presence)
+        if interval_s == math.inf:
+            return math.inf
+        next_s = next_beat_s(presence.place_s, interval_s, now_s)
+        if next_s - now_s < _REST * interval_s:
+            return self.place(presence, now_s, rest=_REST)
+        presence.place_s = next_s
+        return next_s
 
     def failed(
         self,
@@ -208,7 +216,6 @@ class BeatPlan:
             remaining_s = presence.end_s(now_s) - now_s
             if hold_s(wait_s, remaining_s, self._config.attempt_timeout_s) < wait_s:
                 return False
-            presence.is_moved = True
         self._schedule.put(presence, min(until_s, self._overtaken(presence, now_s)))
         return True
 

@@ -115,9 +115,11 @@ class HeartbeatManager:
         lease.expires_at_s = expires_at_s
         self._beater.note(lease, LeaseHealth.FRESH, "joined")
         self._reached()
-        due_s = _now_s() + self._plan.place(presence)
+        place_s = self._plan.place(presence, _now_s())
         if not presence.is_beating:
-            self._plan.put(presence, min(due_s, presence.due_s))
+            # The shorter wait counts, and is the place then.
+            presence.place_s = min(place_s, presence.due_s)
+            self._plan.put(presence, presence.place_s)
 
     def beat_by(self, user_id: str, due_s: float) -> None:
         """Beat a user no later than at a loop time."""
@@ -207,7 +209,7 @@ class HeartbeatManager:
             self._lateness_s.append(now_s - due_s)
             self._beater.overtaken(presence, now_s)
             presence.is_beating, presence.is_held = True, False
-            self._beats.start(self._beat(presence, due_s), name="presence beat")
+            self._beats.start(self._beat(presence), name="presence beat")
 
     def _reached(self) -> None:
         """Note that the service answers; after an outage beat all who wait."""
@@ -222,7 +224,7 @@ class HeartbeatManager:
         now_s = _now_s()
         ends = {x: x.end_s(now_s) for x in presences if x.joined}
         for presence in sorted(ends, key=lambda x: (ends[x] <= now_s, ends[x])):
-            presence.is_held, presence.is_moved = False, True
+            presence.is_held = False
             self._beat_by(presence, now_s)
 
     # When time went by unseen.
@@ -260,7 +262,7 @@ class HeartbeatManager:
             lost,
         )
 
-    async def _beat(self, presence: UserPresence, due_s: float) -> None:
+    async def _beat(self, presence: UserPresence) -> None:
         visit = Visit(is_answered=False, retry_after_s=None)
         try:
             attempt_s = self._plan.attempt_s(presence, _now_s())
@@ -273,9 +275,9 @@ class HeartbeatManager:
         finally:
             presence.is_beating = False
             self._wake.set()
-        self._plan_next(presence, due_s, visit)
+        self._plan_next(presence, visit)
 
-    def _plan_next(self, presence: UserPresence, due_s: float, visit: Visit) -> None:
+    def _plan_next(self, presence: UserPresence, visit: Visit) -> None:
         now_s = _now_s()
         if visit.is_answered:
             self._reached()
@@ -287,7 +289,7 @@ class HeartbeatManager:
                 retry_after_s=visit.retry_after_s,
             )
         else:
-            next_s = self._plan.succeeded(presence, due_s, now_s)
+            next_s = self._plan.succeeded(presence, now_s)
         again_by_s, presence.again_by_s = presence.again_by_s, math.inf
         if not presence.joined or self._is_stopping:
             return

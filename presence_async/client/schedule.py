@@ -76,10 +76,19 @@ def phase(number: int) -> float:
     return (number * _GOLDEN_RATIO) % 1.0
 
 
-def next_beat_s(due_s: float, interval_s: float, now_s: float) -> float:
-    """Return the next due time, on the beat of the last one: no drift."""
-    next_due_s = due_s + interval_s
-    return next_due_s if next_due_s > now_s else now_s + interval_s
+def next_beat_s(place_s: float, interval_s: float, now_s: float) -> float:
+    """Return the next time at a user's own place in the interval: no drift.
+
+    Whatever came in between, such as an outage after which all beat at once, users stay
+    spread as they were.
+
+    Args:
+        place_s: Any time at that place, earlier or later.
+        interval_s: Seconds between two heartbeats.
+        now_s: Loop time; a place right now is taken, and the next one a whole interval
+            away.
+    """
+    return now_s + interval_s - (now_s - place_s) % interval_s
 
 
 def retry_gap_s(remaining_s: float, rng: random.Random) -> float:

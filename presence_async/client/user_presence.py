@@ -53,7 +53,7 @@ class UserPresence:
         failures: Failed heartbeats in a row.
         not_before_s: Loop time before which a heartbeat that failed is not repeated.
         is_held: Whether its heartbeat waits for the end of an outage.
-        is_moved: Whether it lost its place in the interval and needs another.
+        place_s: Loop time of its next regular heartbeat, its place in the interval.
         is_beating: Whether a heartbeat is under way.
         again_by_s: Loop time by which another has to follow the one under way.
         states: States set for single names, by version; they win over older ones.
@@ -65,9 +65,9 @@ class UserPresence:
         "failures",
         "is_beating",
         "is_held",
-        "is_moved",
         "leases",
         "not_before_s",
+        "place_s",
         "states",
         "user_id",
     )
@@ -79,7 +79,7 @@ class UserPresence:
         self.failures = 0
         self.is_beating = False
         self.is_held = False
-        self.is_moved = False
+        self.place_s = 0.0
         self.not_before_s = 0.0
         self.again_by_s = math.inf
         self.states: dict[str, tuple[int, State]] | None = None

@@ -124,8 +124,11 @@ def test_phases_spread_any_run_of_users_evenly() -> None:
 
 
 def test_beats_keep_their_rhythm_without_drift() -> None:
-    assert next_beat_s(100, 10, 100.4) == 110
-    assert next_beat_s(100, 10, 150) == 160
+    assert next_beat_s(100, 10, 100.4) == pytest.approx(110)
+    assert next_beat_s(100, 10, 100) == 110
+    assert next_beat_s(100, 10, 153) == pytest.approx(160)
+    assert next_beat_s(100, 10, 97) == pytest.approx(100)
+    assert next_beat_s(100, 10, 12) == pytest.approx(20)
 
 
 @given(st.floats(0.01, 300))

@@ -192,3 +192,22 @@ async def test_a_user_who_left_while_probing_does_not_end_the_outage(
     beats = [e for e in emulator.requests[began:] if e.operation == "heartbeat"]
     per_second = Counter(int(e.at_s) for e in beats)
     assert max(per_second.values()) <= 3
+
+
+async def test_a_new_token_for_all_makes_no_herd(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    for number in range(300):
+        await client.join("lobby", user_id=f"user-{number}")
+    emulator.inject(Fault(operation="heartbeat", status=403, for_s=160))
+    await asyncio.sleep(160)
+    client.set_auth("another")
+    await asyncio.sleep(1)
+    assert client.heartbeats.stats().fresh == 300
+    await asyncio.sleep(149)
+
+    began = len(emulator.requests)
+    await asyncio.sleep(149)
+
+    per_window = Counter(int(e.at_s / 14.9) for e in emulator.requests[began:])
+    assert max(per_window.values()) <= 1.25 * 30
