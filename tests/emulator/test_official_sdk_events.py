@@ -82,8 +82,9 @@ def listener(heard: Heard) -> Any:
             heard.note(message.channel, "message", message.publisher)
 
         def presence(self, _: Any, event: Any) -> None:
-            who = event.uuid if event.event != "interval" else tuple(event.join or ())
-            heard.note(event.channel, event.event, who, event.occupancy)
+            heard.note(event.channel, event.event, event.uuid, event.occupancy)
+            for user_id in event.join or ():
+                heard.note(event.channel, "listed", user_id)
 
     return Listener()
 
@@ -102,10 +103,10 @@ async def test_listeners_hear_every_kind_of_event(
         ).with_presence().execute()
         await heard.until("room", "join", "sdk", 1)
         await heard.until("member", "join", "sdk", 1)
+        await sdk.presence("channel/room/uuid/sdk/data?uuid=bob&state=%7B%22x%22:1%7D")
+        await heard.until("room", "state-change", "sdk", 1)
         await sdk.beat("bob", "room", "&heartbeat=1")
         await heard.until("room", "join", "bob", 2)
-        await sdk.presence("channel/room/uuid/bob/data?uuid=bob&state=%7B%22x%22:1%7D")
-        await heard.until("room", "state-change", "bob", 2)
         await heard.until("room", "timeout", "bob", 1)
         await sdk.beat("kim", "member")
         await heard.until("member", "join", "kim", 2)
@@ -113,7 +114,9 @@ async def test_listeners_hear_every_kind_of_event(
         await heard.until("member", "leave", "kim", 1)
         for user in ("bob", "eve", "kim"):
             await sdk.beat(user, "room")
-        await heard.until("room", "interval", ("eve", "kim"), 4)
+        await heard.until("room", "listed", "eve")
+        await heard.until("room", "listed", "kim")
+        await heard.until("room", "interval", None, 4)
         await sdk.get("/publish/demo/demo/0/room/0/%22hi%22?uuid=eve")
         await heard.until("room", "message", "eve")
         pubnub.unsubscribe_all()
