@@ -6,8 +6,10 @@ import heapq
 import json
 import math
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from itertools import count
 
+import attrs
 import msgspec
 
 from ..protocol.events import (
@@ -68,7 +70,7 @@ class Feed:
         self._log = MessageLog()
         self._polls = OpenPolls(groups)
         self._delays_s = delays_s
-        self._late: list[tuple[float, int, Message]] = []
+        self._late: list[tuple[float, int, Posted]] = []
         self._numbers = count()
 
     # What happens.
@@ -87,8 +89,9 @@ class Feed:
     def tick(self, *, now_s: float) -> None:
         """Tell what is due first."""
         if self._late and self._late[0][0] == self.next_due_s():
-            _, _, message = heapq.heappop(self._late)
-            self._queue(message, self._timetokens.next(self._clock()), now_s)
+            _, _, posted = heapq.heappop(self._late)
+            position = self._timetokens.next(self._clock())
+            self._queue(attrs.evolve(posted, position=position, at_s=now_s))
             return
         interval = self._announcer.tick()
         if interval is not None:
@@ -107,9 +110,8 @@ class Feed:
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
             published=Published(timetoken, _REGION),
         )
-        key, publisher = operation.subscribe_key, operation.user_id
-        said = SaidMessage.of(message, key, publisher=publisher)
-        self._queue(said, timetoken, now_s)
+        said = SaidMessage.of(message, self._subscribe_key, publisher=operation.user_id)
+        self._queue(Posted(timetoken, operation.channel, now_s, lambda: said))
         return timetoken
 
     # Who asks.
@@ -151,7 +153,7 @@ class Feed:
             timetoken=found[-1][0].position,
             region=_REGION,
             messages=tuple([
-                msgspec.structs.replace(posted.message, subscription=name)
+                msgspec.structs.replace(posted.message(), subscription=name)
                 for posted, name in found
             ]),
         )
@@ -165,23 +167,29 @@ class Feed:
         self, event: UserEvent | IntervalEvent, at_s: float, now_s: float
     ) -> None:
         timetoken = self._timetokens.next(self._clock() - now_s + at_s)
+        channel = f"{event.channel}{PRESENCE_SUFFIX}"
+        message = cache(partial(self._said, event, channel, timetoken))
+        for delay_s in self._delays_s(event.channel, now_s):
+            posted = Posted(timetoken, channel, now_s, message)
+            if delay_s > 0:
+                late = (at_s + delay_s, next(self._numbers), posted)
+                heapq.heappush(self._late, late)
+            else:
+                self._queue(posted)
+
+    def _queue(self, posted: Posted) -> None:
+        self._log.add(posted)
+        self._polls.spread(posted)
+
+    def _said(
+        self, event: UserEvent | IntervalEvent, channel: str, timetoken: int
+    ) -> SaidMessage:
         message = Message(
-            channel=f"{event.channel}{PRESENCE_SUFFIX}",
+            channel=channel,
             payload=msgspec.Raw(json.dumps(payload_of(event)).encode()),
             published=Published(timetoken, _REGION),
         )
-        message = SaidMessage.of(message, self._subscribe_key)
-        for delay_s in self._delays_s(event.channel, now_s):
-            if delay_s > 0:
-                late = (at_s + delay_s, next(self._numbers), message)
-                heapq.heappush(self._late, late)
-            else:
-                self._queue(message, timetoken, now_s)
-
-    def _queue(self, message: Message, position: int, now_s: float) -> None:
-        posted = Posted(position, message, now_s)
-        self._log.add(posted)
-        self._polls.spread(posted)
+        return SaidMessage.of(message, self._subscribe_key)
 
     def _user_event(self, change: OccupancyChange, now_s: float) -> UserEvent:
         state = change.state

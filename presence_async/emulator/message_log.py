@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
@@ -37,20 +37,23 @@ class Timetokens:
         self._last = 0
 
 
-@attrs.frozen(slots=True)
+@attrs.frozen
 class Posted:
     """A message in a queue.
 
     Attributes:
         position: Comes after every cursor below it. Usually the timetoken of the
             message; another one where a fault sends it late or twice.
-        message: What is sent, still without a subscription.
+        channel: Where it is published, with ``-pnpres`` for presence.
         at_s: When it was queued.
+        message: Gives what is sent, still without a subscription. It is put into words
+            when the first poll fetches it: most messages nobody asks for.
     """
 
     position: int
-    message: Message
+    channel: str
     at_s: float
+    message: Callable[[], Message]
 
 
 class MessageLog:
@@ -62,7 +65,7 @@ class MessageLog:
 
     def add(self, posted: Posted) -> None:
         """Queue a message."""
-        channel = posted.message.channel
+        channel = posted.channel
         queue = self._queues.pop(channel, None) or deque(maxlen=MESSAGES_KEPT)
         queue.append(posted)
         self._queues[channel] = queue

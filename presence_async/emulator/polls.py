@@ -99,7 +99,7 @@ class OpenPolls:
 
     def spread(self, posted: Posted) -> None:
         """Bring a message to everybody who listens, once for each name that matches."""
-        channel = posted.message.channel
+        channel = posted.channel
         for name in matching_names(channel):
             for poll in self._by_channel.get(name, ()):
                 poll.bring(posted, name)

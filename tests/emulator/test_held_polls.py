@@ -26,7 +26,7 @@ def posted(channel: str, position: int = 2, at_s: float = 0.0) -> Posted:
     published = Published(position, 1)
     payload = msgspec.Raw(b"1")
     message = Message(channel=channel, payload=payload, published=published)
-    return Posted(position, message, at_s)
+    return Posted(position, channel, at_s, lambda: message)
 
 
 async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> None:
