@@ -83,8 +83,9 @@ class CheckPlan:
 
     def ask_soon(self, *, now_s: float) -> None:
         """Ask before the regular time, though nothing is wrong."""
-        soon_s = now_s + self._random.uniform(0, _SPREAD_S)
-        self._due_s = min(self._due_s, max(soon_s, self._sent_s + MIN_GAP_S))
+        earliest_s = max(now_s, self._sent_s + MIN_GAP_S)
+        soon_s = earliest_s + self._random.uniform(0, _SPREAD_S)
+        self._due_s = min(self._due_s, soon_s)
 
     def doubt(self, *, now_s: float) -> None:
         """Events may be missing up to now: ask soon, and until that is settled."""

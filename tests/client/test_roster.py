@@ -77,6 +77,20 @@ async def test_a_second_answer_five_seconds_later_confirms_it(
         assert asked(emulator, "here now") == 2
 
 
+async def test_an_answer_that_says_it_is_old_confirms_nothing(
+    emulator: PresenceEmulator, client: PresenceClient
+) -> None:
+    nobody = (
+        b'{"status":200,"message":"OK","service":"Presence","uuids":[],"occupancy":0}'
+    )
+    emulator.inject(Fault(operation="here now", body=nobody, age_s=60, for_s=60))
+    async with client.roster("lobby") as roster:
+        with pytest.raises(DeadlineError):
+            await roster.wait_for(lambda r: r.is_synced, timeout_s=55)
+
+        await roster.wait_for(lambda r: r.is_synced, timeout_s=20)
+
+
 async def test_what_came_just_before_the_handshake_is_heard(
     emulator: PresenceEmulator, client: PresenceClient
 ) -> None:
@@ -156,8 +170,10 @@ async def test_everybody_is_read_where_there_are_several_pages(
 
         emulator.inject(EventFault(drop=1, for_s=1))
         await client.leave("lobby", user_id=users[0])
-        # Missing from two snapshots in a row.
         await roster.wait_for(lambda r: r.occupancy == 1049, timeout_s=20)
+
+        # Missing from two snapshots in a row, each of two pages.
+        assert asked(emulator, "here now") == 6
 
 
 # Opening.
@@ -464,6 +480,7 @@ async def test_closing_the_client_ends_its_rosters(config: PresenceConfig) -> No
 
     await client.close()
 
+    assert [t for t in asyncio.all_tasks() if "roster" in t.get_name()] == []
     assert roster.health is StreamHealth.CLOSED
     assert [type(event) async for event in changes] == [SnapshotEvent]
     with pytest.raises(ClientClosedError):

@@ -9,6 +9,7 @@ import random
 import pytest
 
 from presence_async import (
+    AccessDeniedError,
     GapEvent,
     JoinEvent,
     LeaveEvent,
@@ -23,7 +24,7 @@ from presence_async import (
     UserEvent,
 )
 from presence_async.client.roster import RECONCILE_PERIOD_S
-from presence_async.emulator import EventFault, Fault, PresenceEmulator
+from presence_async.emulator import EventFault, Fault, Grant, PresenceEmulator
 
 CHANNEL = "lobby"
 TROUBLE_S = 30.0
@@ -219,10 +220,30 @@ async def test_after_an_outage_it_is_right_again(
         await users.leave(CHANNEL, user_id="goes")
         await users.heartbeat(CHANNEL, user_id="comes", presence_timeout_s=3000)
 
+        before = len(emulator.requests.of("here now"))
         await asyncio.sleep(outage_s + RECONCILE_PERIOD_S)
 
         assert set(roster.user_ids) == {"comes"}
         assert roster.is_synced
+        asked = len(emulator.requests.of("here now")) - before
+        assert asked <= (outage_s + RECONCILE_PERIOD_S) / 3 + 1
+
+
+async def test_after_a_long_outage_it_is_not_trusted_unasked() -> None:
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="watcher")) as client,
+        client.roster(CHANNEL) as roster,
+    ):
+        await roster.wait_for(lambda r: r.is_synced)
+        emulator.inject(Fault(operation="subscribe", status=503, for_s=60))
+        await client.heartbeat(CHANNEL, user_id="alice")
+        await roster.wait_for(lambda r: r.health is StreamHealth.RECONNECTING)
+
+        await roster.wait_for(lambda r: r.health is StreamHealth.LIVE)
+
+        assert not roster.is_synced
+        await roster.wait_for(lambda r: r.is_synced, timeout_s=RECONCILE_PERIOD_S)
 
 
 async def test_a_restart_with_other_timetokens_is_survived() -> None:
@@ -341,3 +362,59 @@ async def test_trouble_causes_no_storm_of_questions() -> None:
 
         asked = sum(r.operation == "here now" for r in emulator.requests)
         assert asked <= 2 + 60 / 3
+
+
+async def test_refused_it_keeps_what_it_knew_and_goes_on_with_a_new_token() -> None:
+    grants = {"old": Grant(channels="*"), "new": Grant(channels="*")}
+    async with (
+        PresenceEmulator(access=grants) as emulator,
+        PresenceClient(emulator.config(user_id="watcher", auth="old")) as client,
+        PresenceClient(emulator.config(user_id="users", auth="new")) as users,
+        client.roster(CHANNEL) as roster,
+    ):
+        changes = roster.changes()
+        await users.heartbeat(CHANNEL, user_id="alice", presence_timeout_s=3000)
+        await roster.wait_for(lambda r: r.is_synced)
+        emulator.revoke("old")
+        await users.heartbeat(CHANNEL, user_id="bob", presence_timeout_s=3000)
+        await roster.wait_for(lambda r: r.health is StreamHealth.REFUSED, timeout_s=60)
+        refusal = roster.error
+        assert not roster.is_synced
+        await users.leave(CHANNEL, user_id="alice")
+        await asyncio.sleep(600)
+        assert "alice" in roster.user_ids
+
+        client.set_auth("new")
+        await roster.wait_for(
+            lambda r: r.is_synced and r.user_ids == {"bob"},
+            timeout_s=RECONCILE_PERIOD_S,
+        )
+
+        assert isinstance(refusal, AccessDeniedError)
+        await roster.close()
+        heard = [event async for event in changes if isinstance(event, UserEvent)]
+        assert [(e.action, e.user_id) for e in heard] == [
+            ("join", "alice"),
+            ("join", "bob"),
+            ("leave", "alice"),
+        ]
+
+
+async def test_it_is_right_after_a_suspend() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="watcher")) as client,
+        PresenceClient(emulator.config(user_id="users")) as users,
+        client.roster(CHANNEL) as roster,
+    ):
+        await users.heartbeat(CHANNEL, user_id="alice")
+        await roster.wait_for(lambda r: r.is_synced)
+        emulator.inject(EventFault(drop=1, for_s=1))
+        await users.leave(CHANNEL, user_id="alice")
+        loop.suspend(3600)  # type: ignore[attr-defined]  # the virtual loop's
+
+        await asyncio.sleep(RECONCILE_PERIOD_S)
+
+        assert roster.user_ids == frozenset()
+        assert roster.is_synced

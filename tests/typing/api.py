@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import assert_type
 
 from presence_async import (
@@ -21,6 +22,8 @@ from presence_async import (
     PresenceConfig,
     PresenceEvent,
     RequestError,
+    Roster,
+    RosterChanges,
     StreamHealth,
     UserEvent,
     UserState,
@@ -78,6 +81,19 @@ async def events(client: PresenceClient) -> None:
                     pass
 
 
+async def rosters(client: PresenceClient) -> None:
+    async with client.roster("a") as roster:
+        assert_type(roster, Roster)
+        assert_type(roster.occupants, tuple[Occupant, ...])
+        assert_type(roster.user_ids, frozenset[str])
+        assert_type(roster.as_of, datetime)
+        assert_type(roster.health, StreamHealth)
+        await roster.wait_for(lambda r: "bob" in r.user_ids and r.is_synced)
+        async for event in roster:
+            assert_type(event, PresenceEvent)
+        assert_type(roster.changes(buffer_size=10), RosterChanges)
+
+
 async def tests(make_presence_client: MakePresenceClient, loop: VirtualLoop) -> None:
     alice = await make_presence_client("alice", presence_timeout_s=20)
     assert_type(alice, PresenceClient)
@@ -97,6 +113,7 @@ async def main() -> int:
         await questions(client)
         await presence(client)
         await events(client)
+        await rosters(client)
     return 0
 
 
