@@ -7,7 +7,7 @@ import math
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from .. import PresenceClient
+from .. import EventStream, PresenceClient, UserEvent
 from ..emulator import PresenceEmulator
 from .here_now import print_here
 from .output import console, say, shown
@@ -31,20 +31,26 @@ def demo() -> None:
 async def _tell_story() -> None:
     async with PresenceEmulator() as emulator:
         say(f"1. A presence service listens on http://{emulator.origin}")
-        config = emulator.config(user_id="demo", presence_timeout_s=_TIMEOUT_S)
-        fragile = emulator.config(
-            user_id="bob", presence_timeout_s=_TIMEOUT_S, leave_on_close=False
-        )
-        async with PresenceClient(config) as client:
-            bobs_program = await PresenceClient(fragile).start()
-            try:
-                await _share_a_house(client, bobs_program)
-            finally:
-                await bobs_program.close()
-            await _outlive_a_crash(client)
-        actions = [f"{e.user_id} {e.action}" for e in emulator.events("lobby")]
-        say("\n7. What an observer of the lobby saw:")
-        say("   " + "\n   ".join(actions))
+        async with (
+            PresenceClient(emulator.config(user_id="observer")) as observer,
+            observer.events("lobby") as stream,
+        ):
+            await _live(emulator)
+            await _recount(stream)
+
+
+async def _live(emulator: PresenceEmulator) -> None:
+    config = emulator.config(user_id="demo", presence_timeout_s=_TIMEOUT_S)
+    fragile = emulator.config(
+        user_id="bob", presence_timeout_s=_TIMEOUT_S, leave_on_close=False
+    )
+    async with PresenceClient(config) as client:
+        bobs_program = await PresenceClient(fragile).start()
+        try:
+            await _share_a_house(client, bobs_program)
+        finally:
+            await bobs_program.close()
+        await _outlive_a_crash(client)
 
 
 async def _share_a_house(client: PresenceClient, bobs: PresenceClient) -> None:
@@ -88,6 +94,16 @@ async def _outlive_a_crash(client: PresenceClient) -> None:
     rooms = _list(where.channels)
     say(f"\n6. After {waited_s} s Bob is gone. Alice is still in {rooms}.")
     await _show(client)
+
+
+async def _recount(stream: EventStream) -> None:
+    """Tell of every event until the last user has left."""
+    say("\n7. Alice's program ends and leaves. What an observer of the lobby saw:")
+    async for event in stream:
+        if isinstance(event, UserEvent):
+            say(f"   {event.user_id} {event.action}, {event.occupancy} there")
+        if event.occupancy == 0:
+            return
 
 
 async def _show(client: PresenceClient) -> None:

@@ -400,13 +400,13 @@ async def test_the_demo_tells_its_story_in_time() -> None:
     assert max(len(line) for line in out.splitlines()) <= 80
     assert "\x1b" not in out
     assert out.splitlines()[-7:] == [
-        "   alice join",
-        "   bob join",
-        "   carol join",
-        "   alice state-change",
-        "   carol leave",
-        "   bob timeout",
-        "   alice leave",
+        "   alice join, 1 there",
+        "   bob join, 2 there",
+        "   carol join, 3 there",
+        "   alice state-change, 3 there",
+        "   carol leave, 2 there",
+        "   bob timeout, 1 there",
+        "   alice leave, 0 there",
     ]
 
 
