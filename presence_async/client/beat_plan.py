@@ -140,14 +140,13 @@ class BeatPlan:
     def attempt_s(self, presence: UserPresence, now_s: float) -> float:
         """Return how long a heartbeat of a user may be on the wire."""
         full_s = self._config.attempt_timeout_s
-        remaining_s = presence.end_s(now_s) - now_s
-        if self._outage.is_down:
-            # One user's probe must not take the time that is left to others.
-            limits = [
-                attempt_limit_s(x, full_s) for x in (remaining_s, self._hurry_s(now_s))
-            ]
-            return min(limits)
-        return attempt_limit_s(remaining_s, full_s) if presence.failures else full_s
+        if not presence.failures and not self._outage.is_down:
+            return full_s
+        limit_s = attempt_limit_s(presence.end_s(now_s) - now_s, full_s)
+        if not self._outage.is_down:
+            return limit_s
+        # One user's probe must not take the time that is left to others.
+        return min(limit_s, attempt_limit_s(self._hurry_s(now_s), full_s))
 
     def succeeded(self, presence: UserPresence, now_s: float) -> float:
         """Return when a user is due again after a heartbeat that came through."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -93,11 +92,11 @@ class Beater:
         try:
             async with self._lanes.turn(presence.user_id, budget, "heartbeat") as lane:
                 beats = plan_beats(presence, self._pipeline.subscribe_key)
-                waiting = deque(_in_turn(beats, presence.failures))
-                send = functools.partial(self._send, lane, presence, attempt_s, outcome)
-                while waiting and await send(waiting.popleft()):
-                    pass
-                outcome.leave_out(waiting)
+                beats = _in_turn(beats, presence.failures)
+                for number, beat in enumerate(beats, 1):
+                    if not await self._send(lane, presence, attempt_s, outcome, beat):
+                        outcome.leave_out(beats[number:])
+                        break
         except RequestError as error:
             outcome.fail(presence.joined, error)
         self._settle(presence, outcome)
