@@ -53,9 +53,12 @@ class PresenceEmulator:
             in two recordings of 2025 it does not.
         idle_poll_s: For how long a poll without news is held; clients allow 310 s, the
             real service's own time is unverified.
-        here_now_cache_s: Answer the same here-now URL from a cache for so long, as
-            the real edge does for about 3 s.
-        heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``).
+        here_now_cache_s: Answer the same here now from a cache for so long, as the
+            real edge does for about 3 s; URLs that differ only in ``requestid``,
+            ``timestamp`` and ``signature`` are the same. What the real edge compares
+            is unverified; this is the harsher choice.
+        heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``), but only
+            for the very same URL.
         max_requests_per_s: Answer 429 to what comes faster, all keys together;
             ``None``: no limit.
         journal_size: How many requests ``requests`` keeps.

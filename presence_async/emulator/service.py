@@ -18,7 +18,7 @@ from ..protocol.here_now import HereNowOperation
 from ..protocol.json_codec import Json
 from . import checks, refusals
 from .access import Grant
-from .cache import ReplyCache
+from .cache import PER_ATTEMPT, ReplyCache
 from .entrance import TIME_PATH, Entrance
 from .event_faults import EventFaults
 from .faults import Fault, Faults
@@ -51,7 +51,10 @@ class Service:
         self._options = options
         self._entrance = Entrance(options, clock=clock)
         self._caches = {
-            HereNowOperation.name: ReplyCache(options.here_now_cache_s),
+            # The harsher choice: a key with ``requestid`` would never match.
+            HereNowOperation.name: ReplyCache(
+                options.here_now_cache_s, ignored=PER_ATTEMPT
+            ),
             HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
         }
         self._clock = clock
@@ -161,7 +164,7 @@ class Service:
         """Let an operation take effect and say the reply, or return what waits."""
         self.expire(now_s)
         cache = self._caches.get(operation.name)
-        if cache is not None and (kept := cache.get(request.target, now_s=now_s)):
+        if cache is not None and (kept := cache.get(request, now_s=now_s)):
             return kept
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
@@ -169,7 +172,7 @@ class Service:
             return value
         reply = operation.to_reply(value)
         if cache is not None:
-            cache.put(request.target, reply, now_s=now_s)
+            cache.put(request, reply, now_s=now_s)
         return reply
 
     def answer(self, poll: Poll, *, now_s: float) -> HttpReply:

@@ -233,6 +233,38 @@ async def test_caches_answer_the_same_url_with_its_age() -> None:
     assert fresh[1]["occupancy"] == 1
 
 
+async def test_the_here_now_cache_answers_the_client_as_the_real_one_may(
+    presence_leak_check: None,
+) -> None:
+    async with (
+        PresenceEmulator(here_now_cache_s=3, secret_key="sec-c-x") as emulator,
+        PresenceClient(emulator.config(secret_key="sec-c-x")) as client,
+    ):
+        await client.here_now("lobby")
+        await client.heartbeat("lobby", user_id="bob")
+        await asyncio.sleep(1.5)
+        other_question = await client.here_now("lobby", include_state=True)
+        cached = await client.here_now("lobby")
+        await asyncio.sleep(1.6)
+        fresh = await client.here_now("lobby")
+
+    assert cached.total_occupancy == 0
+    assert other_question.total_occupancy == fresh.total_occupancy == 1
+
+
+async def test_the_heartbeat_cache_answers_the_very_same_url_only() -> None:
+    async with PresenceEmulator(heartbeat_cache_s=3) as emulator:
+        beat = f"{BASE}/channel/a/heartbeat?uuid=bob"
+        await get(emulator, f"{beat}&requestid=1")
+        await get(emulator, f"{BASE}/channel/a/leave?uuid=bob")
+        await get(emulator, f"{beat}&requestid=1")
+        after_the_same = dict(emulator.occupants("a"))
+        await get(emulator, f"{beat}&requestid=2")
+
+        assert after_the_same == {}
+        assert set(emulator.occupants("a")) == {"bob"}
+
+
 async def test_a_cached_heartbeat_is_no_acknowledgement(
     presence_leak_check: None,
 ) -> None:
