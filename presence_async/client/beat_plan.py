@@ -30,6 +30,9 @@ logger = logging.getLogger("presence_async.client")
 
 _REST = 1 / 16
 
+_SLOT_S = 0.01
+"""Users with places so close are beaten together, at one wake-up of the loop."""
+
 
 class Overtaken(Protocol):
     """Turns leases ``LOST`` whose time is over; returns when the next one's is."""
@@ -99,7 +102,8 @@ class BeatPlan:
         """
         self._places += 1
         share = rest + (1 - rest) * (1 - phase(self._places))
-        presence.place_s = now_s + self.interval_s(presence) * share
+        place_s = now_s + self.interval_s(presence) * share
+        presence.place_s = max(now_s, place_s // _SLOT_S * _SLOT_S)
         return presence.place_s
 
     def interval_s(self, presence: UserPresence) -> float:
@@ -119,6 +123,10 @@ class BeatPlan:
         if self._outage.is_down:
             return due_s if self._is_probing else min(due_s, self._probe_s())
         return due_s if in_flight < self._config.max_beats_in_flight else math.inf
+
+    def waits_for_ends(self, in_flight: int) -> bool:
+        """Whether somebody may have to wait until a heartbeat under way has ended."""
+        return self._outage.is_down or in_flight >= self._config.max_beats_in_flight
 
     # Who.
 

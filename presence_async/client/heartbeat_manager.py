@@ -69,7 +69,7 @@ class HeartbeatManager:
         self._beater = Beater(config, pipeline, lanes, gate)
         self._lateness_s: deque[float] = deque(maxlen=1024)
         self._loop_task = TaskOwner()
-        self._beats = TaskOwner()
+        self._beats = TaskOwner(self._beat_ended)
         self._wake = asyncio.Event()
         self._plan = BeatPlan(
             config,
@@ -274,8 +274,12 @@ class HeartbeatManager:
             self._beater.crashed(presence, error)
         finally:
             presence.is_beating = False
-            self._wake.set()
         self._plan_next(presence, visit)
+
+    def _beat_ended(self) -> None:
+        """Look again if somebody may have waited for this one to end."""
+        if self._plan.waits_for_ends(len(self._beats) + 1):
+            self._wake.set()
 
     def _plan_next(self, presence: UserPresence, visit: Visit) -> None:
         now_s = _now_s()

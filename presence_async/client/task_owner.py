@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 __all__ = ["TaskOwner"]
 
@@ -16,10 +16,14 @@ class TaskOwner:
 
     The event loop itself holds tasks weakly, and an exception in a task nobody awaits
     is only seen when it is collected.
+
+    Args:
+        on_ended: Called after each task, when it no longer counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_ended: Callable[[], None] | None = None) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._on_ended = on_ended
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -48,3 +52,5 @@ class TaskOwner:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("%s crashed", task.get_name(), exc_info=error)
+        if self._on_ended is not None:
+            self._on_ended()

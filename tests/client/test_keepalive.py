@@ -127,3 +127,19 @@ async def test_a_killed_process_times_out_and_not_before_its_time(
 
     beaten_s = emulator.requests.of("heartbeat")[-1].at_s
     assert 3 <= over_s - beaten_s < 4
+
+
+async def test_few_places_on_the_wire_are_handed_on_at_once(
+    emulator: PresenceEmulator,
+) -> None:
+    config = emulator.config(presence_timeout_s=20, max_beats_in_flight=1)
+    async with PresenceClient(config) as client:
+        for number in range(5):
+            await client.join("lobby", user_id=f"user-{number}")
+        emulator.inject(Fault(operation="heartbeat", delay_s=1))
+
+        await asyncio.sleep(300)
+
+        stats = client.heartbeats.stats()
+    assert stats.fresh == 5
+    assert stats.lateness_max_s < 5
