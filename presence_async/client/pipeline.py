@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import uuid
 from collections.abc import Awaitable, Callable
@@ -237,13 +238,27 @@ class RequestPipeline:
                 return await self._attempt(call)
             except RequestError as error:
                 failure = self._noted(error, call)
-            if self._is_closed:
-                raise ClientClosedError(f"closed while {operation.name} was under way")
+            self._check_open(operation.name)
             delay_s = self._delay_s(failure, call, policy)
             if delay_s is None:
                 raise failure
             logger.info("%s; trying again in %.2f s", failure, delay_s)
-            await asyncio.sleep(delay_s)
+            await self._pause(delay_s)
+            self._check_open(operation.name)
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait before the next attempt; over at once when the client is closed."""
+        limit = TimeLimit(self._deadlines, math.inf)
+        try:
+            with limit:
+                await asyncio.sleep(delay_s)
+        except TimeoutError:
+            if not limit.is_up:
+                raise
+
+    def _check_open(self, name: str) -> None:
+        if self._is_closed:
+            raise ClientClosedError(f"closed while {name} was under way")
 
     async def _attempt(self, call: _Call[ReplyT]) -> Answer[ReplyT]:
         """Pass the gate, send once and read the answer, all within the time allowed.

@@ -10,6 +10,7 @@ import pytest
 from presence_async import (
     ClientClosedError,
     DeadlineError,
+    LinearRetry,
     PresenceClient,
     UnavailableError,
 )
@@ -309,3 +310,20 @@ async def test_a_leave_under_way_that_fails_is_tried_again_while_closing(
     assert report.failed == ()
     assert [was.user_id for was in report.left] == ["tester"]
     assert isinstance(leaving.exception(), DeadlineError)
+
+
+async def test_a_call_that_waits_for_its_next_attempt_ends_with_the_client(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(operation="where now", status=503))
+    retry = LinearRetry(wait_s=20)
+    client = await PresenceClient(emulator.config(user_id="bob", retry=retry)).start()
+    call = asyncio.create_task(client.where_now())
+    await asyncio.sleep(1)
+    began_s = now_s()
+
+    await client.close()
+    with pytest.raises(ClientClosedError, match="where now"):
+        await call
+
+    assert now_s() - began_s < 0.1
