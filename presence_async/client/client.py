@@ -635,8 +635,8 @@ class PresenceClient:
 
         ``async with client.roster("lobby") as roster``, then ``roster.occupants``,
         ``roster.user_ids``, ``await roster.wait_for(...)`` and ``async for event in
-        roster``. It shares the poll of the client's streams and asks here now every
-        ten seconds beside.
+        roster``. It shares the poll of the client's streams and asks here now beside:
+        every ten seconds at first and in trouble, every five minutes in lasting calm.
 
         Args:
             channel: Which channel; no wildcard.

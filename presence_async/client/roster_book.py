@@ -40,6 +40,9 @@ __all__ = ["RosterBook"]
 _QUEUE_S = 1200.0
 """The service keeps a message for about 20 minutes; none comes later."""
 
+_MANY_RECENT = 10_000
+"""Of more users than this no event is kept in mind without a snapshot to settle it."""
+
 EventT = TypeVar("EventT", bound=UserEvent)
 
 
@@ -66,6 +69,8 @@ class RosterBook:
         self._clock = ServiceClock()
         # What was published up to here is in the last snapshot.
         self._settled = -1
+        # The newest event so far; what is older comes out of order.
+        self._newest = -1
         # Not found by the last snapshot, which was not whole.
         self._missing: frozenset[str] = frozenset()
         self._checksum = Checksum()
@@ -84,18 +89,13 @@ class RosterBook:
             return ()
         if event.channel != self.channel:
             return ()
-        self._clock.note(event.timetoken, now_s=now_s)
-        self.plan.note_activity(now_s=now_s)
+        self._note_time(event.timetoken, now_s)
         if event.timetoken <= self._settled:
             return ()
         told: Sequence[PresenceEvent] = ()
         match event:
-            case JoinEvent():
-                told = self._join(event)
-            case LeaveEvent() | TimeoutEvent():
-                told = self._leave(event)
-            case StateChangeEvent():
-                told = self._change_state(event)
+            case UserEvent():
+                told = self._apply_to_user(event, now_s)
             case IntervalEvent():
                 told = self._apply_interval(event, now_s)
             case _:
@@ -103,6 +103,14 @@ class RosterBook:
         self._checksum.note(event)
         self._compare(now_s)
         return told
+
+    def _note_time(self, timetoken: int, now_s: float) -> None:
+        self._clock.note(timetoken, now_s=now_s)
+        if timetoken < self._newest:
+            self.plan.note_trouble(now_s=now_s)
+        self._newest = max(self._newest, timetoken)
+        if len(self._recent) >= _MANY_RECENT:
+            self.plan.ask_soon(now_s=now_s)
 
     def _note_gap(self, event: GapEvent, now_s: float) -> None:
         self.plan.doubt(now_s=now_s)
@@ -112,7 +120,19 @@ class RosterBook:
             self._clock.forget()
             self._recent.clear()
             self._checksum.forget()
-            self._settled = -1
+            self._settled = self._newest = -1
+
+    def _apply_to_user(self, event: UserEvent, now_s: float) -> Sequence[PresenceEvent]:
+        if (event.user_id in self._members) is isinstance(event, JoinEvent):
+            # What came before it has not been heard.
+            self.plan.note_trouble(now_s=now_s)
+        match event:
+            case JoinEvent():
+                return self._join(event)
+            case StateChangeEvent():
+                return self._change_state(event)
+            case _:
+                return self._leave(event)
 
     def _join(self, event: JoinEvent, *, has_state: bool = True) -> list[PresenceEvent]:
         recent = self._recent_of(event.user_id)
@@ -174,10 +194,10 @@ class RosterBook:
                     told += self._leave(self._told(kind, user_id, event, -1))
         for user_id in event.joined:
             if user_id not in torn:
-                # The lists carry no states; the next snapshot does.
                 join = self._told(JoinEvent, user_id, event, 1)
                 told += self._join(join, has_state=False)
-        if torn or event.here_now_refresh:
+        # The lists carry no states; the next snapshot does.
+        if torn or event.here_now_refresh or event.joined:
             self.plan.ask_soon(now_s=now_s)
         return told
 
@@ -226,9 +246,9 @@ class RosterBook:
         self._compare(now_s)
         return told
 
-    def check_failed(self, *, now_s: float) -> None:
+    def check_failed(self, *, now_s: float, is_refused: bool = False) -> None:
         """Note that no snapshot could be had; forget what is too old to matter."""
-        self.plan.failed(now_s=now_s)
+        self.plan.failed(now_s=now_s, is_refused=is_refused)
         horizon = self._clock.shown_at(now_s - _QUEUE_S)
         if horizon is not None:
             self._recent = newer_than(horizon, self._recent)

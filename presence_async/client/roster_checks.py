@@ -22,7 +22,7 @@ class RosterChecks:
     Args:
         plan: When to ask.
         check: Asks once and takes in the answer.
-        failed: Called when that found no answer.
+        failed: Called with why that found no answer.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class RosterChecks:
         plan: CheckPlan,
         *,
         check: Callable[[], Awaitable[None]],
-        failed: Callable[[], None],
+        failed: Callable[[RequestError], None],
     ) -> None:
         self._plan = plan
         self._check = check
@@ -48,7 +48,7 @@ class RosterChecks:
                 return
             except RequestError as error:
                 logger.info("a roster could not be checked: %s", error)
-                self._failed()
+                self._failed(error)
 
     def hurry(self) -> None:
         """Wake up if the plan has an earlier time now."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -367,6 +368,54 @@ def test_while_no_snapshot_can_be_had_what_is_old_is_forgotten() -> None:
     assert set(roster.book._recent) == {"bob"}
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        [leave(2007, "bob"), join(2006, "bob", 1)],
+        [join(2007, "bob", 1)],
+        [leave(2007, "alice", 1)],
+        [change(2007, "alice", {"n": 1}, 1)],
+    ],
+    ids=["out of order", "a second join", "a second leave", "a state of nobody"],
+)
+def test_an_event_that_does_not_follow_is_a_sign_of_trouble(
+    events: list[PresenceEvent],
+) -> None:
+    roster = Harness("bob")
+    plan = roster.book.plan
+    roster.answer(2000, {"bob": {}})
+    calm_until_s = plan.due_s
+
+    roster.hear(*events)
+
+    assert calm_until_s > 2100
+    assert plan.is_trusted
+    assert plan.due_s <= 2007 + LAG_S + 10
+
+
+def test_whom_an_interval_lists_is_asked_about_for_the_state() -> None:
+    roster = Harness()
+    plan = roster.book.plan
+    roster.answer(2000, {})
+    calm_until_s = plan.due_s
+
+    roster.hear(IntervalEvent(occupancy=1, joined=("bob",), **at(2010)))
+
+    assert calm_until_s > 2100
+    assert plan.due_s <= 2010 + LAG_S + 3
+
+
+def test_events_of_very_many_users_are_settled_before_the_regular_time() -> None:
+    roster = Harness()
+    plan = roster.book.plan
+    roster.answer(5000, {})
+    for n in range(10_001):
+        roster.hear(join(5006 + n / 1000, f"user-{n}", n + 1))
+
+    assert plan.is_trusted
+    assert plan.due_s <= 5016.001 + LAG_S + 3
+
+
 # The checksum.
 
 
@@ -484,14 +533,66 @@ def test_an_answer_that_was_asked_for_too_early_confirms_nothing() -> None:
     assert not plan.is_trusted
 
 
-def test_a_silent_channel_is_asked_about_once_a_minute() -> None:
-    plan = plan_begun()
-    answered(plan, 100)
-    answered(plan, 105)
+def questions(plan: CheckPlan, begin_s: float, end_s: float) -> list[float]:
+    """Answer all that is asked up to a time, finding nothing wrong."""
+    asked = []
+    while plan.due_s < end_s:
+        asked.append(plan.due_s)
+        answered(plan, plan.due_s)
+    return [second for second in asked if second >= begin_s]
 
-    assert 48 <= answered(plan, 701) <= 60
-    plan.note_activity(now_s=750)
-    assert 8 <= answered(plan, 751) <= 10
+
+def test_while_all_goes_well_it_asks_more_and_more_seldom() -> None:
+    plan = plan_begun()
+
+    first_minutes = questions(plan, 100, 220)
+    first_hour = questions(plan, 220, 3700)
+    second_hour = questions(plan, 3700, 7300)
+
+    assert 12 <= len(first_minutes) <= 16
+    assert len(first_hour) <= 50
+    assert 12 <= len(second_hour) <= 16
+    assert max(b - a for a, b in itertools.pairwise(second_hour)) <= 300
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        lambda plan, now_s: plan.note_trouble(now_s=now_s),
+        lambda plan, now_s: plan.doubt(now_s=now_s),
+        lambda plan, now_s: plan.suspect(now_s=now_s),
+        lambda plan, now_s: plan.ask_soon(now_s=now_s),
+    ],
+    ids=["trouble", "doubt", "suspicion", "a question"],
+)
+def test_any_sign_of_trouble_makes_it_ask_often_for_two_minutes(
+    trouble: Callable[[CheckPlan, float], None],
+) -> None:
+    plan = plan_begun()
+    questions(plan, 100, 7300)
+
+    trouble(plan, 7300)
+    asked = [7300.0, *questions(plan, 7300, 7420)]
+    later = questions(plan, 7420, 8000)
+
+    assert max(b - a for a, b in itertools.pairwise(asked)) <= 10
+    assert len(later) <= 25
+
+
+@pytest.mark.parametrize("trouble", ["corrections", "failure"])
+def test_what_an_answer_shows_is_a_sign_of_trouble_too(trouble: str) -> None:
+    plan = plan_begun()
+    questions(plan, 100, 7300)
+    due_s = plan.due_s
+
+    if trouble == "corrections":
+        answered(plan, due_s, found=1)
+    else:
+        plan.sent(now_s=due_s)
+        plan.failed(now_s=due_s)
+
+    assert plan.due_s - due_s <= 10
+    assert 8 <= answered(plan, plan.due_s) <= 10
 
 
 def test_failures_are_spread_and_never_close_together() -> None:
@@ -500,15 +601,37 @@ def test_failures_are_spread_and_never_close_together() -> None:
     now_s = 100.0
     for _ in range(200):
         plan.sent(now_s=now_s)
-        now_s += 5
-        plan.failed(now_s=now_s)
-        plan.doubt(now_s=now_s)
+        plan.failed(now_s=now_s + 0.1)
+        plan.doubt(now_s=now_s + 0.1)
         waits.append(plan.due_s - now_s)
         now_s = plan.due_s
 
     assert min(waits) >= 3 - 1e-9
     assert max(waits) <= 10
     assert len({round(wait_s, 3) for wait_s in waits}) > 50
+
+
+def test_a_question_that_hung_is_asked_again_at_once() -> None:
+    plan = plan_begun()
+    plan.sent(now_s=100)
+
+    plan.failed(now_s=110)
+
+    assert 110 <= plan.due_s <= 111
+
+
+def test_refused_again_and_again_it_asks_twice_a_minute() -> None:
+    plan = plan_begun()
+    now_s, waits = 100.0, []
+    for _ in range(6):
+        plan.sent(now_s=now_s)
+        plan.failed(now_s=now_s, is_refused=True)
+        waits.append(plan.due_s - now_s)
+        now_s = plan.due_s
+
+    assert max(waits[:2]) <= 10
+    assert min(waits[2:]) >= 24
+    assert max(waits) <= 30
 
 
 def test_before_it_begins_nothing_is_due() -> None:

@@ -315,8 +315,8 @@ async def test_a_count_that_does_not_fit_is_checked_before_the_regular_time() ->
         PresenceClient(emulator.config(user_id="users")) as users,
         client.roster(CHANNEL) as roster,
     ):
-        await asyncio.sleep(900)
-        # Silent for long, so it is asked about once a minute only.
+        await asyncio.sleep(7200)
+        # All went well for long, so the regular time is every five minutes.
         await roster.wait_for(lambda r: not r.occupancy)
         emulator.inject(EventFault(drop=1, for_s=1))
         await users.heartbeat(CHANNEL, user_id="lost")
@@ -330,6 +330,40 @@ async def test_a_count_that_does_not_fit_is_checked_before_the_regular_time() ->
 
         assert set(roster.user_ids) == {"lost", "alice"}
         assert sum(r.operation == "here now" for r in emulator.requests) <= asked + 1
+
+
+async def test_on_a_busy_and_healthy_channel_it_hardly_asks() -> None:
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="watcher")) as client,
+        PresenceClient(emulator.config(user_id="users")) as users,
+        client.roster(CHANNEL) as roster,
+    ):
+        for _ in range(180):
+            await asyncio.sleep(20)
+            await users.heartbeat(CHANNEL, user_id="alice")
+            await asyncio.sleep(20)
+            await users.leave(CHANNEL, user_id="alice")
+
+        assert roster.is_synced
+        assert len(emulator.requests.of("here now")) <= 85
+
+
+async def test_after_a_failed_poll_an_event_lost_without_a_trace_is_found() -> None:
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="watcher")) as client,
+        PresenceClient(emulator.config(user_id="users")) as users,
+        client.roster(CHANNEL) as roster,
+    ):
+        await asyncio.sleep(7200)
+        emulator.inject(Fault(operation="subscribe", status=503, times=1))
+        await users.heartbeat(CHANNEL, user_id="alice")
+        await asyncio.sleep(60)
+        emulator.inject(EventFault(drop=1, for_s=1))
+        await users.leave(CHANNEL, user_id="alice")
+
+        await roster.wait_for(lambda r: not r.occupancy, timeout_s=RECONCILE_PERIOD_S)
 
 
 async def test_a_gap_is_checked_soon() -> None:
