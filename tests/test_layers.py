@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "protocol": {"attrs", "msgspec"},
     "client": {"attrs"},
-    "client.direct": {"aiohttp", "yarl"},
+    "client.request.direct": {"aiohttp", "yarl"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},

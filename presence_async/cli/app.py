@@ -15,7 +15,7 @@ from .where_now import where_now
 
 __all__ = ["run"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="presence-async",
     help="Ask PubNub who is present, and keep users present.",
     epilog=(

@@ -76,7 +76,7 @@ class Tokens:
 
     def __init__(self, auth: Auth) -> None:
         self._of_user: dict[str, AuthToken] = {}
-        self.are_used = auth is not None
+        self.are_used: bool = auth is not None
         self._use(auth)
         self._fetching: dict[str, asyncio.Lock] = {}
 

@@ -47,17 +47,17 @@ from .lease import Lease
 from .lifecycle import Lifecycle
 from .occupants import OccupantPages
 from .pipeline import Budget, RequestPipeline
-from .presence_desk import PresenceDesk
+from .presence.presence_desk import PresenceDesk
+from .presence.sizes import check_fits
 from .reports import CloseReport
+from .request.splitting import Mergeable, split
 from .roster import Roster
 from .roster_desk import RosterDesk
-from .sizes import check_fits
-from .splitting import Mergeable, split
 from .transport import Session, Transport
 
 __all__ = ["PresenceClient"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 ReplyT = TypeVar("ReplyT")
 Names = str | Iterable[str] | None

@@ -9,22 +9,22 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from ..errors import ClientClosedError
-from .beat_plan import BeatPlan
-from .beating import Beater, Visit
-from .clock_watch import LONGEST_TICK_S, ClockWatch, Lapse
 from .config import PresenceConfig
-from .gates import Gate
-from .lanes import Lanes
 from .lease import Lease, LeaseHealth
 from .pipeline import RequestPipeline
-from .register import PresenceRegister
+from .presence.beat_plan import BeatPlan
+from .presence.beating import Beater, Visit
+from .presence.clock_watch import LONGEST_TICK_S, ClockWatch, Lapse
+from .presence.lanes import Lanes
+from .presence.register import PresenceRegister
+from .presence.user_presence import UserPresence
 from .reports import HeartbeatStats
+from .request.gates import Gate
 from .task_owner import TaskOwner
-from .user_presence import UserPresence
 
 __all__ = ["HeartbeatManager"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
 _MOST_NAMED = 5

@@ -14,7 +14,7 @@ from ..errors import InvalidArgumentError
 from ..protocol.json_codec import Json, plain_state
 
 if TYPE_CHECKING:
-    from .presence_desk import PresenceDesk
+    from .presence.presence_desk import PresenceDesk
 
 __all__ = ["Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
 
@@ -92,15 +92,15 @@ class Lease:
         params: tuple[tuple[str, str], ...],
     ) -> None:
         self._desk = desk
-        self.user_id = user_id
-        self.channels = channels
-        self.channel_groups = channel_groups
-        self.presence_timeout_s = presence_timeout_s
-        self.linger_s = linger_s
-        self.params = params
-        self.expires_at_s = 0.0
-        self.is_announced = False
-        self.state_version = 0
+        self.user_id: str = user_id
+        self.channels: tuple[str, ...] = channels
+        self.channel_groups: tuple[str, ...] = channel_groups
+        self.presence_timeout_s: int = presence_timeout_s
+        self.linger_s: float = linger_s
+        self.params: tuple[tuple[str, str], ...] = params
+        self.expires_at_s: float = 0.0
+        self.is_announced: bool = False
+        self.state_version: int = 0
         self._state = state
         self._change: LeaseChange | None = None
         self._waiting: asyncio.Event | None = None

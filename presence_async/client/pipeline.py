@@ -32,10 +32,10 @@ from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
 from .auth import AuthToken, Tokens
 from .config import PresenceConfig
-from .deadlines import Deadlines, TimeLimit
-from .gates import Gate
-from .long_names import LongNames
-from .request_size import check_size
+from .request.deadlines import Deadlines, TimeLimit
+from .request.gates import Gate
+from .request.long_names import LongNames
+from .request.request_size import check_size
 from .retry import RetryPolicy, is_retryable
 from .transport import Transport
 
@@ -45,7 +45,7 @@ ReplyT = TypeVar("ReplyT")
 WaitedT = TypeVar("WaitedT")
 Params = tuple[tuple[str, str], ...]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 
 class Budget(NamedTuple):

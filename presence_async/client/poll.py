@@ -22,9 +22,9 @@ from ..errors import (
 )
 from ..protocol.events import GapReason
 from .audience import Audience, WireName
-from .deadlines import Deadlines, TimeLimit
 from .listener import StreamHealth, gap
 from .poll_pace import PollPace
+from .request.deadlines import Deadlines, TimeLimit
 from .retry import is_refusal
 from .subscriber import Cursor, Params, Reply, Subscriber
 

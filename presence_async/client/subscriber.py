@@ -10,8 +10,8 @@ from ..protocol.messages import Message
 from ..protocol.names import PRESENCE_SUFFIX
 from ..protocol.subscribe import SubscribeOperation
 from .config import PresenceConfig
-from .gates import Gate
 from .pipeline import Budget, RequestPipeline
+from .request.gates import Gate
 from .retry import NoRetry, RetryPolicy
 
 __all__ = ["Cursor", "Params", "Reply", "Subscriber"]

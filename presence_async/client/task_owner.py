@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 
 __all__ = ["TaskOwner"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 
 class TaskOwner:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from presence_async import DeadlineError, PresenceClient, RequestError
-from presence_async.client.beating import Visit
+from presence_async.client.presence.beating import Visit
 from presence_async.emulator import Fault, PresenceEmulator
 
 

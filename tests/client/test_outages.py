@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presence_async import Lease, LeaseHealth, PresenceClient
-from presence_async.client.outage import Outage
-from presence_async.client.user_presence import UserPresence
+from presence_async.client.presence.outage import Outage
+from presence_async.client.presence.user_presence import UserPresence
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 

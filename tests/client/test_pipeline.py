@@ -21,8 +21,8 @@ from presence_async import (
     RateLimitedError,
     UnavailableError,
 )
-from presence_async.client.deadlines import Deadlines, TimeLimit
-from presence_async.client.gates import Gate
+from presence_async.client.request.deadlines import Deadlines, TimeLimit
+from presence_async.client.request.gates import Gate
 from presence_async.emulator import Fault, PresenceEmulator
 
 

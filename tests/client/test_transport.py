@@ -24,7 +24,7 @@ from presence_async import (
     ReplyFormatError,
     RequestError,
 )
-from presence_async.client.direct import DirectGet
+from presence_async.client.request.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
 

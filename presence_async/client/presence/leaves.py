@@ -15,23 +15,23 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from ..errors import (
+from ...errors import (
     ClientClosedError,
     PresenceError,
     ReplyFormatError,
     RequestError,
 )
-from ..protocol.leave import LeaveOperation
-from .gates import Gate
+from ...protocol.leave import LeaveOperation
+from ..pipeline import Budget, RequestPipeline
+from ..request.gates import Gate
+from ..request.splitting import split
+from ..retry import NoRetry, RetryPolicy, is_retryable
+from ..task_owner import TaskOwner
 from .lanes import Lanes
-from .pipeline import Budget, RequestPipeline
-from .retry import NoRetry, RetryPolicy, is_retryable
-from .splitting import split
-from .task_owner import TaskOwner
 
 __all__ = ["HeldNames", "LeaveDesk", "OwedLeave"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _RETRY_PACE_S = 5.0
 

@@ -6,7 +6,7 @@ import asyncio
 
 import attrs
 
-from . import wall_clock
+from .. import wall_clock
 
 __all__ = ["LONGEST_TICK_S", "ClockWatch", "Lapse"]
 

@@ -12,17 +12,17 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..errors import ClientClosedError, InvalidArgumentError, PresenceError
-from ..protocol.json_codec import Json
-from ..protocol.user_state import SetStateOperation
-from .config import PresenceConfig
+from ...errors import ClientClosedError, InvalidArgumentError, PresenceError
+from ...protocol.json_codec import Json
+from ...protocol.user_state import SetStateOperation
+from ..config import PresenceConfig
+from ..lease import Lease
+from ..pipeline import Budget, RequestPipeline
+from ..request.splitting import split
+from ..task_owner import TaskOwner
 from .lanes import Lanes
-from .lease import Lease
-from .pipeline import Budget, RequestPipeline
 from .register import PresenceRegister
 from .sizes import check_fits
-from .splitting import split
-from .task_owner import TaskOwner
 
 __all__ = ["StateChanges"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from .lease import Lease, LeaseHealth
+from ..lease import Lease, LeaseHealth
 from .leaves import HeldNames
 from .user_presence import UserPresence
 

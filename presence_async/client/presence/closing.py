@@ -6,10 +6,10 @@ import asyncio
 
 import attrs
 
-from .config import PresenceConfig
-from .lease import LeaseHealth
+from ..config import PresenceConfig
+from ..lease import LeaseHealth
+from ..reports import ClosedPresence, CloseReport
 from .leaves import LeaveDesk, OwedLeave
-from .reports import ClosedPresence, CloseReport
 from .user_presence import UserPresence
 
 __all__ = ["Closing"]

@@ -11,10 +11,8 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from .config import PresenceConfig
-from .outage import Outage
-from .register import PresenceRegister
-from .schedule import (
+from ..config import PresenceConfig
+from ..schedule import (
     Schedule,
     attempt_limit_s,
     hold_s,
@@ -22,11 +20,13 @@ from .schedule import (
     phase,
     retry_gap_s,
 )
+from .outage import Outage
+from .register import PresenceRegister
 from .user_presence import UserPresence
 
 __all__ = ["BeatPlan"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _REST = 1 / 16
 

@@ -9,22 +9,22 @@ import math
 import random
 from collections.abc import Callable
 
-from ..errors import InvalidArgumentError, RequestError, ServiceError
-from ..protocol.heartbeat import HeartbeatOperation
-from .config import PresenceConfig
-from .gates import Gate
-from .heartbeat_manager import HeartbeatManager
+from ...errors import InvalidArgumentError, RequestError, ServiceError
+from ...protocol.heartbeat import HeartbeatOperation
+from ..config import PresenceConfig
+from ..heartbeat_manager import HeartbeatManager
+from ..lease import Lease
+from ..pipeline import Budget, RequestPipeline
+from ..request.gates import Gate
+from ..retry import NoRetry, RetryPolicy, is_retryable
+from ..schedule import hold_s, retry_gap_s
 from .lanes import Lanes
-from .lease import Lease
-from .pipeline import Budget, RequestPipeline
 from .register import PresenceRegister
-from .retry import NoRetry, RetryPolicy, is_retryable
-from .schedule import hold_s, retry_gap_s
 from .user_presence import UserPresence, plan_beats
 
 __all__ = ["Announcer"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _ALREADY_LOST = 0.0
 

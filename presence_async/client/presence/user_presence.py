@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from ..protocol.encoding import encode_name
-from ..protocol.heartbeat import HeartbeatOperation
-from ..protocol.json_codec import Json, encode_state
-from .lease import Lease, LeaseHealth
+from ...protocol.encoding import encode_name
+from ...protocol.heartbeat import HeartbeatOperation
+from ...protocol.json_codec import Json, encode_state
+from ..lease import Lease, LeaseHealth
 from .leaves import HeldNames
 
 __all__ = ["Beat", "UserPresence", "plan_beats"]
@@ -73,15 +73,15 @@ class UserPresence:
     )
 
     def __init__(self, user_id: str) -> None:
-        self.user_id = user_id
+        self.user_id: str = user_id
         self.leases: list[Lease] = []
-        self.due_s = math.inf
-        self.failures = 0
-        self.is_beating = False
-        self.is_held = False
-        self.place_s = 0.0
-        self.not_before_s = 0.0
-        self.again_by_s = math.inf
+        self.due_s: float = math.inf
+        self.failures: int = 0
+        self.is_beating: bool = False
+        self.is_held: bool = False
+        self.place_s: float = 0.0
+        self.not_before_s: float = 0.0
+        self.again_by_s: float = math.inf
         self.states: dict[str, tuple[int, State]] | None = None
 
     @property

@@ -6,13 +6,13 @@ import logging
 import re
 from typing import Final
 
-from ..protocol.encoding import decode_name
-from ..protocol.exchange import HttpRequest
-from ..protocol.names import MAX_DOCUMENTED_LENGTH
+from ...protocol.encoding import decode_name
+from ...protocol.exchange import HttpRequest
+from ...protocol.names import MAX_DOCUMENTED_LENGTH
 
 __all__ = ["LongNames"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _MOST_KNOWN: Final = 1000
 # Escaped, a name is never shorter.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import InvalidArgumentError
-from ..protocol.exchange import HttpRequest
+from ...errors import InvalidArgumentError
+from ...protocol.exchange import HttpRequest
 
 __all__ = ["check_size"]
 

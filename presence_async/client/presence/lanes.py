@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, TypeVar
 
-from ..protocol.exchange import Operation
-from .gates import Gate
-from .pipeline import Answer, Budget, RequestPipeline, Unclear
-from .retry import NoRetry, RetryPolicy
+from ...protocol.exchange import Operation
+from ..pipeline import Answer, Budget, RequestPipeline, Unclear
+from ..request.gates import Gate
+from ..retry import NoRetry, RetryPolicy
 
 __all__ = ["Lane", "Lanes"]
 
@@ -50,9 +50,9 @@ class Lane:
     def __init__(self, lanes: Lanes, user_id: str) -> None:
         self._lanes = lanes
         self._doubts: list[tuple[object, float]] = []
-        self.user_id = user_id
-        self.turn = Gate(1)
-        self.visitors = 0
+        self.user_id: str = user_id
+        self.turn: Gate = Gate(1)
+        self.visitors: int = 0
 
     async def send(
         self,

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 
-from .lease import LeaseHealth
+from ..lease import LeaseHealth
 from .user_presence import UserPresence
 
 __all__ = ["Outage"]
@@ -29,8 +29,8 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self.is_down = False
-        self.probe_at_s = 0.0
+        self.is_down: bool = False
+        self.probe_at_s: float = 0.0
         self._failed: set[str] = set()
         self._waiting: deque[UserPresence] = deque()
         self._ends_s: list[float] = []

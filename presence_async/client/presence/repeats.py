@@ -13,18 +13,18 @@ from typing import TypeAlias
 
 import attrs
 
-from ..errors import RequestError
-from ..protocol.heartbeat import HeartbeatOperation
-from ..protocol.leave import LeaveOperation
-from ..protocol.user_state import SetStateOperation
-from .gates import Gate
+from ...errors import RequestError
+from ...protocol.heartbeat import HeartbeatOperation
+from ...protocol.leave import LeaveOperation
+from ...protocol.user_state import SetStateOperation
+from ..pipeline import RequestPipeline
+from ..request.gates import Gate
+from ..task_owner import TaskOwner
 from .lanes import Lanes
-from .pipeline import RequestPipeline
-from .task_owner import TaskOwner
 
 __all__ = ["Repeats"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 Repeatable: TypeAlias = HeartbeatOperation | LeaveOperation | SetStateOperation
 

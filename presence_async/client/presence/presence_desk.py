@@ -9,30 +9,30 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from ..errors import ClientClosedError, InvalidArgumentError
-from ..protocol import names
-from ..protocol.heartbeat import HeartbeatOperation
-from ..protocol.leave import LeaveOperation
-from ..protocol.user_state import SetStateOperation
+from ...errors import ClientClosedError, InvalidArgumentError
+from ...protocol import names
+from ...protocol.heartbeat import HeartbeatOperation
+from ...protocol.leave import LeaveOperation
+from ...protocol.user_state import SetStateOperation
+from ..config import PresenceConfig
+from ..heartbeat_manager import HeartbeatManager
+from ..lease import Lease, LeaseHealth
+from ..pipeline import Budget, RequestPipeline
+from ..reports import CloseReport
+from ..request.gates import Gate
+from ..retry import RetryPolicy
 from .announcing import Announcer
 from .closing import Closing
-from .config import PresenceConfig
-from .gates import Gate
-from .heartbeat_manager import HeartbeatManager
 from .lanes import Lanes
-from .lease import Lease, LeaseHealth
 from .leaves import LeaveDesk, OwedLeave
-from .pipeline import Budget, RequestPipeline
 from .register import PresenceRegister
 from .repeats import Repeats
-from .reports import CloseReport
-from .retry import RetryPolicy
 from .sizes import check_fits
 from .state_changes import StateChanges
 
 __all__ = ["PresenceDesk"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 Names = str | Iterable[str]
 Params = tuple[tuple[str, str], ...]
@@ -55,7 +55,7 @@ class PresenceDesk:
             config.max_beats_in_flight, rate_per_s=config.max_requests_per_s
         )
         attempt_s = config.attempt_timeout_s
-        self.lanes = Lanes(pipeline, attempt_s, self._acknowledged)
+        self.lanes: Lanes = Lanes(pipeline, attempt_s, self._acknowledged)
         self._leaves = LeaveDesk(
             pipeline,
             self.lanes,
@@ -66,8 +66,10 @@ class PresenceDesk:
             on_left=self._left,
         )
         self._repeats = Repeats(pipeline, self.lanes, self._gate, after_s=attempt_s)
-        self.states = StateChanges(config, pipeline, self.lanes, self._register)
-        self.heartbeats = HeartbeatManager(
+        self.states: StateChanges = StateChanges(
+            config, pipeline, self.lanes, self._register
+        )
+        self.heartbeats: HeartbeatManager = HeartbeatManager(
             config,
             pipeline,
             self.lanes,

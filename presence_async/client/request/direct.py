@@ -35,10 +35,10 @@ class DirectAnswer:
         content: aiohttp.StreamReader,
         release: Callable[[], None],
     ) -> None:
-        self.status = status
-        self.headers = headers
-        self.content = content
-        self.release = release
+        self.status: int = status
+        self.headers: Mapping[str, str] = headers
+        self.content: aiohttp.StreamReader = content
+        self.release: Callable[[], None] = release
 
 
 class DirectGet:

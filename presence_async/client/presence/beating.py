@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import attrs
 
-from ..errors import (
+from ...errors import (
     AccessDeniedError,
     InvalidArgumentError,
     PresenceError,
@@ -20,18 +20,18 @@ from ..errors import (
     ServiceError,
     TransportError,
 )
-from ..protocol.heartbeat import HeartbeatOperation
-from .config import PresenceConfig
-from .gates import Gate
+from ...protocol.heartbeat import HeartbeatOperation
+from ..config import PresenceConfig
+from ..lease import Lease, LeaseHealth
+from ..pipeline import Answer, RequestPipeline
+from ..request.gates import Gate
+from ..retry import NoRetry, is_retryable
 from .lanes import Lane, Lanes
-from .lease import Lease, LeaseHealth
-from .pipeline import Answer, RequestPipeline
-from .retry import NoRetry, is_retryable
 from .user_presence import Beat, UserPresence, plan_beats
 
 __all__ = ["Beater"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _LOG_LEVELS = {
     LeaseHealth.FRESH: logging.INFO,

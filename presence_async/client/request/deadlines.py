@@ -27,7 +27,7 @@ class Deadlines:
     def __init__(self) -> None:
         self.due_s: dict[TimeLimit, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.timer_due_s = math.inf
+        self.timer_due_s: float = math.inf
 
     def end_all(self) -> None:
         """End every block now and drop the timer."""
@@ -71,7 +71,7 @@ class TimeLimit:
     def __init__(self, deadlines: Deadlines, due_s: float) -> None:
         self._deadlines = deadlines
         self._due_s = due_s
-        self.is_up = False
+        self.is_up: bool = False
 
     def expire(self) -> None:
         """End the block; ``Deadlines`` calls it."""

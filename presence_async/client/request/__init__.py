@@ -1,0 +1,1 @@
+"""How one request goes: what ``pipeline`` and ``transport`` are made of."""
