@@ -132,16 +132,18 @@ class Server:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         heard = HttpRequest(path=path, query=query)
+        reply: HttpReply | None
         if path.startswith(PREFIX):
-            response = _response(await self._controlled(request, heard))
+            reply = await self._controlled(request, heard)
         else:
             exchange = self.service.receive(
                 heard, method=request.method, now_s=self.now_s()
             )
-            response = await self._answer(request, exchange)
+            reply = await self._answer(request, exchange)
         if logger.isEnabledFor(logging.INFO):
-            logger.info("%d %s", response.status, _shown(heard))
-        return response
+            outcome = "cut" if reply is None else reply.status
+            logger.info("%s %s", outcome, _shown(heard))
+        return _cut(request) if reply is None else _response(reply)
 
     async def _controlled(
         self, request: web.BaseRequest, heard: HttpRequest
@@ -163,12 +165,13 @@ class Server:
 
     async def _answer(
         self, request: web.BaseRequest, exchange: Exchange
-    ) -> web.Response:
+    ) -> HttpReply | None:
+        """Answer what is asked; ``None``: cut the connection instead."""
         fault = exchange.fault
         if fault is not None and fault.at == "before_effect":
             await self._pause(fault.delay_s)
         if self._is_closing.is_set():
-            return _cut(request)
+            return None
         answer = exchange.reply(now_s=self.now_s())
         self._arm()
         reply: HttpReply | None
@@ -179,9 +182,7 @@ class Server:
         if fault is not None and fault.at == "after_effect":
             await self._pause(fault.delay_s)
         is_cut = fault is not None and fault.cut
-        if reply is None or is_cut or self._is_closing.is_set():
-            return _cut(request)
-        return _response(reply)
+        return None if is_cut or self._is_closing.is_set() else reply
 
     async def _held(self, request: web.BaseRequest, poll: Poll) -> HttpReply | None:
         """Answer a poll when there is something to say; ``None``: not at all."""

@@ -367,3 +367,15 @@ async def test_the_log_holds_no_secrets(
         f"200 {BASE}/uuid/b?auth=***&signature=***",
         "404 /_emulator/tokens",
     ]
+
+
+async def test_the_log_tells_which_connections_are_cut(
+    emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "presence_async.emulator")
+    emulator.inject(Fault(cut=True))
+
+    raw = await exchange(emulator, b"GET /time/0 HTTP/1.0\r\n\r\n")
+
+    assert raw == b""
+    assert [record.getMessage() for record in caplog.records] == ["cut /time/0"]
