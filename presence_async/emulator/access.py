@@ -108,12 +108,7 @@ class Grant:
         """
         if not isinstance(fields, Mapping):
             raise InvalidArgumentError("grant", "must be a JSON object")
-        known = [field.name for field in attrs.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise InvalidArgumentError(
-                    "grant", f"knows no {name!r}; write {', '.join(known)}"
-                )
+        checks.known("grant", fields, cls)
         return cls(**fields)
 
     def allows(self, right: Right, kind: Kind, name: str) -> bool:

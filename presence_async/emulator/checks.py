@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
+
+import attrs
 
 from ..errors import InvalidArgumentError
 
-__all__ = ["finite", "flag", "positive", "seconds", "share", "whole"]
+__all__ = ["finite", "flag", "known", "positive", "seconds", "share", "whole"]
+
+
+def known(
+    argument: str, fields: Mapping[str, object], kind: type[attrs.AttrsInstance]
+) -> None:
+    """Take fields only that a class has."""
+    names = [field.name for field in attrs.fields(kind)]
+    for name in fields:
+        if name not in names:
+            raise InvalidArgumentError(
+                argument, f"knows no {name!r}; write {', '.join(names)}"
+            )
 
 
 def whole(

@@ -66,12 +66,7 @@ class EventFault:
         Raises:
             InvalidArgumentError: A field is unknown or out of its range.
         """
-        known = [field.name for field in attrs.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise InvalidArgumentError(
-                    "event fault", f"knows no {name!r}; write {', '.join(known)}"
-                )
+        checks.known("event fault", fields, cls)
         return cls(**fields)
 
     def to_dict(self) -> dict[str, object]:

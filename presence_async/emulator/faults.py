@@ -51,7 +51,7 @@ class Fault:
         seed: Makes the share the same in each run.
 
     Raises:
-        InvalidArgumentError: A field is out of its range.
+        InvalidArgumentError: A field is out of its range, or nothing would go wrong.
     """
 
     operation: str | None = attrs.field(default=None, converter=_spaced)
@@ -90,6 +90,10 @@ class Fault:
                 "at", f"must be {' or '.join(map(repr, _MOMENTS))}"
             )
         checks.whole("seed", self.seed)
+        if not self.replaces_answer and not self.delay_s:
+            raise InvalidArgumentError(
+                "fault", "changes nothing; give it a status, body, delay_s or cut"
+            )
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Fault:
@@ -100,12 +104,7 @@ class Fault:
         Raises:
             InvalidArgumentError: A field is unknown or out of its range.
         """
-        known = [field.name for field in attrs.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise InvalidArgumentError(
-                    "fault", f"knows no {name!r}; write {', '.join(known)}"
-                )
+        checks.known("fault", fields, cls)
         read = dict(fields)
         if isinstance(read.get("body"), str):
             read["body"] = read["body"].encode()
@@ -117,7 +116,8 @@ class Fault:
     def from_text(cls, text: str) -> Fault:
         """Read one from JSON, or from the short ``heartbeat:503:for_s=10``.
 
-        In the short form ``*`` is every operation and the status may be left out.
+        In the short form ``*`` is every operation, and the status may be left out
+        where a body, delay or cut says what goes wrong.
 
         Raises:
             InvalidArgumentError: It is neither, or a field is out of its range.

@@ -14,8 +14,14 @@ from presence_async import InvalidArgumentError
 from presence_async.emulator.faults import Fault, Faults
 from presence_async.emulator.router import OPERATION_NAMES
 
-faults_of_any_kind = st.builds(
-    Fault,
+
+def goes_wrong(fields: dict[str, Any]) -> bool:
+    how = ("status", "body", "delay_s", "cut")
+    return any(fields[name] not in {None, 0} for name in how)
+
+
+fields_of_any_kind: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
     operation=st.none() | st.sampled_from(sorted(OPERATION_NAMES)),
     status=st.none() | st.integers(200, 599),
     retry_after_s=st.none() | st.integers(0, 999),
@@ -29,6 +35,7 @@ faults_of_any_kind = st.builds(
     probability=st.floats(0, 1),
     seed=st.integers(-9, 2**40),
 )
+faults_of_any_kind = fields_of_any_kind.filter(goes_wrong).map(lambda f: Fault(**f))
 
 
 @given(faults_of_any_kind)
@@ -100,9 +107,21 @@ def test_a_fault_that_cannot_be_is_refused(
     settings: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=words) as caught:
-        Fault(**settings)
+        Fault(**{"status": 500, **settings})
 
     assert caught.value.argument in settings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"operation": "heartbeat", "times": 2}, {"retry_after_s": 3}, {"age_s": 3}],
+    ids=str,
+)
+def test_a_fault_by_which_nothing_goes_wrong_is_refused(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="changes nothing; give it a status"):
+        Fault(**settings)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +134,7 @@ def test_a_fault_that_cannot_be_is_refused(
         ("heartbeat:many", "status"),
         ('{"delay_s": []}', "delay_s"),
         ('{"body": 1}', "body"),
+        ("heartbeat", "changes nothing"),
         ("", "operation"),
         ("\ud800", "operation"),
     ],
