@@ -7,12 +7,14 @@ import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from ..emulator import EventFault, Fault, Grant, PresenceEmulator
+from ..emulator.control import is_loopback
 from ..errors import InvalidArgumentError
-from .output import print_json, say
+from .output import complain, print_json, say
 from .running import run, stop_asked_for
 
 __all__ = ["emulate"]
@@ -159,6 +161,8 @@ def emulate(
                 print_json({"url": url})
             else:
                 say(url)
+            if not is_loopback(urlsplit(url).hostname or ""):
+                complain("other machines can reach this address")
             await stopped.wait()
 
     run(serve)

@@ -38,7 +38,7 @@ from .event_faults import EventFault
 from .faults import Fault, short_value
 from .service import RESTART_SHIFT_S, Service
 
-__all__ = ["PREFIX", "Control", "ControlRequest"]
+__all__ = ["PREFIX", "Control", "ControlRequest", "is_loopback"]
 
 PREFIX = "/_emulator/"
 
@@ -205,12 +205,12 @@ _Handler = Callable[[Params, Any, float], object]
 
 def _stranger(request: ControlRequest) -> str | None:
     """Say why a request is not answered, ``None``: it comes from a local program."""
-    if not _is_loopback(request.peer):
+    if not is_loopback(request.peer):
         return "only for this machine"
     host = request.headers.get("host", "localhost")
     name = host.rpartition(":")[0] if not host.endswith("]") else host
     name = (name or host).strip("[]")
-    if name.lower() != "localhost" and not _is_loopback(name):
+    if name.lower() != "localhost" and not is_loopback(name):
         return "only under a loopback address"
     is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
     if "origin" in request.headers or is_of_page:
@@ -218,7 +218,8 @@ def _stranger(request: ControlRequest) -> str | None:
     return None
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Tell whether an IP address is reached from its own machine alone."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -212,6 +212,24 @@ async def test_emulate_stops_at_once_with_open_requests_and_polls() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("0.0.0.0", b"other machines can reach"), ("127.0.0.1", b"")],  # noqa: S104  # said
+)
+async def test_emulate_warns_where_other_machines_can_reach_it(
+    host: str, words: bytes
+) -> None:
+    process = await start("emulate", "--host", host, "--json")
+    assert process.stdout is not None
+    await process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert words in errors
+    assert errors.count(b"\n") == bool(words)
+
+
 def test_every_option_of_the_emulator_is_a_flag() -> None:
     options = set(inspect.signature(PresenceEmulator).parameters)
     flags = set(inspect.signature(emulate).parameters)
