@@ -1,4 +1,4 @@
-"""Long polls held open on their connections, each until something ends it."""
+"""Requests held open on their connections, each until something ends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["HeldPolls"]
 
 
 class HeldPolls:
-    """The polls that wait; each belongs to one connection.
+    """The polls that wait, and what a fault stalls; each belongs to one connection.
 
     Args:
         idle_s: For how long a poll without news is held.
@@ -21,6 +21,7 @@ class HeldPolls:
     def __init__(self, idle_s: float) -> None:
         self._idle_s = idle_s
         self._waiters: dict[Hashable, asyncio.Future[End]] = {}
+        self._stalled: dict[Hashable, asyncio.Future[End]] = {}
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -44,15 +45,28 @@ class HeldPolls:
             poll.on_end = None
             del self._waiters[connection]
 
+    async def stall(self, connection: Hashable) -> None:
+        """Wait until the connection is gone.
+
+        Cancellation: only ends the waiting.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._stalled[connection] = waiter
+        try:
+            await waiter
+        finally:
+            del self._stalled[connection]
+
     def drop(self, connection: Hashable) -> None:
-        """End the poll of a connection that is gone."""
-        waiter = self._waiters.get(connection)
-        if waiter is not None:
-            _end(waiter, "cut")
+        """End what a connection that is gone has waited for."""
+        for waiters in (self._waiters, self._stalled):
+            waiter = waiters.get(connection)
+            if waiter is not None:
+                _end(waiter, "cut")
 
     def cut_all(self) -> None:
-        """End every poll without an answer."""
-        for waiter in self._waiters.values():
+        """End everything without an answer."""
+        for waiter in [*self._waiters.values(), *self._stalled.values()]:
             _end(waiter, "cut")
 
 

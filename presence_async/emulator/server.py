@@ -169,7 +169,9 @@ class Server:
         """Answer what is asked; ``None``: cut the connection instead."""
         fault = exchange.fault
         if fault is not None and fault.at == "before_effect":
-            await self._pause(fault.delay_s)
+            await self._pause(fault.delay_s, request)
+            if fault.delay_s == math.inf:
+                return None
         if self._is_closing.is_set():
             return None
         answer = exchange.reply(now_s=self.now_s())
@@ -180,7 +182,7 @@ class Server:
         else:
             reply = answer
         if fault is not None and fault.at == "after_effect":
-            await self._pause(fault.delay_s)
+            await self._pause(fault.delay_s, request)
         is_cut = fault is not None and fault.cut
         return None if is_cut or self._is_closing.is_set() else reply
 
@@ -200,12 +202,19 @@ class Server:
         self._arm()
         return reply
 
-    async def _pause(self, delay_s: float) -> None:
-        """Wait, but not longer than the emulator lives."""
+    async def _pause(self, delay_s: float, request: web.BaseRequest) -> None:
+        """Wait, but not longer than the emulator lives.
+
+        Without end it is over when the client hangs up, since nothing comes of it.
+        """
         if delay_s <= 0:
             return
+        if delay_s == math.inf:
+            if request.transport is not None:
+                await self._polls.stall(request.protocol)
+            return
         try:
-            async with asyncio.timeout(None if delay_s == math.inf else delay_s):
+            async with asyncio.timeout(delay_s):
                 await self._is_closing.wait()
         except TimeoutError:
             return

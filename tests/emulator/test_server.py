@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any
 
 import pytest
 
-from presence_async import PresenceClient
+from presence_async import DeadlineError, PresenceClient
 from presence_async.emulator import Fault, PresenceEmulator
 
 BASE = "/v2/presence/sub-key/demo"
@@ -379,3 +380,17 @@ async def test_the_log_tells_which_connections_are_cut(
 
     assert raw == b""
     assert [record.getMessage() for record in caplog.records] == ["cut /time/0"]
+
+
+async def test_a_request_that_is_never_answered_is_forgotten_with_its_client(
+    emulator: PresenceEmulator, client: PresenceClient
+) -> None:
+    emulator.inject(Fault(operation="where now", delay_s=math.inf))
+    before = len(asyncio.all_tasks())
+
+    for _ in range(3):
+        with pytest.raises(DeadlineError):
+            await client.where_now(timeout_s=1)
+    await asyncio.sleep(1)
+
+    assert len(asyncio.all_tasks()) == before
