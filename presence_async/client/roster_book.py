@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
 
 from ..protocol.events import (
     GapEvent,
@@ -31,9 +30,9 @@ from .roster_recent import (
     lacks_state,
     newer_than,
     occupant_of,
-    state_change,
 )
 from .roster_snapshot import Snapshot
+from .roster_synthesis import correction, listed, state_change
 
 __all__ = ["RosterBook"]
 
@@ -42,8 +41,6 @@ _QUEUE_S = 1200.0
 
 _MANY_RECENT = 10_000
 """Of more users than this no event is kept in mind without a snapshot to settle it."""
-
-EventT = TypeVar("EventT", bound=UserEvent)
 
 
 class RosterBook:
@@ -118,9 +115,7 @@ class RosterBook:
             # The service may have another clock now, so that old timetokens say
             # nothing about new ones.
             self._clock.forget()
-            self._recent.clear()
-            self._checksum.forget()
-            self._settled = self._newest = -1
+            self._forget_times()
 
     def _apply_to_user(self, event: UserEvent, now_s: float) -> Sequence[PresenceEvent]:
         if (event.user_id in self._members) is isinstance(event, JoinEvent):
@@ -191,27 +186,16 @@ class RosterBook:
         ):
             for user_id in user_ids:
                 if user_id not in torn:
-                    told += self._leave(self._told(kind, user_id, event, -1))
+                    occupancy = len(self._members) - 1
+                    told += self._leave(listed(kind, user_id, event, occupancy))
         for user_id in event.joined:
             if user_id not in torn:
-                join = self._told(JoinEvent, user_id, event, 1)
+                join = listed(JoinEvent, user_id, event, len(self._members) + 1)
                 told += self._join(join, has_state=False)
         # The lists carry no states; the next snapshot does.
         if torn or event.here_now_refresh or event.joined:
             self.plan.ask_soon(now_s=now_s)
         return told
-
-    def _told(
-        self, kind: type[EventT], user_id: str, event: PresenceEvent, change: int
-    ) -> EventT:
-        return kind(
-            channel=self.channel,
-            occupancy=max(0, len(self._members) + change),
-            timetoken=event.timetoken,
-            timestamp_ms=event.timestamp_ms,
-            synthesized=True,
-            user_id=user_id,
-        )
 
     def _recent_of(self, user_id: str) -> Recent:
         recent = self._recent.get(user_id)
@@ -255,9 +239,22 @@ class RosterBook:
 
     def _settle(self, settled: int | None) -> Mapping[str, Recent]:
         """Forget every event that a snapshot knows; returns who has newer ones."""
-        self._settled = -1 if settled is None else settled
-        self._recent = {} if settled is None else newer_than(settled, self._recent)
+        if settled is None:
+            # No event came for so long that the snapshot knows all there were.
+            self._forget_times()
+            return self._recent
+        self._settled = settled
+        self._recent = newer_than(settled, self._recent)
+        if self._newest > settled + int(_QUEUE_S * TIMETOKENS_PER_S):
+            # Nothing can come from so far ahead; and nothing would ever be newer.
+            self._newest = -1
+            self._checksum.forget()
         return self._recent
+
+    def _forget_times(self) -> None:
+        self._recent = {}
+        self._checksum.forget()
+        self._settled = self._newest = -1
 
     def _gone(self, snapshot: Snapshot, unsure: Mapping[str, Recent]) -> list[str]:
         """Return who is no longer there.
@@ -282,10 +279,11 @@ class RosterBook:
         return recent is not None and recent.presence > self._settled
 
     def _drop(self, gone: Iterable[str], snapshot: Snapshot) -> list[PresenceEvent]:
-        return [
-            self._correction(LeaveEvent, self._members.pop(user_id), snapshot)
-            for user_id in gone
-        ]
+        told: list[PresenceEvent] = []
+        for user_id in gone:
+            left = self._members.pop(user_id)
+            told.append(correction(LeaveEvent, left, snapshot, len(self._members)))
+        return told
 
     def _adopt(
         self, theirs: Occupant, snapshot: Snapshot, recent: Recent | None
@@ -303,19 +301,4 @@ class RosterBook:
         if mine is not None and lacks_state(mine) and theirs.state == {}:
             return []
         kind = JoinEvent if mine is None else StateChangeEvent
-        return [self._correction(kind, theirs, snapshot)]
-
-    def _correction(
-        self, kind: type[UserEvent], occupant: Occupant, snapshot: Snapshot
-    ) -> UserEvent:
-        has_state = kind is not LeaveEvent
-        return kind(
-            channel=self.channel,
-            occupancy=len(self._members),
-            timetoken=snapshot.timestamp_ms * TIMETOKENS_PER_S // 1000,
-            timestamp_ms=snapshot.timestamp_ms,
-            synthesized=True,
-            user_id=occupant.user_id,
-            state=occupant.state if has_state else None,
-            state_error=occupant.state_error if has_state else None,
-        )
+        return [correction(kind, theirs, snapshot, len(self._members))]

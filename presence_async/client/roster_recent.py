@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..protocol.events import JoinEvent, StateChangeEvent, UserEvent
+from ..protocol.events import StateChangeEvent, UserEvent
 from ..protocol.occupancy import Occupant
 
-__all__ = ["Recent", "lacks_state", "newer_than", "occupant_of", "state_change"]
+__all__ = ["Recent", "lacks_state", "newer_than", "occupant_of"]
 
 
 @attrs.define(slots=True, eq=False)
@@ -40,21 +40,6 @@ class Recent:
 def newer_than(timetoken: int, recent: Mapping[str, Recent]) -> dict[str, Recent]:
     """Return those of whom something newer than a timetoken was said."""
     return {user_id: r for user_id, r in recent.items() if r.newest > timetoken}
-
-
-def state_change(event: JoinEvent) -> StateChangeEvent:
-    """Say the state that a repeated join brings."""
-    return StateChangeEvent(
-        channel=event.channel,
-        subscription=event.subscription,
-        occupancy=event.occupancy,
-        timetoken=event.timetoken,
-        timestamp_ms=event.timestamp_ms,
-        synthesized=True,
-        user_id=event.user_id,
-        state=event.state,
-        state_error=event.state_error,
-    )
 
 
 def occupant_of(event: UserEvent) -> Occupant:

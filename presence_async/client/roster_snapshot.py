@@ -21,6 +21,7 @@ class Snapshot:
     """What a here now says about one channel.
 
     Attributes:
+        channel: Which channel.
         occupants: Who is there, by user id.
         is_whole: Whether it is of one moment: one page, as many ids as the occupancy.
             Between pages people come and go, so somebody may fall between them.
@@ -28,6 +29,7 @@ class Snapshot:
         timestamp_ms: The same in Unix time, in milliseconds.
     """
 
+    channel: str
     occupants: Mapping[str, Occupant]
     is_whole: bool
     sent_at_s: float
@@ -80,6 +82,7 @@ async def read_snapshot(
         is_last = len(occupants) >= occupancy or len(occupants) == known
         offset += MAX_LIMIT
     return Snapshot(
+        channel=channel,
         occupants=occupants,
         is_whole=offset == MAX_LIMIT and len(occupants) >= occupancy,
         sent_at_s=sent_at_s,

@@ -230,6 +230,7 @@ def snapshot_of(
     states: Mapping[str, Mapping[str, Json]], *, sent_s: float, is_whole: bool = True
 ) -> Snapshot:
     return Snapshot(
+        channel=CHANNEL,
         occupants={u: Occupant(user_id=u, state=s) for u, s in states.items()},
         is_whole=is_whole,
         sent_at_s=sent_s,

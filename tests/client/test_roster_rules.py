@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from presence_async.client.roster_book import RosterBook
@@ -59,6 +60,7 @@ def snapshot(
     sent_s: float, states: Mapping[str, Mapping[str, Json]], *, is_whole: bool = True
 ) -> Snapshot:
     return Snapshot(
+        channel="lobby",
         occupants={u: Occupant(user_id=u, state=s) for u, s in states.items()},
         is_whole=is_whole,
         sent_at_s=sent_s,
@@ -355,6 +357,31 @@ def test_a_restart_nobody_tells_of_is_got_over_in_two_minutes() -> None:
     told = roster.book.apply(leave(4600, "bob"), now_s=5200)
 
     assert shown(list(told)) == ["leave bob"]
+
+
+def test_an_event_from_far_ahead_is_got_over_in_two_minutes() -> None:
+    roster = Harness()
+    book = roster.book
+    ahead = msgspec.structs.replace(join(120, "ahead", 1), timetoken=2**63 - 1)
+    book.apply(ahead, now_s=120 + LAG_S)
+    for second in range(125, 260, 10):
+        roster.hear(join(second, "bob", 1))
+        roster.answer(second + 6, {"bob": {}})
+    asked_s = second + 6
+
+    assert set(book.members) == {"bob"}
+    assert book.plan.is_trusted
+    assert roster.hear(join(asked_s, "alice", 7)) == ["join alice"]
+    assert not book.plan.is_trusted
+
+
+def test_a_count_is_forgotten_if_nothing_is_heard_for_very_long() -> None:
+    roster = Harness()
+    roster.hear(join(110, "bob", 1))
+
+    roster.answer(1000, {})
+
+    assert roster.book.plan.is_trusted
 
 
 def test_while_no_snapshot_can_be_had_what_is_old_is_forgotten() -> None:
