@@ -50,9 +50,15 @@ def complain(text: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print JSON on one line, in characters that its reader can have."""
+    """Print JSON on one line, in characters that its reader can have.
+
+    Characters that would steer a terminal are escaped, too, which is the same JSON.
+    """
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    say(json.dumps(value, ensure_ascii=not is_unicode))
+    text = json.dumps(value, ensure_ascii=not is_unicode)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    say(text)
 
 
 def print_table(

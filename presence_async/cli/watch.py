@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len, set_cell_size
 
 from .. import (
     ClientClosedError,
@@ -122,5 +123,6 @@ def _say_line(text: str) -> None:
     """Print a line; a terminal gets what fits into its width."""
     if sys.stdout.isatty():
         width = console().width
-        text = text if len(text) <= width else f"{text[: width - 1]}…"
+        if cell_len(text) > width:
+            text = f"{set_cell_size(text, width - 1)}…"
     say(text)

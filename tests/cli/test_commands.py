@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.cells import cell_len
 
 from presence_async import PresenceClient, PresenceConfig, ServiceError
 from presence_async.cli.emulate import emulate
@@ -132,6 +133,34 @@ async def test_watch_shows_who_is_there_and_each_change_until_ctrl_c(
     assert left.endswith(" leave        bob (1 here)\n")
     assert (out, errors, process.returncode) == (b"", b"", 0)
     assert emulator.requests.of("subscribe")[0].user_id == "bob"
+
+
+async def test_watch_keeps_to_the_width_of_a_terminal_and_never_steers_it(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.heartbeat("lobby", user_id="漢字" * 30 + "\x9b2J")
+    terminal, end = os.openpty()
+    arguments = (sys.executable, "-m", "presence_async", "watch", "lobby")
+    lines = []
+    for option in ([], ["--json"]):
+        process = await asyncio.create_subprocess_exec(
+            *(*arguments, *option),
+            env={**os.environ, **service, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
+            stdout=end,
+        )
+        read = asyncio.get_running_loop().run_in_executor
+        text = b""
+        while text.count(b"\n") < (1 if option else 2):
+            text += await read(None, os.read, terminal, 65536)
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+        lines += text.decode().splitlines()
+    os.close(terminal)
+    os.close(end)
+
+    assert all(line.isprintable() for line in lines)
+    assert [cell_len(line) for line in lines[:2]] == [len(lines[0]), 80]
+    assert json.loads(lines[2])["occupants"][0]["user_id"].endswith("\x9b2J")
 
 
 async def test_watch_prints_json_and_tells_when_the_service_is_gone(

@@ -452,8 +452,10 @@ async def test_leaving_the_block_frees_the_poll_at_once(
     before = asyncio.all_tasks()
     async with client.roster("lobby"):
         await asyncio.sleep(1)
+        held = emulator.open_polls
     await asyncio.sleep(0.1)
 
+    assert (held, emulator.open_polls) == (1, 0)
     ours = {t for t in asyncio.all_tasks() - before if "RequestHandler" not in repr(t)}
     assert ours == set()
 
