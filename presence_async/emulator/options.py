@@ -1,4 +1,4 @@
-"""Every option of the emulator: what it means, in which range, and why. Pure."""
+"""Every option of the emulator, and its range. Pure."""
 
 from __future__ import annotations
 
@@ -21,35 +21,7 @@ def _keys(keys: Iterable[str] | None) -> frozenset[str] | None:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """How the service behaves; ``PresenceEmulator`` takes the same by keyword.
-
-    Attributes:
-        publish_key: Part of signatures.
-        secret_key: Verify signatures made with it; ``None``: take every request.
-        subscribe_keys: The only keys that are valid; ``None``: every key is.
-        access: What each token may do; ``None``: nobody needs one.
-        leave_needs_read: Whether access control refuses a leave without read right,
-            as recorded; the documentation says that a leave needs none.
-        min_presence_timeout_s: Raise shorter presence timeouts to this; real keys
-            show no minimum.
-        announce_max: How many users a channel may have to tell of each change; above
-            there are interval events. 20 by default, 0 to 100 on real keys.
-        interval_s: Seconds between interval events; 10 as recorded.
-        presence_deltas: Whether interval events list who has come and gone.
-        implicit_heartbeats: Whether subscribing puts the timeout off, as documented;
-            in two recordings of 2025 it does not.
-        idle_poll_s: For how long a poll without news is held; clients allow 310 s, the
-            real service's own time is unverified.
-        here_now_cache_s: Answer the same here now from a cache for so long, as the
-            real edge does for about 3 s; URLs that differ only in ``requestid``,
-            ``timestamp`` and ``signature`` are the same. What the real edge compares
-            is unverified; this is the harsher choice.
-        heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``), but only
-            for the very same URL.
-        max_requests_per_s: Answer 429 to what comes faster, all keys together;
-            ``None``: no limit.
-        journal_size: How many requests are kept.
-    """
+    """How the service behaves; ``PresenceEmulator`` says what each option means."""
 
     publish_key: str = "demo"
     secret_key: str | None = attrs.field(default=None, repr=False)
