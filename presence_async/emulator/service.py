@@ -19,6 +19,7 @@ from ..protocol.json_codec import Json
 from . import checks, refusals
 from .access import Grant
 from .cache import PER_ATTEMPT, ReplyCache
+from .deadlines import Deadlines
 from .entrance import TIME_PATH, Entrance
 from .event_faults import EventFaults
 from .faults import Fault, Faults
@@ -60,6 +61,7 @@ class Service:
         self._clock = clock
         self._timetokens = Timetokens()
         self._keysets: dict[str, Keyset] = {}
+        self._deadlines = Deadlines()
 
     def keyset(self, subscribe_key: str) -> Keyset:
         """Return what is known under a subscribe key."""
@@ -88,7 +90,7 @@ class Service:
     ) -> Mapping[str, Mapping[str, Json]]:
         """Return the state of each user present on a channel, ``{}`` for none."""
         keyset = self.keyset(subscribe_key)
-        keyset.expire(now_s)
+        self.expire(now_s)
         return keyset.occupancy.occupants(channel)
 
     def events(
@@ -96,7 +98,7 @@ class Service:
     ) -> tuple[OccupancyChange, ...]:
         """Return what happened on a channel, oldest first."""
         keyset = self.keyset(subscribe_key)
-        keyset.expire(now_s)
+        self.expire(now_s)
         return tuple([event for event in keyset.events if event.channel == channel])
 
     def reset(self, subscribe_key: str | None) -> None:
@@ -107,6 +109,7 @@ class Service:
         keys = list(self._keysets) if subscribe_key is None else [subscribe_key]
         for key in keys:
             forgotten = self._keysets.pop(key, None)
+            self._deadlines.set(key, math.inf)
             if forgotten is not None:
                 forgotten.feed.finish_polls("answer")
         self.faults.clear()
@@ -136,15 +139,14 @@ class Service:
 
     def next_deadline_s(self) -> float:
         """Return when something happens by itself under any key."""
-        return min(
-            (keyset.next_due_s() for keyset in self._keysets.values()),
-            default=math.inf,
-        )
+        return self._deadlines.next_s()
 
     def expire(self, now_s: float) -> None:
         """Let everything happen that is due."""
-        for keyset in self._keysets.values():
+        while (key := self._deadlines.first_due(now_s)) is not None:
+            keyset = self._keysets[key]
             keyset.expire(now_s)
+            self._deadlines.set(key, keyset.next_due_s())
 
     def receive(
         self, request: HttpRequest, *, method: str = "GET", now_s: float
@@ -168,6 +170,7 @@ class Service:
             return kept
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
+        self._deadlines.set(operation.subscribe_key, keyset.next_due_s())
         if isinstance(value, Poll):
             return value
         reply = operation.to_reply(value)
@@ -178,7 +181,10 @@ class Service:
     def answer(self, poll: Poll, *, now_s: float) -> HttpReply:
         """End a poll and say the reply."""
         self.expire(now_s)
-        delivery = self.keyset(poll.operation.subscribe_key).answer(poll, now_s)
+        key = poll.operation.subscribe_key
+        keyset = self.keyset(key)
+        delivery = keyset.answer(poll, now_s)
+        self._deadlines.set(key, keyset.next_due_s())
         return poll.operation.to_reply(delivery)
 
     def drop(self, poll: Poll) -> None:
