@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 
 from .feed import PresenceFeed
@@ -12,6 +14,9 @@ from .subscriber import Params
 from .task_owner import TaskOwner
 
 __all__ = ["RosterDesk"]
+
+_LEAST_GAP_S = 0.04
+"""The service documents that it may throttle more than 25 requests in a second."""
 
 
 class RosterDesk:
@@ -39,6 +44,18 @@ class RosterDesk:
         self._pipeline = pipeline
         self._snapshot_timeout_s = snapshot_timeout_s
         self._owners: set[TaskOwner] = set()
+        self._next_turn_s = -math.inf
+
+    async def turn(self) -> None:
+        """Wait for one's turn to ask unbidden: 25 a second, for all rosters together.
+
+        Cancellation: ends at once; the turn is lost, which harms nobody.
+        """
+        now_s = asyncio.get_running_loop().time()
+        turn_s = max(now_s, self._next_turn_s)
+        self._next_turn_s = turn_s + _LEAST_GAP_S
+        if turn_s > now_s:
+            await asyncio.sleep(turn_s - now_s)
 
     async def read(
         self, channel: str, *, budget: Budget | None, params: Params

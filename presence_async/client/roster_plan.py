@@ -38,7 +38,8 @@ It shows itself by an event with an occupancy that does not fit or out of order,
 gap, by a poll that fails. An event lost without any such sign, and with none after it
 on its channel, is found by the next regular question: after these 15 s in the first two
 minutes, after ``LONGEST_CHECK_S + SETTLE_S`` at worst. Where several pages are needed,
-``SETTLE_S`` later.
+``SETTLE_S`` later. A refusal that ends by itself, without a new token, is noticed up
+to half a minute after its end.
 """
 
 MIN_GAP_S = 3.0

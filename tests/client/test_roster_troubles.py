@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -396,6 +398,27 @@ async def test_trouble_causes_no_storm_of_questions() -> None:
 
         asked = sum(r.operation == "here now" for r in emulator.requests)
         assert asked <= 2 + 60 / 3
+
+
+async def test_many_rosters_in_trouble_ask_no_faster_than_the_service_allows() -> None:
+    gap = GapEvent(timetoken=1, timestamp_ms=1, reason="service_queue")
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="watcher")) as client,
+        AsyncExitStack() as stack,
+    ):
+        rosters = [client.roster(f"room-{n}") for n in range(100)]
+        await asyncio.gather(*map(stack.enter_async_context, rosters))
+        await asyncio.sleep(60)
+        opened = len(emulator.requests.of("here now"))
+        for roster in rosters:
+            roster.deliver([gap])
+        await asyncio.sleep(RECONCILE_PERIOD_S)
+
+        asked = emulator.requests.of("here now")[opened:]
+        seconds = Counter(int(request.at_s) for request in asked)
+        assert max(seconds.values()) <= 26
+        assert all(roster.is_synced for roster in rosters)
 
 
 async def test_refused_it_keeps_what_it_knew_and_goes_on_with_a_new_token() -> None:
