@@ -51,7 +51,7 @@ class Roster:
     first hour and 13 in each later one. It costs one every ten seconds in constant
     trouble, where interval events tell who comes, and where events come so quickly
     that answers often run ahead of them. Each page of 1,000 occupants is a request.
-    All rosters of a client together begin at most 25 questions a second.
+    Once open, all rosters of a client together begin at most 25 questions a second.
 
     ``async for event in roster`` is one reader of ``changes()``; there may be any
     number, and none ever sees two joins or two leaves of one user in a row.
