@@ -56,14 +56,7 @@ _ONE_LEVEL = ".*"
 
 
 def _names(names: str | Iterable[str]) -> tuple[str, ...]:
-    given: object = names
-    if isinstance(given, str):
-        return (given,)
-    if isinstance(given, Iterable):
-        several = tuple(given)
-        if all(isinstance(name, str) for name in several):
-            return several
-    raise InvalidArgumentError("grant", "names are a str or an iterable of str")
+    return checks.names("grant", names)
 
 
 @attrs.frozen(kw_only=True)

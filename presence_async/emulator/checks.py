@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from ..errors import InvalidArgumentError
 
-__all__ = ["finite", "flag", "known", "positive", "seconds", "share", "whole"]
+__all__ = ["finite", "flag", "known", "names", "positive", "seconds", "share", "whole"]
 
 
 def known(
     argument: str, fields: Mapping[str, object], kind: type[attrs.AttrsInstance]
 ) -> None:
     """Take fields only that a class has."""
-    names = [field.name for field in attrs.fields(kind)]
+    possible = [field.name for field in attrs.fields(kind)]
     for name in fields:
-        if name not in names:
+        if name not in possible:
             raise InvalidArgumentError(
-                argument, f"knows no {name!r}; write {', '.join(names)}"
+                argument, f"knows no {name!r}; write {', '.join(possible)}"
             )
+
+
+def names(argument: str, value: object) -> tuple[str, ...]:
+    """Take one name, or an iterable of names."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Iterable):
+        several = tuple(value)
+        if all(isinstance(name, str) for name in several):
+            return several
+    raise InvalidArgumentError(argument, "names are a str or an iterable of str")
 
 
 def whole(

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..protocol.json_codec import Json
+from . import checks
 from .access import Grant
 from .event_faults import EventFault
 from .faults import Fault
@@ -92,6 +93,7 @@ class PresenceEmulator:
         journal_size: int = 100_000,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        checks.whole("port", port, 0, 65_535)
         options = Options(
             publish_key=publish_key,
             secret_key=secret_key,

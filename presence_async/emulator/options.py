@@ -14,9 +14,7 @@ __all__ = ["Options"]
 
 
 def _keys(keys: Iterable[str] | None) -> frozenset[str] | None:
-    if keys is None:
-        return None
-    return frozenset([keys] if isinstance(keys, str) else keys)
+    return None if keys is None else frozenset(checks.names("subscribe_keys", keys))
 
 
 @attrs.frozen(kw_only=True)

@@ -310,6 +310,10 @@ async def test_time_is_an_operation_that_faults_can_hit(
         {"journal_size": 1.5},
         {"leave_needs_read": 1},
         {"access": "token"},
+        {"subscribe_keys": 5},
+        {"subscribe_keys": ["mine", 5]},
+        {"port": 70_000},
+        {"port": -1},
     ],
     ids=str,
 )
