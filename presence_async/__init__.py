@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .client.client import PresenceClient as PresenceClient
     from .client.config import PresenceConfig as PresenceConfig
     from .client.event_stream import EventStream as EventStream
+    from .client.feed.listener import StreamHealth as StreamHealth
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
     from .client.joining import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseHealth as LeaseHealth
-    from .client.listener import StreamHealth as StreamHealth
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
     from .client.reports import HeartbeatStats as HeartbeatStats
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
     from .client.retry import RetryPolicy as RetryPolicy
-    from .client.roster import Roster as Roster
-    from .client.roster_readers import RosterChanges as RosterChanges
+    from .client.roster.readers import RosterChanges as RosterChanges
+    from .client.roster.roster import Roster as Roster
     from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
@@ -99,11 +99,11 @@ _HOMES = {
     "RequestError": "errors",
     "RetryPolicy": "client.retry",
     "Roster": "client.roster",
-    "RosterChanges": "client.roster_readers",
+    "RosterChanges": "client.roster.readers",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",
-    "StreamHealth": "client.listener",
+    "StreamHealth": "client.feed.listener",
     "TimeoutEvent": "protocol.events",
     "TransportError": "errors",
     "UnavailableError": "errors",

@@ -1,17 +1,17 @@
-"""How we ask: asyncio and aiohttp. Only ``transport`` and ``direct`` know aiohttp.
+"""How we ask: asyncio and aiohttp.
 
-The public face: ``client``, with ``config`` (checked by ``checks`` and ``origin``),
-``auth``, ``lifecycle``, ``run``, and ``wall_clock``, the only reader of outside clocks.
+Here are the actors, in the folders what they are made of. ``client`` is the public
+face, with ``config``, ``auth``, ``lifecycle`` and ``run``.
 
-One request: ``pipeline`` gives it a budget and repeats it (``retry``, ``deadlines``,
-``gates``), ``transport`` puts it on the wire; ``splitting`` and ``sizes`` keep requests
-below what the service takes, ``occupants`` turns pages.
+One request: ``pipeline`` gives it a budget and repeats it as ``retry`` says,
+``transport`` puts it on the wire; ``request/`` has the rest.
 
-Being present: ``presence_desk`` joins and leaves, ``heartbeat_manager`` keeps what lies
-between (``schedule``, ``beating``, ``outage``, ``clock_watch``), a ``lease`` is what
-users hold, ``lanes`` keep one user's requests in order, ``leaves`` are owed.
+Being present: ``heartbeat_manager`` keeps by its ``schedule`` what a ``lease`` holds;
+``presence/`` joins, beats, leaves, and lives through outages.
 
-Hearing of others: ``feed`` shares each ``poll`` among its ``audience``; an
-``event_stream`` buffers for one reader, a ``roster`` concludes who is here
-(``roster_book`` and its neighbours are pure, ``roster_desk`` asks).
+Hearing of others: an ``event_stream`` buffers for one reader what the polls of
+``feed/`` bring; a ``roster`` concludes from it who is here.
+
+Only ``transport`` and ``request/direct`` know aiohttp and yarl, only ``wall_clock``
+reads clocks other than the event loop's.
 """

@@ -40,7 +40,7 @@ from .checks import (
 )
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .event_stream import EventStream
-from .feed import PresenceFeed
+from .feed.feed import PresenceFeed
 from .heartbeat_manager import HeartbeatManager
 from .joining import Joining
 from .lease import Lease
@@ -51,8 +51,8 @@ from .presence.presence_desk import PresenceDesk
 from .presence.sizes import check_fits
 from .reports import CloseReport
 from .request.splitting import Mergeable, split
-from .roster import Roster
-from .roster_desk import RosterDesk
+from .roster.desk import RosterDesk
+from .roster.roster import Roster
 from .transport import Session, Transport
 
 __all__ = ["PresenceClient"]

@@ -10,10 +10,10 @@ from typing import Self
 
 from ..errors import ClientClosedError, InvalidArgumentError, RequestError
 from ..protocol.events import GapEvent, PresenceEvent
-from .feed import PresenceFeed
-from .listener import StreamHealth, gap
+from .feed.feed import PresenceFeed
+from .feed.listener import StreamHealth, gap
+from .feed.subscriber import Params
 from .pipeline import Budget
-from .subscriber import Params
 
 __all__ = ["EventStream"]
 

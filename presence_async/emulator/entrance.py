@@ -40,7 +40,7 @@ class Entrance:
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
-        self.access = AccessManager(
+        self.access: AccessManager = AccessManager(
             options.access, leave_needs_read=options.leave_needs_read
         )
         self._options = options

@@ -60,10 +60,12 @@ class Keyset:
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
         self._min_timeout_s = options.min_presence_timeout_s
-        self.occupancy = Occupancy(self._raised_s(DEFAULT_PRESENCE_TIMEOUT_S))
-        self.groups = ChannelGroups()
+        self.occupancy: Occupancy = Occupancy(
+            self._raised_s(DEFAULT_PRESENCE_TIMEOUT_S)
+        )
+        self.groups: ChannelGroups = ChannelGroups()
         self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
-        self.feed = Feed(
+        self.feed: Feed = Feed(
             subscribe_key,
             announcer=Announcer(
                 announce_max=options.announce_max,

@@ -24,7 +24,7 @@ from .service import Exchange, Service
 
 __all__ = ["Server"]
 
-logger = logging.getLogger("presence_async.emulator")
+logger: logging.Logger = logging.getLogger("presence_async.emulator")
 
 # Above the service's own limit, so that it can say its 414.
 _MAX_LINE_BYTES = 1024 * 1024
@@ -57,7 +57,7 @@ class Server:
         self._host = host
         self._port = port
         self._clock = clock
-        self.service = Service(options, clock=self._unix_s)
+        self.service: Service = Service(options, clock=self._unix_s)
         self._control = Control(self.service, subscribe_key)
         self._polls = HeldPolls(options.idle_poll_s)
         self._runner: web.ServerRunner | None = None

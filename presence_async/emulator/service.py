@@ -46,9 +46,9 @@ class Service:
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
-        self.journal = Journal(options.journal_size)
-        self.faults = Faults()
-        self.event_faults = EventFaults()
+        self.journal: Journal = Journal(options.journal_size)
+        self.faults: Faults = Faults()
+        self.event_faults: EventFaults = EventFaults()
         self._options = options
         self._entrance = Entrance(options, clock=clock)
         self._caches = {

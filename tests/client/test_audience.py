@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from presence_async import PresenceEvent, RequestError, StreamHealth, UserEvent
-from presence_async.client.audience import Audience, Seat
-from presence_async.client.listener import gap
+from presence_async.client.feed.audience import Audience, Seat
+from presence_async.client.feed.listener import gap
 from presence_async.protocol.messages import Message, Published
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from presence_async.client.roster_book import RosterBook
-from presence_async.client.roster_plan import RECONCILE_PERIOD_S
-from presence_async.client.roster_snapshot import Snapshot
+from presence_async.client.roster.book import RosterBook
+from presence_async.client.roster.plan import RECONCILE_PERIOD_S
+from presence_async.client.roster.snapshot import Snapshot
 from presence_async.protocol.events import (
     IntervalEvent,
     JoinEvent,

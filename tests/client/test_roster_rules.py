@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from presence_async.client.roster_book import RosterBook
-from presence_async.client.roster_clock import TIMETOKENS_PER_S, ServiceClock
-from presence_async.client.roster_plan import CheckPlan
-from presence_async.client.roster_snapshot import Snapshot
+from presence_async.client.roster.book import RosterBook
+from presence_async.client.roster.clock import TIMETOKENS_PER_S, ServiceClock
+from presence_async.client.roster.plan import CheckPlan
+from presence_async.client.roster.snapshot import Snapshot
 from presence_async.protocol.events import (
     GapEvent,
     IntervalEvent,

@@ -25,7 +25,7 @@ from presence_async import (
     TimeoutEvent,
     UserEvent,
 )
-from presence_async.client.roster import RECONCILE_PERIOD_S
+from presence_async.client.roster.roster import RECONCILE_PERIOD_S
 from presence_async.emulator import EventFault, Fault, Grant, PresenceEmulator
 
 CHANNEL = "lobby"

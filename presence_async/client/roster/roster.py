@@ -10,21 +10,21 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from ..errors import ClientClosedError, DeadlineError, RequestError
-from ..protocol.events import PresenceEvent, SnapshotEvent
-from ..protocol.occupancy import Occupant
-from . import wall_clock
-from .checks import checked_buffer_size, checked_timeout_s
-from .listener import StreamHealth
-from .pipeline import Budget
-from .retry import is_refusal
-from .roster_book import RosterBook
-from .roster_checks import RosterChecks
-from .roster_desk import RosterDesk
-from .roster_plan import RECONCILE_PERIOD_S, SETTLE_S
-from .roster_readers import RosterChanges
-from .subscriber import Params
-from .task_owner import TaskOwner
+from ...errors import ClientClosedError, DeadlineError, RequestError
+from ...protocol.events import PresenceEvent, SnapshotEvent
+from ...protocol.occupancy import Occupant
+from .. import wall_clock
+from ..checks import checked_buffer_size, checked_timeout_s
+from ..feed.listener import StreamHealth
+from ..feed.subscriber import Params
+from ..pipeline import Budget
+from ..retry import is_refusal
+from ..task_owner import TaskOwner
+from .book import RosterBook
+from .checks import RosterChecks
+from .desk import RosterDesk
+from .plan import RECONCILE_PERIOD_S, SETTLE_S
+from .readers import RosterChanges
 
 __all__ = ["RECONCILE_PERIOD_S", "Roster"]
 

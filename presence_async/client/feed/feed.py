@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ..errors import ClientClosedError, RequestError
+from ...errors import ClientClosedError, RequestError
+from ..config import PresenceConfig
+from ..pipeline import Budget, RequestPipeline
+from ..task_owner import TaskOwner
 from .audience import Seat, WireName, listed
-from .config import PresenceConfig
 from .listener import Listener, StreamHealth
-from .pipeline import Budget, RequestPipeline
 from .poll import TIMETOKENS_PER_S, Poll
 from .subscriber import Cursor, Params, Subscriber
-from .task_owner import TaskOwner
 
 __all__ = ["Listener", "PresenceFeed", "StreamHealth"]
 

@@ -6,8 +6,8 @@ import enum
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from ..errors import RequestError
-from ..protocol.events import GapEvent, GapReason, PresenceEvent
+from ...errors import RequestError
+from ...protocol.events import GapEvent, GapReason, PresenceEvent
 
 __all__ = ["Listener", "StreamHealth", "gap"]
 

@@ -6,12 +6,12 @@ import asyncio
 import math
 import random
 
-from .feed import PresenceFeed
-from .pipeline import Budget, RequestPipeline
-from .retry import NoRetry
-from .roster_snapshot import Snapshot, read_snapshot
-from .subscriber import Params
-from .task_owner import TaskOwner
+from ..feed.feed import PresenceFeed
+from ..feed.subscriber import Params
+from ..pipeline import Budget, RequestPipeline
+from ..retry import NoRetry
+from ..task_owner import TaskOwner
+from .snapshot import Snapshot, read_snapshot
 
 __all__ = ["RosterDesk"]
 
@@ -40,7 +40,7 @@ class RosterDesk:
         snapshot_timeout_s: float,
     ) -> None:
         self.feed = feed
-        self.random = random.Random()  # noqa: S311  # spreads load, guards nothing
+        self.random: random.Random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._pipeline = pipeline
         self._snapshot_timeout_s = snapshot_timeout_s
         self._owners: set[TaskOwner] = set()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..protocol.events import StateChangeEvent, UserEvent
-from ..protocol.occupancy import Occupant
+from ...protocol.events import StateChangeEvent, UserEvent
+from ...protocol.occupancy import Occupant
 
 __all__ = ["Recent", "lacks_state", "newer_than", "occupant_of"]
 

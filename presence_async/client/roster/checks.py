@@ -8,12 +8,12 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from ..errors import ClientClosedError, RequestError
-from .roster_plan import CheckPlan
+from ...errors import ClientClosedError, RequestError
+from .plan import CheckPlan
 
 __all__ = ["RosterChecks"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 
 class RosterChecks:

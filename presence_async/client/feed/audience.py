@@ -6,16 +6,16 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..errors import RequestError
-from ..protocol.encoding import encode_name
-from ..protocol.events import GapEvent, PresenceEvent
-from ..protocol.messages import Message, read_event
-from ..protocol.names import PRESENCE_SUFFIX
+from ...errors import RequestError
+from ...protocol.encoding import encode_name
+from ...protocol.events import GapEvent, PresenceEvent
+from ...protocol.messages import Message, read_event
+from ...protocol.names import PRESENCE_SUFFIX
 from .listener import Listener, StreamHealth
 
 __all__ = ["Audience", "Seat", "WireName", "listed", "names_of"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _REMEMBERED: Final = 4096
 _COMMA_BYTES: Final = 3
@@ -65,8 +65,8 @@ class Seat:
     __slots__ = ("_heard", "_heard_before", "health", "listener", "names")
 
     def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.names = names_of(listener)
+        self.listener: Listener = listener
+        self.names: tuple[WireName, ...] = names_of(listener)
         self.health: StreamHealth | None = None
         self._heard: set[_Mark] = set()
         self._heard_before: set[_Mark] = set()
@@ -109,7 +109,7 @@ class Audience:
     def __init__(self) -> None:
         self._since: dict[WireName, dict[Seat, int]] = {}
         self.seats: dict[Seat, int] = {}
-        self.size = 0
+        self.size: int = 0
         self._listed: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..protocol.events import (
+from ...protocol.events import (
     GapEvent,
     IntervalEvent,
     JoinEvent,
@@ -21,18 +21,18 @@ from ..protocol.events import (
     TimeoutEvent,
     UserEvent,
 )
-from ..protocol.occupancy import Occupant
-from .roster_checksum import Checksum
-from .roster_clock import TIMETOKENS_PER_S, ServiceClock
-from .roster_plan import SETTLE_S, CheckPlan
-from .roster_recent import (
+from ...protocol.occupancy import Occupant
+from .checksum import Checksum
+from .clock import TIMETOKENS_PER_S, ServiceClock
+from .plan import SETTLE_S, CheckPlan
+from .recent import (
     Recent,
     lacks_state,
     newer_than,
     occupant_of,
 )
-from .roster_snapshot import Snapshot
-from .roster_synthesis import correction, listed, state_change
+from .snapshot import Snapshot
+from .synthesis import correction, listed, state_change
 
 __all__ = ["RosterBook"]
 
@@ -60,7 +60,7 @@ class RosterBook:
 
     def __init__(self, channel: str, rng: random.Random) -> None:
         self.channel = channel
-        self.plan = CheckPlan(rng)
+        self.plan: CheckPlan = CheckPlan(rng)
         self._members: dict[str, Occupant] = {}
         self._recent: dict[str, Recent] = {}
         self._clock = ServiceClock()

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from ..errors import (
+from ...errors import (
     AccessDeniedError,
     ClientClosedError,
     InvalidArgumentError,
@@ -20,17 +20,17 @@ from ..errors import (
     RequestError,
     ServiceError,
 )
-from ..protocol.events import GapReason
+from ...protocol.events import GapReason
+from ..request.deadlines import Deadlines, TimeLimit
+from ..retry import is_refusal
 from .audience import Audience, WireName
 from .listener import StreamHealth, gap
 from .poll_pace import PollPace
-from .request.deadlines import Deadlines, TimeLimit
-from .retry import is_refusal
 from .subscriber import Cursor, Params, Reply, Subscriber
 
 __all__ = ["TIMETOKENS_PER_S", "Poll", "PollOwner"]
 
-logger = logging.getLogger("presence_async.client")
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 TIMETOKENS_PER_S: Final = 10_000_000
 
@@ -95,9 +95,9 @@ class Poll:
         self._subscriber = subscriber
         self._owner = owner
         self.params = params
-        self.audience = Audience()
-        self.cursor = cursor
-        self.health = StreamHealth.LIVE
+        self.audience: Audience = Audience()
+        self.cursor: Cursor = cursor
+        self.health: StreamHealth = StreamHealth.LIVE
         self.error: RequestError | None = None
         # Loop time up to which nothing can have been lost.
         self._complete_until_s = _now_s()

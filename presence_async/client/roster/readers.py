@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from ..errors import InvalidArgumentError
-from ..protocol.events import PresenceEvent, SnapshotEvent
-from .listener import gap
+from ...errors import InvalidArgumentError
+from ...protocol.events import PresenceEvent, SnapshotEvent
+from ..feed.listener import gap
 
 __all__ = ["RosterChanges"]
 

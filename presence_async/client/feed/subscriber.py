@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..errors import AccessDeniedError
-from ..protocol.messages import Message
-from ..protocol.names import PRESENCE_SUFFIX
-from ..protocol.subscribe import SubscribeOperation
-from .config import PresenceConfig
-from .pipeline import Budget, RequestPipeline
-from .request.gates import Gate
-from .retry import NoRetry, RetryPolicy
+from ...errors import AccessDeniedError
+from ...protocol.messages import Message
+from ...protocol.names import PRESENCE_SUFFIX
+from ...protocol.subscribe import SubscribeOperation
+from ..config import PresenceConfig
+from ..pipeline import Budget, RequestPipeline
+from ..request.gates import Gate
+from ..retry import NoRetry, RetryPolicy
 
 __all__ = ["Cursor", "Params", "Reply", "Subscriber"]
 

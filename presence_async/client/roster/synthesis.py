@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ..protocol.events import (
+from ...protocol.events import (
     JoinEvent,
     LeaveEvent,
     PresenceEvent,
     StateChangeEvent,
     UserEvent,
 )
-from ..protocol.occupancy import Occupant
-from .roster_clock import TIMETOKENS_PER_S
-from .roster_snapshot import Snapshot
+from ...protocol.occupancy import Occupant
+from .clock import TIMETOKENS_PER_S
+from .snapshot import Snapshot
 
 __all__ = ["correction", "listed", "state_change"]
 

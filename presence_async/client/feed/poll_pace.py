@@ -6,8 +6,8 @@ import math
 import random
 from typing import Final
 
-from ..errors import RequestError, ServiceError
-from .retry import ExponentialRetry
+from ...errors import RequestError, ServiceError
+from ..retry import ExponentialRetry
 
 __all__ = ["PollPace"]
 

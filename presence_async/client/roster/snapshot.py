@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..protocol.here_now import MAX_LIMIT, HereNowOperation
-from ..protocol.occupancy import Occupant
-from . import wall_clock
-from .pipeline import Budget, RequestPipeline
-from .retry import RetryPolicy
-from .subscriber import Params
+from ...protocol.here_now import MAX_LIMIT, HereNowOperation
+from ...protocol.occupancy import Occupant
+from .. import wall_clock
+from ..feed.subscriber import Params
+from ..pipeline import Budget, RequestPipeline
+from ..retry import RetryPolicy
 
 __all__ = ["Snapshot", "read_snapshot"]
 

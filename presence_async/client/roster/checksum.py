@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.events import IntervalEvent, PresenceEvent, StateChangeEvent
+from ...protocol.events import IntervalEvent, PresenceEvent, StateChangeEvent
 
 __all__ = ["Checksum"]
 
@@ -15,7 +15,7 @@ class Checksum:
     """
 
     def __init__(self) -> None:
-        self.is_interval = False
+        self.is_interval: bool = False
         self._newest = -1
         self._expected: int | None = None
 
