@@ -486,7 +486,7 @@ async def test_a_crash_is_told_and_the_poll_goes_on(
     async with watcher.events("lobby") as stream:
         await asyncio.sleep(1)
         with monkeypatch.context() as patch:
-            patch.setattr("presence_async.client.audience.read_event", None)
+            patch.setattr("presence_async.client.feed.audience.read_event", None)
             service.publish("lobby", "amy")
             await asyncio.sleep(0.5)
         events = await read(stream, 1)
