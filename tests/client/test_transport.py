@@ -23,10 +23,12 @@ from presence_async import (
     PresenceConfig,
     ReplyFormatError,
     RequestError,
+    UnavailableError,
 )
 from presence_async.client.request.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
+from presence_async.testing.virtual_loop import VirtualLoop
 
 OK = b'{"status":200,"payload":{"channels":["lobby"]}}'
 Serve = Callable[..., Awaitable["RawServer"]]
@@ -328,3 +330,28 @@ async def test_the_request_is_sent_exactly_as_escaped() -> None:
     assert str(url) == f"https://ps.pndsn.com{path}?x=%2B"
     assert reply.body == OK
     assert reply.headers == {"age": "3", "retry-after": "7"}
+
+
+@pytest.mark.parametrize(
+    ("date", "waits_s"),
+    [
+        ("Thu, 01 Jan 1970 00:00:20 GMT", 20),
+        ("Wed, 31 Dec 1969 23:00:00 GMT", 0),
+        ("soon", None),
+        ("Thu, 32 Jan 1970 99:00:00 GMT", None),
+    ],
+)
+async def test_a_date_to_wait_for_counts_from_the_wall_clock(
+    serve: Serve, date: str, waits_s: float | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.suspend(-loop.wall_time())  # to the beginning of Unix time
+    server = await serve(http(b"{}", f"Retry-After: {date}", status=503))
+    config = config_of(server, retry=NoRetry())
+
+    async with PresenceClient(config) as client:
+        with pytest.raises(UnavailableError) as caught:
+            await client.where_now()
+
+    assert caught.value.retry_after_s == waits_s

@@ -30,6 +30,7 @@ def test_it_is_heard_as_it_is_said() -> None:
     assert request.path.startswith("/publish/pub/demo/0/a%2Fb/0/%7B%22text%22%3A%22")
     with_user = HttpRequest(path=request.path, query="uuid=bob")
     assert PublishOperation.from_request(with_user) == OPERATION
+    assert OPERATION.acting_user_id == "bob"
 
 
 @pytest.mark.parametrize(

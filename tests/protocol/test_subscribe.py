@@ -241,6 +241,8 @@ def test_a_request_says_what_it_asks() -> None:
         ("uuid=u&tt=&tr=", 0, None),
         ("uuid=u&tt=0&tr=0", 0, 0),
         ("uuid=u&tt=5&tr=12", 5, 12),
+        ("uuid=u&t={}", 0, None),
+        ("uuid=u&t=no+json", 0, None),
         ("uuid=u&t=%7B%22r%22:12,%22t%22:%2214651%22%7D", 14651, 12),
     ],
 )
