@@ -12,9 +12,7 @@ import math
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
-
-import attrs
+from typing import Any, TypeVar
 
 from ..errors import (
     AccessDeniedError,
@@ -30,8 +28,9 @@ from ..errors import (
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
-from .auth import AuthToken, Tokens
+from .auth import Tokens
 from .config import PresenceConfig
+from .request.call import Answer, Budget, Call, Params, Unclear
 from .request.deadlines import Deadlines, TimeLimit
 from .request.gates import Gate
 from .request.long_names import LongNames
@@ -43,69 +42,8 @@ __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
 
 ReplyT = TypeVar("ReplyT")
 WaitedT = TypeVar("WaitedT")
-Params = tuple[tuple[str, str], ...]
 
 logger: logging.Logger = logging.getLogger("presence_async.client")
-
-
-class Budget(NamedTuple):
-    """When a call began and when it has to be over, in loop time."""
-
-    started_s: float
-    deadline_s: float
-
-
-class Answer(NamedTuple, Generic[ReplyT]):
-    """A reply with the facts about how it came.
-
-    Attributes:
-        value: What the operation read.
-        sent_at_s: Loop time when the answered attempt was sent; earlier by what the
-            machine has slept since.
-        age_s: How long the answer had lain in a cache.
-    """
-
-    value: ReplyT
-    sent_at_s: float
-    age_s: float
-
-
-class Unclear(Protocol):
-    """Hears of an attempt whose effect nobody knows."""
-
-    def __call__(self, *, is_pending: bool) -> None:
-        """Note it.
-
-        Args:
-            is_pending: No reply came, so the service may still act on it later.
-        """
-        ...
-
-
-@attrs.define(slots=True)
-class _Call(Generic[ReplyT]):
-    """One call on its way through the pipeline."""
-
-    operation: Operation[ReplyT]
-    request: HttpRequest
-    stamped: HttpRequest
-    user_id: str
-    budget: Budget
-    gate: Gate
-    attempt_timeout_s: float
-    params: Params
-    on_unclear: Unclear | None
-    attempts: int = 0
-    failures: int = 0
-    last_failure: RequestError | None = None
-    token: AuthToken | None = None
-    has_new_token: bool = False
-    has_new_connection: bool = False
-
-    def note_unclear(self, *, is_pending: bool) -> None:
-        """Tell whoever asked that an attempt may have had an effect."""
-        if self.on_unclear is not None:
-            self.on_unclear(is_pending=is_pending)
 
 
 class RequestPipeline:
@@ -220,7 +158,7 @@ class RequestPipeline:
         request = operation.to_request()
         user_id = operation.acting_user_id or self._config.user_id
         self._long_names.note(request, user_id)
-        call = _Call(
+        call = Call(
             operation=operation,
             request=request,
             stamped=request,
@@ -260,7 +198,7 @@ class RequestPipeline:
         if self._is_closed:
             raise ClientClosedError(f"closed while {name} was under way")
 
-    async def _attempt(self, call: _Call[ReplyT]) -> Answer[ReplyT]:
+    async def _attempt(self, call: Call[ReplyT]) -> Answer[ReplyT]:
         """Pass the gate, send once and read the answer, all within the time allowed.
 
         Every query and every heartbeat comes through here: what is rarely needed
@@ -295,7 +233,7 @@ class RequestPipeline:
         return self._understood(call, reply, sent_at_s - (self._slept_s - slept_s))
 
     def _understood(
-        self, call: _Call[ReplyT], reply: HttpReply, sent_at_s: float
+        self, call: Call[ReplyT], reply: HttpReply, sent_at_s: float
     ) -> Answer[ReplyT]:
         try:
             value = call.operation.read(reply)
@@ -306,7 +244,7 @@ class RequestPipeline:
         return Answer(value, sent_at_s, float(age) if age and age.isdecimal() else 0.0)
 
     async def _in_time(
-        self, call: _Call[ReplyT], waiting: Awaitable[WaitedT]
+        self, call: Call[ReplyT], waiting: Awaitable[WaitedT]
     ) -> WaitedT:
         """Wait for something that comes before sending, within the call's budget."""
         limit = TimeLimit(self._deadlines, call.budget.deadline_s)
@@ -336,7 +274,7 @@ class RequestPipeline:
         )
         check_size(request, operation.name)
 
-    def _stamped(self, call: _Call[ReplyT]) -> HttpRequest:
+    def _stamped(self, call: Call[ReplyT]) -> HttpRequest:
         is_signed = self._config.secret_key is not None
         self._requests += 1
         request = self._identity.stamp(
@@ -355,7 +293,7 @@ class RequestPipeline:
         return request
 
     def _delay_s(
-        self, failure: RequestError, call: _Call[ReplyT], policy: RetryPolicy
+        self, failure: RequestError, call: Call[ReplyT], policy: RetryPolicy
     ) -> float | None:
         """Return how long to wait before the next attempt; ``None``: no other."""
         if isinstance(failure, AccessDeniedError) and not call.has_new_token:
@@ -376,7 +314,7 @@ class RequestPipeline:
         left_s = call.budget.deadline_s - self._now_s()
         return delay_s if delay_s < left_s else None
 
-    def _out_of_time(self, call: _Call[ReplyT], *, is_sent: bool) -> RequestError:
+    def _out_of_time(self, call: Call[ReplyT], *, is_sent: bool) -> RequestError:
         now_s = self._now_s()
         if now_s >= call.budget.deadline_s:
             total_s = call.budget.deadline_s - call.budget.started_s
@@ -391,7 +329,7 @@ class RequestPipeline:
             error.cause = f"the attempt before: {before.cause or before.problem}"
         return error
 
-    def _noted(self, error: RequestError, call: _Call[ReplyT]) -> RequestError:
+    def _noted(self, error: RequestError, call: Call[ReplyT]) -> RequestError:
         """Fill in what only the pipeline knows, and take out what nobody may see.
 
         The traceback is dropped on purpose: its frames lead into the transport, where
