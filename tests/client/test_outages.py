@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from collections import Counter
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from presence_async import Lease, LeaseHealth, PresenceClient
+from presence_async import ConnectError, Lease, LeaseHealth, PresenceClient
 from presence_async.client.presence.outage import Outage
 from presence_async.client.presence.user_presence import UserPresence
 from presence_async.emulator import Fault, PresenceEmulator
@@ -58,6 +60,36 @@ async def test_everybody_is_fresh_soon_after_any_outage(
 
     assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
     assert emulator.occupants("lobby") == {f"user-{n:03}": {"n": n} for n in range(5)}
+
+
+async def test_a_bot_deployed_while_no_name_can_be_looked_up_joins_afterwards(
+    emulator: PresenceEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    look_up = loop.getaddrinfo
+    is_down = asyncio.Event()
+    is_down.set()
+
+    async def answer(_: str, port: int, **options: Any) -> Any:
+        if is_down.is_set():
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return await look_up("127.0.0.1", port, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", answer)
+    origin = emulator.origin.replace("127.0.0.1", "presence.test")
+    async with PresenceClient(emulator.config(origin=origin)) as client:
+        with pytest.raises(ConnectError):
+            await client.where_now()
+        joining = asyncio.create_task(client.join("lobby", timeout_s=math.inf))
+        await asyncio.sleep(600)
+        was_joined = joining.done()
+
+        is_down.clear()
+        await asyncio.sleep(RECOVERY_S)
+
+        assert (was_joined, joining.done()) == (False, True)
+        assert joining.result().health is LeaseHealth.FRESH
+        assert set(emulator.occupants("lobby")) == {"tester"}
 
 
 async def test_an_outage_of_all_is_probed_by_one_at_a_time(
