@@ -6,7 +6,8 @@ import asyncio
 import math
 import random
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -62,6 +63,18 @@ class Observer:
                 assert isinstance(event, StateChangeEvent)
                 assert is_here, f"a state of {event.user_id}, who is absent"
                 self.seen[event.user_id] = event.state or {}
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[tuple[PresenceEmulator, PresenceClient, Roster]]:
+    """A service, a client for the users of the channel, and a roster of it."""
+    async with (
+        PresenceEmulator() as emulator,
+        PresenceClient(emulator.config(user_id="watcher")) as watcher,
+        PresenceClient(emulator.config(user_id="users")) as users,
+        watcher.roster(CHANNEL) as roster,
+    ):
+        yield emulator, users, roster
 
 
 def held(roster: Roster) -> dict[str, object]:
@@ -206,12 +219,7 @@ async def test_a_crowd_crossing_into_interval_mode_and_back_is_followed(
 async def test_after_an_outage_it_is_right_again(
     outage_s: float, how: dict[str, object]
 ) -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         await users.heartbeat(CHANNEL, user_id="goes", presence_timeout_s=3000)
         await asyncio.sleep(6)
         assert roster.is_synced
@@ -249,12 +257,7 @@ async def test_after_a_long_outage_it_is_not_trusted_unasked() -> None:
 
 
 async def test_a_restart_with_other_timetokens_is_survived() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         await users.heartbeat(CHANNEL, user_id="alice")
         await asyncio.sleep(30)
 
@@ -269,12 +272,7 @@ async def test_a_restart_with_other_timetokens_is_survived() -> None:
 
 
 async def test_a_poll_that_hangs_is_bridged_by_here_now() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         emulator.inject(Fault(operation="subscribe", delay_s=math.inf, for_s=600))
         # The poll held already brings this one, the next hangs.
         await users.heartbeat(CHANNEL, user_id="first")
@@ -289,12 +287,7 @@ async def test_a_poll_that_hangs_is_bridged_by_here_now() -> None:
 
 
 async def test_an_event_lost_without_a_trace_costs_one_period() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         changes = roster.changes()
         await anext(changes)
         emulator.inject(EventFault(drop=1, for_s=1))
@@ -311,12 +304,7 @@ async def test_an_event_lost_without_a_trace_costs_one_period() -> None:
 
 
 async def test_a_count_that_does_not_fit_is_checked_before_the_regular_time() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         await asyncio.sleep(7200)
         # All went well for long, so the regular time is every five minutes.
         await roster.wait_for(lambda r: not r.occupancy)
@@ -335,12 +323,7 @@ async def test_a_count_that_does_not_fit_is_checked_before_the_regular_time() ->
 
 
 async def test_on_a_busy_and_healthy_channel_it_hardly_asks() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         for _ in range(180):
             await asyncio.sleep(20)
             await users.heartbeat(CHANNEL, user_id="alice")
@@ -352,12 +335,7 @@ async def test_on_a_busy_and_healthy_channel_it_hardly_asks() -> None:
 
 
 async def test_after_a_failed_poll_an_event_lost_without_a_trace_is_found() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         await asyncio.sleep(7200)
         emulator.inject(Fault(operation="subscribe", status=503, times=1))
         await users.heartbeat(CHANNEL, user_id="alice")
@@ -369,12 +347,7 @@ async def test_after_a_failed_poll_an_event_lost_without_a_trace_is_found() -> N
 
 
 async def test_a_gap_is_checked_soon() -> None:
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (_, users, roster):
         await asyncio.sleep(30)
         roster.deliver([GapEvent(timetoken=1, timestamp_ms=1, reason="service_queue")])
         was_synced = roster.is_synced
@@ -459,12 +432,7 @@ async def test_refused_it_keeps_what_it_knew_and_goes_on_with_a_new_token() -> N
 
 async def test_it_is_right_after_a_suspend() -> None:
     loop = asyncio.get_running_loop()
-    async with (
-        PresenceEmulator() as emulator,
-        PresenceClient(emulator.config(user_id="watcher")) as client,
-        PresenceClient(emulator.config(user_id="users")) as users,
-        client.roster(CHANNEL) as roster,
-    ):
+    async with watched() as (emulator, users, roster):
         await users.heartbeat(CHANNEL, user_id="alice")
         await roster.wait_for(lambda r: r.is_synced)
         emulator.inject(EventFault(drop=1, for_s=1))
