@@ -61,6 +61,7 @@ class ControlRequest:
         http: Path and query.
         headers: Names in lower case.
         peer: The address it comes from.
+        target_host: The host in a request target of absolute form, or ``None``.
         body: The whole body.
     """
 
@@ -68,16 +69,18 @@ class ControlRequest:
     http: HttpRequest
     headers: Mapping[str, str]
     peer: str
+    target_host: str | None = None
     body: bytes = b""
 
 
 class Control:
     """Answers the control path.
 
-    Only to loopback addresses under a loopback ``Host``, so that no other machine and
-    no name that was made to point here gets in; not to requests with an ``Origin`` or
-    of another site in a browser, and to a POST only with a JSON content type, which a
-    page cannot send without the permission that it never gets.
+    Only to loopback addresses under a loopback host, both in ``Host`` and in a request
+    target that names one, so that no other machine and no name that was made to point
+    here gets in; not to requests with an ``Origin`` or of another site in a browser,
+    and to a POST only with a JSON content type, which a page cannot send without the
+    permission that it never gets.
 
     Args:
         service: What is asked about and changed.
@@ -207,15 +210,20 @@ def _stranger(request: ControlRequest) -> str | None:
     """Say why a request is not answered, ``None``: it comes from a local program."""
     if not is_loopback(request.peer):
         return "only for this machine"
-    host = request.headers.get("host", "localhost")
-    name = host.rpartition(":")[0] if not host.endswith("]") else host
-    name = (name or host).strip("[]")
-    if name.lower() != "localhost" and not is_loopback(name):
+    named = {_without_port(request.headers.get("host", "localhost"))}
+    if request.target_host is not None:
+        named.add(request.target_host)
+    if not all(name.lower() == "localhost" or is_loopback(name) for name in named):
         return "only under a loopback address"
     is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
     if "origin" in request.headers or is_of_page:
         return "not for web pages"
     return None
+
+
+def _without_port(host: str) -> str:
+    name = host.rpartition(":")[0] if not host.endswith("]") else host
+    return (name or host).strip("[]")
 
 
 def is_loopback(address: str) -> bool:

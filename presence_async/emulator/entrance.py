@@ -55,7 +55,7 @@ class Entrance:
             return None, early
         kind = operation_kind(request)
         if kind is None:
-            return None, refusals.not_found(request.path)
+            return None, _unroutable(request)
         try:
             operation = kind.from_request(request)
             return operation, self._denied(operation, request, now_s)
@@ -112,6 +112,14 @@ class Entrance:
             user_id=params.get("uuid"),
             now_s=now_s,
         )
+
+
+def _unroutable(request: HttpRequest) -> HttpReply:
+    if request.path.startswith("/"):
+        return refusals.not_found(request.path)
+    return refusals.bad_request(
+        "Invalid request target: must be a path or an http URL without user information"
+    )
 
 
 def _is_text(target: str) -> bool:

@@ -20,7 +20,8 @@ class JournalEntry:
         at_s: When it arrived, in loop time.
         operation: Its name, such as ``"heartbeat"``; ``""`` for an unknown path.
         subscribe_key: The key set; ``""`` for an unknown path.
-        path: As on the wire, still escaped.
+        path: As on the wire, still escaped, without the scheme and host that a target
+            of absolute form has.
         query: As on the wire, without ``?``.
         params: The query decoded; empty when its escapes are broken.
         user_id: The ``uuid`` parameter.

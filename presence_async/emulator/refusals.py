@@ -97,7 +97,8 @@ def other_method(method: str) -> HttpReply:
     if method == "OPTIONS":
         more = {"access-control-allow-headers": "*", "access-control-max-age": "86400"}
         return HttpReply(status=200, body=b"", headers={**envelope.HEADERS, **more})
-    return envelope.error_reply(405, "Method Not Allowed", error=1)
+    refusal = envelope.error_reply(405, "Method Not Allowed", error=1)
+    return attrs.evolve(refusal, headers={**refusal.headers, "allow": "GET, OPTIONS"})
 
 
 def too_long() -> HttpReply:

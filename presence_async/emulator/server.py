@@ -20,6 +20,7 @@ from .control import PREFIX, Control, ControlRequest
 from .held_polls import HeldPolls
 from .options import Options
 from .polls import Poll
+from .request_target import RequestTarget
 from .service import Exchange, Service
 
 __all__ = ["Server"]
@@ -130,11 +131,11 @@ class Server:
     # Serving.
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
-        heard = HttpRequest(path=path, query=query)
+        target = RequestTarget.parse(request.raw_path)
+        heard = HttpRequest(path=target.path, query=target.query)
         reply: HttpReply | None
-        if path.startswith(PREFIX):
-            reply = await self._controlled(request, heard)
+        if target.path.startswith(PREFIX):
+            reply = await self._controlled(request, heard, target.host)
         else:
             exchange = self.service.receive(
                 heard, method=request.method, now_s=self.now_s()
@@ -146,10 +147,14 @@ class Server:
         return _cut(request) if reply is None else _response(reply)
 
     async def _controlled(
-        self, request: web.BaseRequest, heard: HttpRequest
+        self, request: web.BaseRequest, heard: HttpRequest, target_host: str | None
     ) -> HttpReply:
         peer = request.remote or ""
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        # Repeated headers are joined, so that every ``Host`` is checked.
+        headers = {
+            name.lower(): ", ".join(request.headers.getall(name))
+            for name in request.headers
+        }
         try:
             body = await request.read()
         except (
@@ -159,7 +164,12 @@ class Server:
         ):
             return refusals.bad_request("Bad Request")
         asked = ControlRequest(
-            method=request.method, http=heard, headers=headers, peer=peer, body=body
+            method=request.method,
+            http=heard,
+            target_host=target_host,
+            headers=headers,
+            peer=peer,
+            body=body,
         )
         return self._control.answer(asked, now_s=self.now_s())
 
