@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from ..errors import InvalidArgumentError
-from .json_codec import Json, JsonError, decode_object, plain_state
+from .json_codec import Json, JsonError, decode_strictly, plain_state
 
 __all__ = ["DEFAULT_PRESENCE_TIMEOUT_S", "heard_states", "heard_timeout_s"]
 
@@ -13,6 +16,9 @@ DEFAULT_PRESENCE_TIMEOUT_S = 300
 """Seconds the service assumes when the request names none."""
 
 _LONGEST_TIMEOUT_DIGITS = 9
+_STATES: msgspec.json.Decoder[dict[str, Json] | None] = msgspec.json.Decoder(
+    dict[str, Any] | None
+)
 
 
 def heard_timeout_s(text: str) -> int | None:
@@ -28,15 +34,27 @@ def heard_timeout_s(text: str) -> int | None:
 def heard_states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
     """Read ``state=``, a JSON object keyed by channel or group.
 
+    PubNub's SDKs write "nothing" in several ways, and none of them changes a state. A
+    user without state at all has no parameter (most SDKs), ``{}`` (JavaScript, Ruby) or
+    ``null`` (Go, with every heartbeat). A channel without state is left out of the
+    object or is ``null`` in it (JavaScript, after its state was set to ``null``). A
+    channel whose state is ``{}`` is not among them: that clears the state.
+
     Raises:
         InvalidArgumentError: It is anything else.
     """
-    if text is None:
+    if not text:
         return None
     try:
-        states = decode_object(text.encode())
+        states = decode_strictly(text.encode(), _STATES)
     except JsonError:
-        pass
-    else:
-        return {name: plain_state(state, "state") for name, state in states.items()}
-    raise InvalidArgumentError("state", "must be a JSON object keyed by channel")
+        raise InvalidArgumentError(
+            "state", "must be a JSON object keyed by channel"
+        ) from None
+    if states is None:
+        return None
+    return {
+        name: plain_state(state, "state")
+        for name, state in states.items()
+        if state is not None
+    }

@@ -243,6 +243,9 @@ def _read_state(raw: msgspec.Raw, where: str, reply: HttpReply) -> Mapping[str, 
 def _heard_state(text: str | None) -> Mapping[str, Json]:
     if text is None:
         raise InvalidArgumentError("state", "No state specified.")
+    if text == "[]":
+        # An empty state in PubNub's PHP SDK, whose arrays are lists while empty.
+        return {}
     try:
         return plain_state(decode_object(text.encode()))
     except JsonError:

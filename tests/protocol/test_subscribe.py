@@ -262,6 +262,14 @@ def test_what_no_sdk_sends_is_refused(query: str) -> None:
         asked("a", f"uuid=u&{query}")
 
 
+@pytest.mark.parametrize("state", ["", "&state", "&state=", "&state=null"])
+def test_a_subscribe_may_say_in_every_way_that_it_has_no_state(state: str) -> None:
+    operation = asked("a", f"uuid=u&channel-group=&filter-expr=&ee=&heartbeat=0{state}")
+
+    assert (operation.state, operation.presence_timeout_s) == (None, None)
+    assert operation.channel_groups == ()
+
+
 def test_a_subscribe_without_a_user_is_refused() -> None:
     with pytest.raises(InvalidArgumentError):
         asked("a", "tt=0")

@@ -84,6 +84,7 @@ def test_hostile_names_reach_the_service_as_they_are(
         ("//uuid/bob", "channel-group=", get()),
         ("/,/uuid/bob", "channel-group=g1%2Cg2", get(channel_groups=("g1", "g2"))),
         ("/a/uuid/bob/data", 'state={"n": 1}', put("a")),
+        ("/a/uuid/bob/data", "state=[]", put("a", state={})),
         ("/a/uuid/bob/data", "state={%22n%22:1}", put("a")),
         (
             "/a/uuid/bob/data",
