@@ -12,7 +12,9 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
   timetokens, by default an hour back
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
   revokes
-- ``GET requests`` tells the newest requests; ``operation=`` chooses, ``limit=`` is 1000
+- ``GET requests`` lists the newest requests, each with the ``status`` it was answered
+  with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
+  answer; ``operation=`` chooses, ``limit=`` is 1000
 - ``GET occupants?channel=`` tells who is there in which state
 - ``GET events?channel=`` tells what happened there
 - ``POST reset`` begins anew, by default for every key

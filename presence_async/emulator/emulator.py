@@ -176,6 +176,8 @@ class PresenceEmulator:
         """What arrived, oldest first; ``.total`` counts all, ``.of(name)`` selects.
 
         Requests that were refused, hit by a fault or no operation at all are there too.
+        Each has the ``status`` it was answered with: ``None`` while it is pending,
+        ``"cut"`` if its connection ended without an answer.
         """
         return self._server.service.journal
 

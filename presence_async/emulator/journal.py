@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import overload
+from typing import Literal, overload
 
 import attrs
 
-__all__ = ["Journal", "JournalEntry"]
+__all__ = ["Journal", "JournalEntry", "Status"]
+
+Status = int | Literal["cut"]
+"""What became of a request: its HTTP status, or its connection ended without one."""
 
 
-@attrs.frozen(kw_only=True)
+# Only the status changes: an entry is added when its request arrives.
+@attrs.define(kw_only=True, on_setattr=attrs.setters.frozen)
 class JournalEntry:
     """One request.
 
@@ -28,6 +32,9 @@ class JournalEntry:
         method: ``GET``, unless somebody tried another.
         channels: The channels named.
         channel_groups: The groups named.
+        status: The HTTP status of the answer; ``None`` while there is none yet, as with
+            a poll that is held; ``"cut"`` if the connection ended without an answer,
+            by a fault, by the client or because the emulator closed.
     """
 
     at_s: float
@@ -40,6 +47,7 @@ class JournalEntry:
     method: str = "GET"
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
+    status: Status | None = attrs.field(default=None, on_setattr=attrs.setters.NO_OP)
 
 
 class Journal(Sequence[JournalEntry]):

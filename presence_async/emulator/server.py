@@ -140,7 +140,7 @@ class Server:
             exchange = self.service.receive(
                 heard, method=request.method, now_s=self.now_s()
             )
-            reply = await self._answer(request, exchange)
+            reply = await self._answered(request, exchange)
         if logger.isEnabledFor(logging.INFO):
             outcome = "cut" if reply is None else reply.status
             logger.info("%s %s", outcome, _shown(heard))
@@ -172,6 +172,18 @@ class Server:
             body=body,
         )
         return self._control.answer(asked, now_s=self.now_s())
+
+    async def _answered(
+        self, request: web.BaseRequest, exchange: Exchange
+    ) -> HttpReply | None:
+        """Answer a request, and record the status in the journal in any case."""
+        reply = None
+        try:
+            reply = await self._answer(request, exchange)
+        finally:
+            # Without a transport the client has hung up, and gets no answer.
+            exchange.finish(None if request.transport is None else reply)
+        return reply
 
     async def _answer(
         self, request: web.BaseRequest, exchange: Exchange

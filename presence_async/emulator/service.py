@@ -158,7 +158,14 @@ class Service:
         entry = _entry(request, method, operation, now_s)
         self.journal.add(entry)
         fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
-        return Exchange(self, request, operation, refusal, fault)
+        return Exchange(
+            self,
+            request,
+            operation=operation,
+            refusal=refusal,
+            fault=fault,
+            entry=entry,
+        )
 
     def perform(
         self, request: HttpRequest, operation: Operation[Any], *, now_s: float
@@ -203,14 +210,17 @@ class Exchange:
         self,
         service: Service,
         request: HttpRequest,
+        *,
         operation: Operation[Any] | None,
         refusal: HttpReply | None,
         fault: Fault | None,
+        entry: JournalEntry,
     ) -> None:
         self._service = service
         self._request = request
         self._operation = operation
         self._refusal = refusal
+        self._entry = entry
         self.fault = fault
 
     def reply(self, *, now_s: float) -> HttpReply | Poll:
@@ -227,6 +237,10 @@ class Exchange:
                 self._service.drop(reply)
             return _faulty(fault)
         return reply
+
+    def finish(self, reply: HttpReply | None) -> None:
+        """Record in the journal what was answered; ``None``: nothing, and never."""
+        self._entry.status = "cut" if reply is None else reply.status
 
     def _reply(self, now_s: float) -> HttpReply | Poll:
         if self._refusal is not None:
