@@ -50,7 +50,7 @@ from .pipeline import Budget, RequestPipeline
 from .presence.presence_desk import PresenceDesk
 from .presence.sizes import check_fits
 from .reports import CloseReport
-from .request.splitting import Mergeable, split
+from ..protocol.splitting import Mergeable, split
 from .roster.desk import RosterDesk
 from .roster.roster import Roster
 from .transport import Session, Transport

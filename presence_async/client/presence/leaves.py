@@ -24,7 +24,7 @@ from ...errors import (
 from ...protocol.leave import LeaveOperation
 from ..pipeline import Budget, RequestPipeline
 from ..request.gates import Gate
-from ..request.splitting import split
+from ...protocol.splitting import split
 from ..retry import NoRetry, RetryPolicy, is_retryable
 from ..task_owner import TaskOwner
 from .lanes import Lanes

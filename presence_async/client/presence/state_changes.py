@@ -18,7 +18,7 @@ from ...protocol.user_state import SetStateOperation
 from ..config import PresenceConfig
 from ..lease import Lease
 from ..pipeline import Budget, RequestPipeline
-from ..request.splitting import split
+from ...protocol.splitting import split
 from ..task_owner import TaskOwner
 from .lanes import Lanes
 from .register import PresenceRegister

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from ...protocol.exchange import Operation
+from .exchange import Operation
 
 __all__ = ["Mergeable", "split"]
 
