@@ -16,16 +16,21 @@ PACKAGE = Path(presence_async.__file__).parent
 # What each layer may import of the package, besides itself.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "checks": {"errors"},
+    "deadlines": set(),
     "protocol": {"errors"},
-    "client": {"protocol", "errors"},
-    "emulator": {"protocol", "errors", "client.config"},
+    "presence": {"protocol", "deadlines", "errors"},
+    "client": {"presence", "protocol", "checks", "deadlines", "errors"},
+    "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
     "cli": {"client", "emulator", "testing", "protocol", "errors", ""},
     "__init__": set(),
     "__main__": {"cli"},
 }
 THIRD_PARTY: dict[str, set[str]] = {
+    "checks": {"attrs"},
     "protocol": {"attrs", "msgspec"},
+    "presence": {"attrs"},
     "client": {"attrs"},
     "client.request.direct": {"aiohttp", "yarl"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
@@ -36,6 +41,9 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"typer", "rich"},
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
+    "checks": {"asyncio", "time", "random", "socket"},
+    "deadlines": {"asyncio", "time", "random", "socket"},
+    "presence": {"asyncio", "time", "logging", "socket"},
     "protocol": {"asyncio", "time", "random", "socket"},
     "emulator": {"asyncio", "time", "socket"},
     "emulator.held_polls": {"time", "socket"},
@@ -45,8 +53,6 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
 }
 # Shared parts of the protocol; every other module of it is an operation.
 PROTOCOL_PARTS = {
-    "address",
-    "announcement",
     "encoding",
     "envelope",
     "events",
@@ -56,6 +62,9 @@ PROTOCOL_PARTS = {
     "messages",
     "names",
     "occupancy",
+    "presence_params",
+    "presence_path",
+    "splitting",
 }
 
 

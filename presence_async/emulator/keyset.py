@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from ..protocol.announcement import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.channel_groups import (
     AddChannelsOperation,
     DeleteGroupOperation,
@@ -22,6 +21,7 @@ from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
 from ..protocol.names import is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState

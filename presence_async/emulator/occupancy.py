@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from ..protocol.announcement import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.json_codec import Json
+from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 
 __all__ = ["Occupancy", "OccupancyChange"]
 

@@ -19,8 +19,6 @@ import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
 from . import envelope, names
-from .address import Address, group_query
-from .announcement import heard_states, heard_timeout_s
 from .encoding import encode_name, encode_names
 from .exchange import HttpReply, HttpRequest
 from .json_codec import (
@@ -31,6 +29,8 @@ from .json_codec import (
     encode_state,
 )
 from .messages import Message, Published, Timetoken, metadata_of
+from .presence_params import parsed_states, parsed_timeout_s
+from .presence_path import PresencePath, group_query
 
 __all__ = ["Delivery", "SaidMessage", "SubscribeOperation"]
 
@@ -170,7 +170,6 @@ class SubscribeOperation:
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         query = [f"tt={self.timetoken}"]
         if self.region is not None:
             query.append(f"tr={self.region}")
@@ -186,18 +185,18 @@ class SubscribeOperation:
     @classmethod
     def from_request(cls, request: HttpRequest) -> SubscribeOperation:
         """Hear it; also the cursor as old Ruby SDKs wrote it, JSON in ``t``."""
-        address = Address.of(cls.route, request)
-        params = address.params
+        path = PresencePath.parse(cls.route, request)
+        params = path.params
         cursor = _ruby_cursor(params["t"]) if "t" in params else params
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=address.channels,
-            channel_groups=address.channel_groups,
-            timetoken=_heard_number(cursor.get("tt"), "tt") or 0,
-            region=_heard_number(cursor.get("tr"), "tr"),
-            presence_timeout_s=heard_timeout_s(params.get("heartbeat", "")),
-            state=heard_states(params.get("state")),
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=path.channels,
+            channel_groups=path.channel_groups,
+            timetoken=_parsed_number(cursor.get("tt"), "tt") or 0,
+            region=_parsed_number(cursor.get("tr"), "tr"),
+            presence_timeout_s=parsed_timeout_s(params.get("heartbeat", "")),
+            state=parsed_states(params.get("state")),
         )
 
     def to_reply(self, value: Delivery) -> HttpReply:
@@ -212,7 +211,7 @@ class SubscribeOperation:
         body = f'{{"t":{{"t":"{value.timetoken}","r":{region}}},"m":[{messages}]}}'
         return HttpReply(status=200, body=body.encode(), headers=_HEADERS)
 
-    def read(self, reply: HttpReply) -> Delivery:
+    def from_reply(self, reply: HttpReply) -> Delivery:
         """Understand the answer.
 
         One message that is none does not spoil the others: it is kept whole as the
@@ -243,7 +242,7 @@ def _with_match(message: SaidMessage, *, hides_match: bool) -> str:
     return f'{message.text},"b":{match}}}'
 
 
-def _heard_number(text: str | None, name: str) -> int | None:
+def _parsed_number(text: str | None, name: str) -> int | None:
     if not text:
         return None
     is_number = text.isascii() and text.isdecimal()

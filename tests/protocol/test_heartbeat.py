@@ -163,7 +163,7 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
     reply = beat("a").to_reply(None)
 
     assert reply.body == b'{"message":"OK","service":"Presence","status":200}'
-    beat("a").read(reply)
+    beat("a").from_reply(reply)
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
 )
 def test_an_undocumented_answer_is_no_acknowledgement(body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        beat("a").read(HttpReply(status=200, body=body))
+        beat("a").from_reply(HttpReply(status=200, body=body))
 
 
 def test_an_error_inside_a_success_is_no_acknowledgement() -> None:
     with pytest.raises(UnavailableError):
-        beat("a").read(HttpReply(status=200, body=b'{"status":503,"error":1}'))
+        beat("a").from_reply(HttpReply(status=200, body=b'{"status":503,"error":1}'))

@@ -186,7 +186,7 @@ def test_a_recorded_reply_is_a_cursor_and_its_events(
 ) -> None:
     one = sample(f"subscribe_{name}")
 
-    delivery = heard(one.request).read(one.reply)
+    delivery = heard(one.request).from_reply(one.reply)
 
     cursor = json.loads(one.reply.body)["t"]
     assert (str(delivery.timetoken), delivery.region) == (cursor["t"], cursor["r"])
@@ -199,7 +199,7 @@ def test_what_was_read_is_said_again_key_by_key(sample: Samples, name: str) -> N
     one = sample(f"subscribe_{name}")
     operation = heard(one.request)
 
-    said = json.loads(operation.to_reply(operation.read(one.reply)).body)
+    said = json.loads(operation.to_reply(operation.from_reply(one.reply)).body)
 
     recorded = json.loads(one.reply.body)
     assert said["t"] == recorded["t"]
@@ -333,7 +333,7 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
     join = {"action": "join", "uuid": "amy", "timestamp": 1, "occupancy": 1}
     good = {"c": "a-pnpres", "d": join, "p": {"t": "7"}}
 
-    delivery = asked("a-pnpres").read(reply({"t": {"t": "9"}, "m": [odd, good]}))
+    delivery = asked("a-pnpres").from_reply(reply({"t": {"t": "9"}, "m": [odd, good]}))
 
     events = [read_event(message) for message in delivery.messages]
     assert [type(event) for event in events] == [UnknownEvent, JoinEvent]
@@ -345,7 +345,7 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
 )
 def test_a_reply_without_cursor_or_messages_is_none(body: object) -> None:
     with pytest.raises(ReplyFormatError):
-        asked("a").read(reply(body))
+        asked("a").from_reply(reply(body))
 
 
 json_values = st.recursive(
@@ -365,7 +365,7 @@ json_values = st.recursive(
 @given(json_values, json_values)
 def test_any_reply_is_read_or_refused(cursor: object, messages: object) -> None:
     try:
-        delivery = asked("a").read(reply({"t": cursor, "m": messages}))
+        delivery = asked("a").from_reply(reply({"t": cursor, "m": messages}))
     except ReplyFormatError:
         return
     for message in delivery.messages:

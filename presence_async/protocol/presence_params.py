@@ -10,7 +10,7 @@ import msgspec
 from ..errors import InvalidArgumentError
 from .json_codec import Json, JsonError, decode_strictly, plain_state
 
-__all__ = ["DEFAULT_PRESENCE_TIMEOUT_S", "heard_states", "heard_timeout_s"]
+__all__ = ["DEFAULT_PRESENCE_TIMEOUT_S", "parsed_states", "parsed_timeout_s"]
 
 DEFAULT_PRESENCE_TIMEOUT_S = 300
 """Seconds the service assumes when the request names none."""
@@ -21,7 +21,7 @@ _STATES: msgspec.json.Decoder[dict[str, Json] | None] = msgspec.json.Decoder(
 )
 
 
-def heard_timeout_s(text: str) -> int | None:
+def parsed_timeout_s(text: str) -> int | None:
     """Read ``heartbeat=``; what is no positive number counts as absent.
 
     The service accepts an empty value.
@@ -31,7 +31,7 @@ def heard_timeout_s(text: str) -> int | None:
     return None
 
 
-def heard_states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
+def parsed_states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
     """Read ``state=``, a JSON object keyed by channel or group.
 
     PubNub's SDKs write "nothing" in several ways, and none of them changes a state. A
