@@ -64,7 +64,9 @@ PROTOCOL_PARTS = {
     "occupancy",
     "presence_params",
     "presence_path",
+    "rendered_message",
     "splitting",
+    "timetoken",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
+from ..protocol.timetoken import TIMETOKENS_PER_S
 from . import refusals
 from .access import AccessManager
 from .options import Options
@@ -24,7 +25,6 @@ TIME_PATH = "/time/0"
 """Answers with the time, as one timetoken in a list."""
 
 _MAX_REQUEST_BYTES = 32 * 1024
-_TIMETOKENS_PER_S = 10_000_000
 _REGISTRY = "/v1/channel-registration/"
 
 
@@ -76,7 +76,7 @@ class Entrance:
         if method != "GET":
             return refusals.other_method(method)
         if request.path == TIME_PATH:
-            timetoken = int(self._clock() * _TIMETOKENS_PER_S)
+            timetoken = int(self._clock() * TIMETOKENS_PER_S)
             return refusals.raw(b"[%d]" % timetoken)
         return None
 

@@ -23,7 +23,8 @@ from ..protocol.events import (
 from ..protocol.messages import Message, Published, payload_of
 from ..protocol.names import PRESENCE_SUFFIX
 from ..protocol.publish import PublishOperation
-from ..protocol.subscribe import Delivery, SaidMessage, SubscribeOperation
+from ..protocol.rendered_message import RenderedMessage
+from ..protocol.subscribe import Delivery, SubscribeOperation
 from .announcer import Announcer, Interval
 from .groups import ChannelGroups
 from .message_log import MESSAGES_KEPT, MessageLog, Posted, Timetokens
@@ -110,7 +111,9 @@ class Feed:
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
             published=Published(timetoken, _REGION),
         )
-        said = SaidMessage.of(message, self._subscribe_key, publisher=operation.user_id)
+        said = RenderedMessage.of(
+            message, self._subscribe_key, publisher=operation.user_id
+        )
         self._queue(Posted(timetoken, operation.channel, now_s, lambda: said))
         return timetoken
 
@@ -183,13 +186,13 @@ class Feed:
 
     def _said(
         self, event: UserEvent | IntervalEvent, channel: str, timetoken: int
-    ) -> SaidMessage:
+    ) -> RenderedMessage:
         message = Message(
             channel=channel,
             payload=msgspec.Raw(json.dumps(payload_of(event)).encode()),
             published=Published(timetoken, _REGION),
         )
-        return SaidMessage.of(message, self._subscribe_key)
+        return RenderedMessage.of(message, self._subscribe_key)
 
     def _user_event(self, change: OccupancyChange, now_s: float) -> UserEvent:
         state = change.state

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 
 from ..protocol.messages import Message
+from ..protocol.timetoken import TIMETOKENS_PER_S
 
 __all__ = ["MESSAGES_KEPT", "MessageLog", "Posted", "Timetokens"]
 
@@ -15,7 +16,6 @@ MESSAGES_KEPT = 100
 """Undelivered messages that the service documents to keep."""
 
 _KEPT_FOR_S = 20 * 60
-_TIMETOKENS_PER_S = 10_000_000
 
 
 class Timetokens:
@@ -27,13 +27,13 @@ class Timetokens:
 
     def next(self, unix_s: float) -> int:
         """Return the one of a moment, or the next one free."""
-        wished = int(unix_s * _TIMETOKENS_PER_S) + self._shift
+        wished = int(unix_s * TIMETOKENS_PER_S) + self._shift
         self._last = max(wished, self._last + 1)
         return self._last
 
     def restart(self, shift_s: float) -> None:
         """Begin anew, so many seconds off the clock."""
-        self._shift = int(shift_s * _TIMETOKENS_PER_S)
+        self._shift = int(shift_s * TIMETOKENS_PER_S)
         self._last = 0
 
 

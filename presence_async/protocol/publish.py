@@ -21,7 +21,7 @@ from . import envelope, names
 from .encoding import decode_name, encode_name
 from .exchange import HttpReply, HttpRequest, route_fields
 from .json_codec import Json, JsonError, decode, plain_state
-from .messages import Timetoken
+from .timetoken import Timetoken
 
 __all__ = ["PublishOperation"]
 

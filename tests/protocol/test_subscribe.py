@@ -24,6 +24,7 @@ from presence_async import (
 from presence_async.protocol.exchange import HttpReply, HttpRequest
 from presence_async.protocol.messages import Message, Published, read_event
 from presence_async.protocol.subscribe import Delivery, SubscribeOperation
+from presence_async.protocol.timetoken import TIMETOKENS_PER_S
 
 Samples = Callable[[str], Any]
 RECORDED = {
@@ -120,7 +121,7 @@ RECORDED = {
         IntervalEvent(
             channel="test-channel1",
             occupancy=occupancy,
-            timetoken=second * 10_000_000,
+            timetoken=second * TIMETOKENS_PER_S,
             timestamp_ms=second * 1000,
             joined=joined,
             left=left,

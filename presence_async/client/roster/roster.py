@@ -13,6 +13,7 @@ from typing import Self
 from ...errors import ClientClosedError, DeadlineError, RequestError
 from ...protocol.events import PresenceEvent, SnapshotEvent
 from ...protocol.occupancy import Occupant
+from ...protocol.timetoken import TIMETOKENS_PER_S
 from .. import wall_clock
 from ..checks import checked_buffer_size, checked_timeout_s
 from ..feed.listener import StreamHealth
@@ -265,7 +266,7 @@ class Roster:
         return SnapshotEvent(
             channel=self.channel,
             occupancy=self.occupancy,
-            timetoken=int(at_s * 10_000_000),
+            timetoken=int(at_s * TIMETOKENS_PER_S),
             timestamp_ms=int(at_s * 1000),
             occupants=self.occupants,
         )
