@@ -46,6 +46,7 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "presence": {"asyncio", "time", "logging", "socket"},
     "protocol": {"asyncio", "time", "random", "socket"},
     "emulator": {"asyncio", "time", "socket"},
+    "emulator.expiry_timer": {"time", "socket"},
     "emulator.held_polls": {"time", "socket"},
     "emulator.server": {"socket"},
     "client": {"time", "socket"},

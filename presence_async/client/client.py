@@ -8,6 +8,14 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
+from ..checks import (
+    checked_buffer_size,
+    checked_linger_s,
+    checked_offset,
+    checked_page_size,
+    checked_presence_timeout_s,
+    checked_timeout_s,
+)
 from ..errors import InvalidArgumentError
 from ..protocol import names
 from ..protocol.channel_groups import (
@@ -27,17 +35,10 @@ from ..protocol.here_now import (
 )
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.json_codec import Json, plain_state
+from ..protocol.splitting import Mergeable, split
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
 from .auth import Auth, Tokens
-from .checks import (
-    checked_buffer_size,
-    checked_linger_s,
-    checked_offset,
-    checked_page_size,
-    checked_presence_timeout_s,
-    checked_timeout_s,
-)
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .event_stream import EventStream
 from .feed.feed import PresenceFeed
@@ -50,7 +51,6 @@ from .pipeline import Budget, RequestPipeline
 from .presence.presence_desk import PresenceDesk
 from .presence.sizes import check_fits
 from .reports import CloseReport
-from ..protocol.splitting import Mergeable, split
 from .roster.desk import RosterDesk
 from .roster.roster import Roster
 from .transport import Session, Transport

@@ -1,4 +1,4 @@
-"""What arrived at the emulator, newest last. Pure."""
+"""The requests that arrived at the emulator, newest last. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import attrs
 __all__ = ["Journal", "JournalEntry", "Status"]
 
 Status = int | Literal["cut"]
-"""What became of a request: its HTTP status, or its connection ended without one."""
+"""The HTTP status of an answer; ``"cut"`` if the connection ended without one."""
 
 
 # Only the status changes: an entry is added when its request arrives.
@@ -21,15 +21,16 @@ class JournalEntry:
     """One request.
 
     Attributes:
-        at_s: When it arrived, in loop time.
-        operation: Its name, such as ``"heartbeat"``; ``""`` for an unknown path.
+        at_s: Its arrival, in loop time.
+        operation: The operation's name, such as ``"heartbeat"``; ``""`` for an unknown
+            path.
         subscribe_key: The key set; ``""`` for an unknown path.
         path: As on the wire, still escaped, without the scheme and host that a target
             of absolute form has.
         query: As on the wire, without ``?``.
         params: The query decoded; empty when its escapes are broken.
         user_id: The ``uuid`` parameter.
-        method: ``GET``, unless somebody tried another.
+        method: The HTTP method.
         channels: The channels named.
         channel_groups: The groups named.
         status: The HTTP status of the answer; ``None`` while there is none yet, as with
@@ -54,7 +55,7 @@ class Journal(Sequence[JournalEntry]):
     """The newest requests.
 
     Args:
-        size: How many are kept; older ones are only counted.
+        size: The number of requests kept; older ones are only counted.
     """
 
     def __init__(self, size: int) -> None:
@@ -66,11 +67,11 @@ class Journal(Sequence[JournalEntry]):
 
     @property
     def total(self) -> int:
-        """How many requests arrived in all."""
+        """The number of requests that arrived in all."""
         return self._total
 
     def add(self, entry: JournalEntry) -> None:
-        """Note a request."""
+        """Record a request."""
         self._entries.append(entry)
         self._total += 1
 

@@ -51,8 +51,8 @@ class Desk:
 
     def beat(self, target: str = BEAT) -> int:
         path, _, query = target.partition("?")
-        exchange = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
-        reply = exchange.reply(now_s=0)
+        pending = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
+        reply = self.service.reply(pending, now_s=0)
         assert isinstance(reply, HttpReply)
         return reply.status
 
@@ -189,8 +189,8 @@ def test_tokens_are_granted_and_revoked(desk: Desk) -> None:
         ("GET", "occupants", None, 400, "channel: is missing"),
         ("GET", "requests?limit=-1", None, 400, "limit"),
         ("GET", "nothing", None, 404, "POST /_emulator/faults"),
-        ("PUT", "faults", {}, 404, "no such thing"),
-        ("OPTIONS", "faults", None, 404, "no such thing"),
+        ("PUT", "faults", {}, 404, "unknown method or path"),
+        ("OPTIONS", "faults", None, 404, "unknown method or path"),
     ],
 )
 def test_what_cannot_be_done_is_refused(
