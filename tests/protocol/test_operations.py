@@ -294,7 +294,7 @@ def test_a_status_that_is_no_success_is_told_as_it_is(status: int) -> None:
 def test_a_state_that_is_no_object_is_no_state() -> None:
     operation = GetStateOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
-    with pytest.raises(ReplyFormatError, match="no object"):
+    with pytest.raises(ReplyFormatError, match="not an object"):
         operation.from_reply(
             HttpReply(status=200, body=b'{"status":200,"payload":[1]}')
         )

@@ -182,7 +182,7 @@ def test_the_question_decides_which_shape_is_read(
 def test_a_state_that_is_no_object_is_an_error_that_says_where(
     operation: Any, form: str, where: str, payload: str
 ) -> None:
-    with pytest.raises(ReplyFormatError, match="no object") as caught:
+    with pytest.raises(ReplyFormatError, match="not an object") as caught:
         operation.from_reply(ok(form.format(payload)))
 
     assert (caught.value.cause or "").startswith(where)
