@@ -282,7 +282,7 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         ({"access": Path(__file__)}, "is no JSON"),
         ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
         ({"event_fault": ["[]"]}, "must be a JSON object"),
-        ({"fault": ["{"]}, "is no JSON object"),
+        ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
     ],
     ids=["access", "secret", "event fault", "fault", "size"],
