@@ -18,7 +18,7 @@ list groups        nothing                       ``groups``
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import attrs
 import msgspec
@@ -66,73 +66,55 @@ _OK = envelope.success_reply({"service": _SERVICE, "error": False})
 
 
 @attrs.frozen(kw_only=True)
-class AddChannelsOperation:
-    """Add channels to a group.
+class _ChannelChange:
+    """A change of the channels of a group; the two kinds differ in one word.
 
     Attributes:
         subscribe_key: The key set.
         group: The channel group.
-        channels: The channels to add.
+        channels: The channels to add or remove.
     """
 
+    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
+    acting_user_id: ClassVar[str | None] = None
+    _parameter: ClassVar[str]
+
+    subscribe_key: str
+    group: str
+    channels: tuple[str, ...]
+
+    def to_request(self) -> HttpRequest:
+        query = f"{self._parameter}={encode_names(self.channels)}"
+        return HttpRequest(path=_path(self.subscribe_key, self.group), query=query)
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> Self:
+        key, group = _key_and_group(cls.route, request)
+        listed = split_list(request.params().get(cls._parameter, ""))
+        channels = names.some_channels(listed)
+        return cls(subscribe_key=key, group=group, channels=channels)
+
+    def to_reply(self, _: None) -> HttpReply:
+        return _OK
+
+    def from_reply(self, reply: HttpReply) -> None:
+        envelope.acknowledge(reply)
+
+
+class AddChannelsOperation(_ChannelChange):
+    """Add channels to a group."""
+
+    __slots__ = ()
     name: ClassVar[str] = "add channels"
-    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
-    acting_user_id: ClassVar[str | None] = None
-
-    subscribe_key: str
-    group: str
-    channels: tuple[str, ...]
-
-    def to_request(self) -> HttpRequest:
-        query = f"add={encode_names(self.channels)}"
-        return HttpRequest(path=_path(self.subscribe_key, self.group), query=query)
-
-    @classmethod
-    def from_request(cls, request: HttpRequest) -> AddChannelsOperation:
-        key, group = _key_and_group(cls.route, request)
-        channels = _channels(request, "add")
-        return cls(subscribe_key=key, group=group, channels=channels)
-
-    def to_reply(self, _: None) -> HttpReply:
-        return _OK
-
-    def from_reply(self, reply: HttpReply) -> None:
-        envelope.acknowledge(reply)
+    _parameter = "add"
 
 
-@attrs.frozen(kw_only=True)
-class RemoveChannelsOperation:
-    """Remove channels from a group.
+class RemoveChannelsOperation(_ChannelChange):
+    """Remove channels from a group."""
 
-    Attributes:
-        subscribe_key: The key set.
-        group: The channel group.
-        channels: The channels to remove.
-    """
-
+    __slots__ = ()
     name: ClassVar[str] = "remove channels"
-    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
-    acting_user_id: ClassVar[str | None] = None
-
-    subscribe_key: str
-    group: str
-    channels: tuple[str, ...]
-
-    def to_request(self) -> HttpRequest:
-        query = f"remove={encode_names(self.channels)}"
-        return HttpRequest(path=_path(self.subscribe_key, self.group), query=query)
-
-    @classmethod
-    def from_request(cls, request: HttpRequest) -> RemoveChannelsOperation:
-        key, group = _key_and_group(cls.route, request)
-        channels = _channels(request, "remove")
-        return cls(subscribe_key=key, group=group, channels=channels)
-
-    def to_reply(self, _: None) -> HttpReply:
-        return _OK
-
-    def from_reply(self, reply: HttpReply) -> None:
-        envelope.acknowledge(reply)
+    _parameter = "remove"
 
 
 @attrs.frozen(kw_only=True)
@@ -235,10 +217,6 @@ def _path(subscribe_key: str, group: str | None = None) -> str:
 def _key_and_group(route: re.Pattern[str], request: HttpRequest) -> tuple[str, str]:
     fields = route_fields(route, request)
     return decode_name(fields["key"]), names.one_group(decode_name(fields["group"]))
-
-
-def _channels(request: HttpRequest, parameter: str) -> tuple[str, ...]:
-    return names.some_channels(split_list(request.params().get(parameter, "")))
 
 
 def _list_reply(payload: dict[str, object]) -> HttpReply:
