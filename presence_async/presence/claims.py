@@ -111,6 +111,8 @@ class Claim:
         extends: The claim that takes over the names once they are acknowledged;
             ``lease.add`` is a join of this kind.
         health: ``None`` until the first heartbeat is acknowledged.
+        owner: What the caller wants to find again with the claim; the engine never
+            looks at it.
         is_announced: True from when the first heartbeat is handed to the wire; False
             again if it certainly never reached the service.
     """
@@ -122,6 +124,7 @@ class Claim:
         "health",
         "is_announced",
         "linger_s",
+        "owner",
         "params",
         "presence_timeout_s",
         "state",
@@ -152,6 +155,7 @@ class Claim:
         self.extends: Claim | None = extends
         self.health: LeaseHealth | None = None
         self.is_announced: bool = False
+        self.owner: Any = None
 
     def __repr__(self) -> str:
         return (

@@ -2,8 +2,8 @@
 
 Wishes and outcomes go in, requests and changes come out. The engine starts nothing,
 waits for nothing and logs nothing; every method takes ``now_s`` and returns at once.
-The shell calls ``take`` until it returns ``None``, sends what it got, hands each outcome
-to ``answered``, acts on ``drain`` and comes back at ``next_s``.
+The shell calls ``take`` until it returns ``None``, sends what it got, hands each
+outcome to ``answered``, acts on ``drain`` and comes back at ``next_s``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from .wire import Acknowledged, Outcome, Purpose, Send
 __all__ = ["Departure", "PresenceEngine"]
 
 _REPORT_EVERY_S = 60.0
+_SHORTEST_PAUSE_S = 0.01
+_LAST_REPEAT_S = 1.0
+_AFTER_A_FAULT_S = 1.0
 _OUTAGE = "the service cannot be reached"
 
 
@@ -76,6 +79,7 @@ class PresenceEngine:
         self._alarms: DueHeap[UserTable] = DueHeap()
         self._outage = Outage()
         self._out = 0
+        self._parked: set[Send] = set()
         self._next_entry_s = 0.0
         self._held_until_s = 0.0
         self._report_at_s = math.inf
@@ -165,6 +169,7 @@ class PresenceEngine:
         user_id: str,
         channels: tuple[str, ...],
         channel_groups: tuple[str, ...],
+        *,
         params: Params,
         patience: Patience,
         now_s: float,
@@ -289,17 +294,22 @@ class PresenceEngine:
             if send is not None:
                 return self._start(send, now_s)
         while (user := self._due.pop_due(now_s)) is not None:
-            send = self._next(user, now_s)
-            self._plan(user, now_s)
+            try:
+                send = self._next(user, now_s)
+            except BaseException:
+                self._due.put(user, now_s + _AFTER_A_FAULT_S)
+                raise
             if send is not None:
                 return self._start(send, now_s)
+            # Not due again at once: a fault here must not freeze the event loop.
+            self._plan(user, now_s, not_before_s=now_s + _SHORTEST_PAUSE_S)
         return None
 
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
         """Take in the outcome of a request."""
         user = self._users[send.user_id]
-        user.out = None
-        self._out -= 1
+        # Also if anything below fails, the user is looked at again.
+        self.abandon(send, now_s)
         if not isinstance(outcome, Acknowledged) and send.purpose is Purpose.KEEP:
             self._sent["failed"] += 1
         if not user.confirm(send, outcome):
@@ -312,13 +322,26 @@ class PresenceEngine:
             self._settle(user, now_s)
         self._plan(user, now_s)
 
+    def abandon(self, send: Send, now_s: float) -> None:
+        """End a request without an outcome, as after a fault; its user goes on."""
+        user = self._users.get(send.user_id)
+        if user is not None and user.out is send:
+            user.out = None
+            self.unpark(send)
+            self._out -= 1
+            self._due.put(user, now_s + _AFTER_A_FAULT_S)
+
     def park(self, send: Send) -> None:
         """Give the place of a request to others while its token is fetched."""
-        self._out -= 1
+        if send not in self._parked:
+            self._parked.add(send)
+            self._out -= 1
 
     def unpark(self, send: Send) -> None:
-        """Take a place again, over the limit if need be: a token has waited enough."""
-        self._out += 1
+        """Take a place again, over the limit if need be: it has waited enough."""
+        if send in self._parked:
+            self._parked.discard(send)
+            self._out += 1
 
     @property
     def next_s(self) -> float:
@@ -397,7 +420,11 @@ class PresenceEngine:
         """
         self._is_closing = True
         self._end_outage(now_s)
+        # Later repeats would not be sent at all.
+        self._shared.repeat_by_s = max(now_s, patience.deadline_s - _LAST_REPEAT_S)
         for user in self:
+            if user.doubts is not None:
+                user.doubts.bring_forward(self._shared.repeat_by_s)
             self._close(user, patience, now_s, leave=leave)
             self._plan(user, now_s)
 
@@ -497,7 +524,9 @@ class PresenceEngine:
         self._versions += 1
         return self._versions
 
-    def _plan(self, user: UserTable, now_s: float) -> None:
+    def _plan(
+        self, user: UserTable, now_s: float, *, not_before_s: float = 0.0
+    ) -> None:
         """Put a user where it will be looked at next, or forget it."""
         if user.out is None:
             if user.is_idle(now_s):
@@ -506,7 +535,7 @@ class PresenceEngine:
             wake_s = user.wake_s(now_s)
             if user.orders:
                 wake_s = min(wake_s, orders.wake_s(user, now_s))
-            self._due.put(user, wake_s)
+            self._due.put(user, max(wake_s, not_before_s))
         else:
             self._due.discard(user)
         alarm_s = user.end_s(now_s)
@@ -592,7 +621,9 @@ class PresenceEngine:
         if current.is_answered:
             self._reached(now_s)
         user.failures = user.failures + 1 if current.is_pressing else 0
-        if user.failures:
+        if not user.has_joined:
+            user.due_s = math.inf
+        elif user.failures:
             self._failed(user, current, now_s)
         else:
             user.plan_next(now_s)
@@ -639,8 +670,8 @@ class PresenceEngine:
     def _wait_until_s(self, user: UserTable, now_s: float) -> float:
         """Return until when a user who is due has to wait all the same.
 
-        A user who failed waits for its own gap. Anyone else obeys what the service asked
-        of all, unless that is longer than their presence can wait.
+        A user who failed waits for its own gap. Anyone else obeys what the service
+        asked of all, unless that is longer than their presence can wait.
         """
         if user.failures:
             return user.not_before_s

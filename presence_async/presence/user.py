@@ -56,7 +56,7 @@ class Settings:
 class Shared:
     """What all users of an engine share."""
 
-    __slots__ = ("changes", "is_down", "places", "rng", "settings")
+    __slots__ = ("changes", "is_down", "places", "repeat_by_s", "rng", "settings")
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self.settings = settings
@@ -64,6 +64,7 @@ class Shared:
         self.changes: list[Change] = []
         self.is_down = False
         self.places = 0
+        self.repeat_by_s = math.inf
 
 
 class Told:
@@ -555,6 +556,7 @@ class UserTable:
                 operation, channels=channels_of(loose), channel_groups=groups_of(loose)
             )
         if self.doubts is not None:
+            at_s = min(at_s, self.shared.repeat_by_s)
             self.doubts.repeat(operation, send.params, at_s)
 
     def tell(
