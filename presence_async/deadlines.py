@@ -66,7 +66,7 @@ class DueHeap(Generic[KeyT]):
 
     def pop_due(self, now_s: float) -> KeyT | None:
         """Remove and return the first key that is due, if any."""
-        if self.next_due_s > now_s:
+        if self.next_due_s > now_s or not self._heap:
             return None
         key = heapq.heappop(self._heap)[2]
         del self._due_s[key]

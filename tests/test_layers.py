@@ -16,17 +16,19 @@ PACKAGE = Path(presence_async.__file__).parent
 # What each layer may import of the package, besides itself.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "checks": {"errors"},
     "deadlines": set(),
     "protocol": {"errors"},
-    "presence": {"protocol", "errors", "deadlines"},
-    "client": {"presence", "protocol", "errors", "deadlines"},
-    "emulator": {"protocol", "errors", "client.config"},
+    "presence": {"protocol", "deadlines", "errors"},
+    "client": {"presence", "protocol", "checks", "deadlines", "errors"},
+    "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
     "cli": {"client", "emulator", "testing", "protocol", "errors", ""},
     "__init__": set(),
     "__main__": {"cli"},
 }
 THIRD_PARTY: dict[str, set[str]] = {
+    "checks": {"attrs"},
     "protocol": {"attrs", "msgspec"},
     "presence": {"attrs"},
     "client": {"attrs"},
@@ -39,10 +41,13 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"typer", "rich"},
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
-    "protocol": {"asyncio", "time", "random", "socket"},
+    "checks": {"asyncio", "time", "random", "socket"},
+    "deadlines": {"asyncio", "time", "random", "socket"},
     # Random numbers only come in as an argument, which needs its type.
     "presence": {"asyncio", "time", "logging", "socket"},
+    "protocol": {"asyncio", "time", "random", "socket"},
     "emulator": {"asyncio", "time", "socket"},
+    "emulator.expiry_timer": {"time", "socket"},
     "emulator.held_polls": {"time", "socket"},
     "emulator.server": {"socket"},
     "client": {"time", "socket"},
@@ -50,8 +55,6 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
 }
 # Shared parts of the protocol; every other module of it is an operation.
 PROTOCOL_PARTS = {
-    "address",
-    "announcement",
     "encoding",
     "envelope",
     "events",
@@ -61,7 +64,11 @@ PROTOCOL_PARTS = {
     "messages",
     "names",
     "occupancy",
+    "presence_params",
+    "presence_path",
+    "rendered_message",
     "splitting",
+    "timetoken",
 }
 
 

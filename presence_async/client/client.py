@@ -8,6 +8,14 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
+from ..checks import (
+    checked_buffer_size,
+    checked_linger_s,
+    checked_offset,
+    checked_page_size,
+    checked_presence_timeout_s,
+    checked_timeout_s,
+)
 from ..errors import InvalidArgumentError
 from ..presence.claims import Claim, Order, OrderKind, Params
 from ..protocol import names
@@ -32,14 +40,6 @@ from ..protocol.splitting import Mergeable, split
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
 from .auth import Auth, Tokens
-from .checks import (
-    checked_buffer_size,
-    checked_linger_s,
-    checked_offset,
-    checked_page_size,
-    checked_presence_timeout_s,
-    checked_timeout_s,
-)
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .event_stream import EventStream
 from .feed.feed import PresenceFeed

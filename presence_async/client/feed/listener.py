@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from ...errors import RequestError
 from ...protocol.events import GapEvent, GapReason, PresenceEvent
+from ...protocol.timetoken import unix_ms
 
 __all__ = ["Listener", "StreamHealth", "gap"]
-
-_TIMETOKENS_PER_MS: Final = 10_000
-_LATEST_MS: Final = 2**47 - 1
-"""In the year 6429, which a datetime can hold."""
 
 
 class StreamHealth(enum.StrEnum):
@@ -58,7 +55,7 @@ def gap(reason: GapReason, timetoken: int, dropped: int | None = None) -> GapEve
     """Say that events are missing after a timetoken."""
     return GapEvent(
         timetoken=timetoken,
-        timestamp_ms=min(timetoken // _TIMETOKENS_PER_MS, _LATEST_MS),
+        timestamp_ms=unix_ms(timetoken),
         reason=reason,
         dropped=dropped,
     )

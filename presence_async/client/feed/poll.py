@@ -21,6 +21,7 @@ from ...errors import (
     ServiceError,
 )
 from ...protocol.events import GapReason
+from ...protocol.timetoken import TIMETOKENS_PER_S
 from ..request.deadlines import Deadlines, TimeLimit
 from ..retry import is_refusal
 from .audience import Audience, WireName
@@ -32,7 +33,6 @@ __all__ = ["TIMETOKENS_PER_S", "Poll", "PollOwner"]
 
 logger: logging.Logger = logging.getLogger("presence_async.client")
 
-TIMETOKENS_PER_S: Final = 10_000_000
 
 QUEUE_MESSAGES: Final = 100
 """How many messages the service keeps for a poller, as documented."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 
+from ...protocol.timetoken import TIMETOKENS_PER_S
+
 __all__ = ["TIMETOKENS_PER_S", "ServiceClock"]
 
-TIMETOKENS_PER_S = 10_000_000
 
 _WINDOW_S = 60.0
 _GOOD_FOR_S = 600.0

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from ...checks import checked_buffer_size, checked_timeout_s
 from ...errors import ClientClosedError, DeadlineError, RequestError
 from ...protocol.events import PresenceEvent, SnapshotEvent
 from ...protocol.occupancy import Occupant
+from ...protocol.timetoken import TIMETOKENS_PER_S
 from .. import wall_clock
-from ..checks import checked_buffer_size, checked_timeout_s
 from ..feed.listener import StreamHealth
 from ..feed.subscriber import Params
 from ..pipeline import Budget
@@ -265,7 +266,7 @@ class Roster:
         return SnapshotEvent(
             channel=self.channel,
             occupancy=self.occupancy,
-            timetoken=int(at_s * 10_000_000),
+            timetoken=int(at_s * TIMETOKENS_PER_S),
             timestamp_ms=int(at_s * 1000),
             occupants=self.occupants,
         )

@@ -1,4 +1,4 @@
-"""The channel-group registry: which channels a group stands for. Pure.
+"""The channel-group registry: the channels of each group. Pure.
 
 Groups are resolved when a request is processed, as recorded.
 """
@@ -21,14 +21,14 @@ class ChannelGroups:
         self._groups_of: dict[str, dict[str, None]] = {}
 
     def add(self, group: str, channels: Iterable[str]) -> None:
-        """Add channels; makes the group if there is none."""
+        """Add channels to a group, which is created if need be."""
         members = self._channels.setdefault(group, {})
         for channel in channels:
             members[channel] = None
             self._groups_of.setdefault(channel, {})[group] = None
 
     def remove(self, group: str, channels: Iterable[str]) -> None:
-        """Take channels out; a group without channels is gone."""
+        """Remove channels; a group that has none left ceases to exist."""
         members = self._channels.get(group, {})
         for channel in channels:
             members.pop(channel, None)
@@ -40,7 +40,7 @@ class ChannelGroups:
             self._channels.pop(group, None)
 
     def delete(self, group: str) -> None:
-        """Delete a group; an unknown one is no error."""
+        """Delete a group; deleting an unknown one is not an error."""
         self.remove(group, self.channels(group))
 
     def groups_of(self, channel: str) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class ChannelGroups:
         return tuple(self._groups_of.get(channel, ()))
 
     def channels(self, group: str) -> tuple[str, ...]:
-        """Return the members of a group, none of an unknown one."""
+        """Return the channels of a group, none for an unknown one."""
         return tuple(self._channels.get(group, ()))
 
     def names(self) -> tuple[str, ...]:
@@ -58,12 +58,12 @@ class ChannelGroups:
     def expand(
         self, channels: Iterable[str], channel_groups: Iterable[str]
     ) -> tuple[str, ...]:
-        """Return channels and the members of groups, each once."""
+        """Return the channels and those of the groups, each once."""
         members = [c for group in channel_groups for c in self.channels(group)]
         return tuple(dict.fromkeys([*channels, *members]))
 
     def spread(self, values: Mapping[str, ValueT]) -> dict[str, ValueT]:
-        """Give what is said of a group to its members; a channel's own wins."""
+        """Give the value of each group to its channels; a channel's own value wins."""
         spread = {
             channel: value
             for name, value in values.items()

@@ -1,4 +1,4 @@
-"""The edge cache before the service: the same request within some seconds. Pure."""
+"""The edge cache in front of the service. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..protocol.exchange import HttpReply, HttpRequest
 __all__ = ["PER_ATTEMPT", "ReplyCache"]
 
 PER_ATTEMPT = frozenset({"requestid", "timestamp", "signature"})
-"""Parameters that a client changes from one attempt to the next."""
+"""Parameters that a client changes with each attempt."""
 
 
 class ReplyCache:
-    """Keeps replies for a while; a hit says how old it is in ``Age``.
+    """Keeps replies for some seconds; a hit carries its age in ``Age``.
 
-    Which parameters the real edge's key includes is unverified.
+    Which parameters the real edge compares is unverified.
 
     Args:
-        lifetime_s: For how long; 0 keeps nothing.
-        ignored: Query parameters in which requests may differ and still get the same
-            reply; without, only the same URL does.
+        lifetime_s: Seconds for which a reply is kept; 0 disables the cache.
+        ignored: Query parameters by which requests may differ and still get the same
+            reply; without any, only the same URL does.
     """
 
     def __init__(self, lifetime_s: float, *, ignored: Collection[str] = ()) -> None:
@@ -32,7 +32,7 @@ class ReplyCache:
         self._replies: dict[str, tuple[float, HttpReply]] = {}
 
     def get(self, request: HttpRequest, *, now_s: float) -> HttpReply | None:
-        """Return a reply that is still fresh."""
+        """Return the reply to the same request if it is fresh, else ``None``."""
         kept_at_s, reply = self._replies.get(self._key(request), (-math.inf, None))
         if reply is None or now_s - kept_at_s >= self._lifetime_s:
             return None
@@ -40,11 +40,11 @@ class ReplyCache:
         return attrs.evolve(reply, headers={**reply.headers, "age": age})
 
     def clear(self) -> None:
-        """Keep nothing of what was kept."""
+        """Forget every reply."""
         self._replies.clear()
 
     def put(self, request: HttpRequest, reply: HttpReply, *, now_s: float) -> None:
-        """Keep a reply, and drop those that are too old."""
+        """Keep a reply, and forget those that are too old."""
         if self._lifetime_s <= 0:
             return
         oldest_s = now_s - self._lifetime_s

@@ -20,12 +20,12 @@ from .encoding import (
 )
 from .exchange import HttpRequest, route_fields
 
-__all__ = ["Address", "channel_path", "group_query"]
+__all__ = ["PresencePath", "channel_path", "group_query"]
 
 
 @attrs.frozen(kw_only=True)
-class Address:
-    """The address of a request, as the service hears it.
+class PresencePath:
+    """The path of a request, as the service hears it.
 
     Attributes:
         subscribe_key: The key set.
@@ -42,8 +42,8 @@ class Address:
     path_user_id: str
 
     @classmethod
-    def of(cls, route: re.Pattern[str], request: HttpRequest) -> Address:
-        """Read the address of a request.
+    def parse(cls, route: re.Pattern[str], request: HttpRequest) -> PresencePath:
+        """Read the path of a request.
 
         Raises:
             InvalidArgumentError: A name is none, or an escape is broken.

@@ -11,30 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presence_async.emulator import PresenceEmulator
-from presence_async.emulator.announcer import Announcer, Interval
+from presence_async.emulator.event_policy import EventPolicy, Interval
 from presence_async.emulator.occupancy import Occupancy, OccupancyChange
 
 
 class Channel:
-    """One channel and what it tells, in order of time."""
+    """One channel and its events, in order of time."""
 
     def __init__(self, announce_max: int = 2, *, has_deltas: bool = True) -> None:
         self.occupancy = Occupancy()
-        self.announcer = Announcer(
+        self.policy = EventPolicy(
             announce_max=announce_max,
             interval_s=10,
             has_deltas=has_deltas,
             occupancy=self.occupancy.occupancy,
         )
         self.now_s = 0.0
-        self.told: list[OccupancyChange | Interval] = []
+        self.events: list[OccupancyChange | Interval] = []
 
-    def _hear(self, changes: list[OccupancyChange]) -> None:
-        self.told += [change for change in changes if self.announcer.hear(change)]
+    def _record(self, changes: list[OccupancyChange]) -> None:
+        self.events += [change for change in changes if self.policy.record(change)]
 
     def join(self, *users: str, timeout_s: float = 1e6) -> None:
         for user in users:
-            self._hear(
+            self._record(
                 self.occupancy.heartbeat(
                     user, ["a"], timeout_s=timeout_s, states={}, now_s=self.now_s
                 )
@@ -42,20 +42,20 @@ class Channel:
 
     def leave(self, *users: str) -> None:
         for user in users:
-            self._hear(self.occupancy.leave(user, ["a"], now_s=self.now_s))
+            self._record(self.occupancy.leave(user, ["a"], now_s=self.now_s))
 
     def set_state(self, user: str) -> None:
-        self._hear(self.occupancy.set_state(user, ["a"], {"x": 1}, now_s=self.now_s))
+        self._record(self.occupancy.set_state(user, ["a"], {"x": 1}, now_s=self.now_s))
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
         while (
-            due_s := min(self.occupancy.next_deadline_s(), self.announcer.next_tick_s())
+            due_s := min(self.occupancy.next_deadline_s(), self.policy.next_tick_s())
         ) <= self.now_s:
             if self.occupancy.next_deadline_s() == due_s:
-                self._hear(self.occupancy.expire(due_s))
-            elif (interval := self.announcer.tick()) is not None:
-                self.told.append(interval)
+                self._record(self.occupancy.expire(due_s))
+            elif (interval := self.policy.tick(due_s)) is not None:
+                self.events.append(interval)
 
     def step(self, action: str, user: str, number: int) -> None:
         if action == "join":
@@ -66,9 +66,9 @@ class Channel:
             self.wait(number)
 
     def taken(self) -> list[Any]:
-        """Say briefly what was told since the last time."""
-        told, self.told = self.told, []
-        return [brief(one) for one in told]
+        """Return in brief the events since the last call."""
+        events, self.events = self.events, []
+        return [brief(one) for one in events]
 
 
 def brief(one: OccupancyChange | Interval) -> Any:
@@ -169,7 +169,7 @@ def test_a_short_visit_above_the_limit_leaves_nothing_to_tell() -> None:
     channel.wait(100)
 
     assert channel.taken() == [("join", "b", 1), ("join", "c", 2), ("leave", "d", 2)]
-    assert channel.announcer.next_tick_s() == math.inf
+    assert channel.policy.next_tick_s() == math.inf
 
 
 @pytest.mark.parametrize(("count", "is_refresh"), [(400, False), (600, True)])
@@ -178,7 +178,7 @@ def test_lists_that_are_too_long_are_left_out(count: int, *, is_refresh: bool) -
     channel.join(*[f"{n:060}" for n in range(count)])
     channel.wait(10)
 
-    interval = channel.told[-1]
+    interval = channel.events[-1]
     assert isinstance(interval, Interval)
     assert interval.here_now_refresh is is_refresh
     assert (len(interval.joined) > 0) is not is_refresh
@@ -204,11 +204,11 @@ def test_who_follows_what_is_told_knows_who_is_there(
     for action, user, number in steps:
         channel.step(action, user, number)
     channel.wait(9.5)
-    if channel.announcer.next_tick_s() < math.inf:
-        channel.wait(channel.announcer.next_tick_s() - channel.now_s)
+    if channel.policy.next_tick_s() < math.inf:
+        channel.wait(channel.policy.next_tick_s() - channel.now_s)
 
     known: set[str] = set()
-    for one in channel.told:
+    for one in channel.events:
         if isinstance(one, Interval):
             gone = {*one.left, *one.timed_out}
             assert not gone & set(one.joined)

@@ -1,4 +1,4 @@
-"""From what happened to what polls are told: events, messages, queues, polls. Pure."""
+"""From changes to deliveries: events, their messages, queues and polls. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from ..protocol.events import (
 from ..protocol.messages import Message, Published, payload_of
 from ..protocol.names import PRESENCE_SUFFIX
 from ..protocol.publish import PublishOperation
-from ..protocol.subscribe import Delivery, SaidMessage, SubscribeOperation
-from .announcer import Announcer, Interval
-from .groups import ChannelGroups
-from .message_log import MESSAGES_KEPT, MessageLog, Posted, Timetokens
+from ..protocol.rendered_message import RenderedMessage
+from ..protocol.subscribe import Delivery, SubscribeOperation
+from .channel_groups import ChannelGroups
+from .event_policy import EventPolicy, Interval
+from .message_log import MESSAGES_KEPT, MessageLog, QueuedMessage, Timetokens
 from .occupancy import OccupancyChange
-from .polls import End, OpenPolls, Poll
+from .open_polls import OpenPolls
+from .pending_poll import End, PendingPoll
 
-__all__ = ["Feed"]
+__all__ = ["MessageFeed"]
 
 _REGION = 1
 _USER_EVENTS: dict[str, type[UserEvent]] = {
@@ -41,83 +43,87 @@ _USER_EVENTS: dict[str, type[UserEvent]] = {
 }
 
 
-class Feed:
+class MessageFeed:
     """The messages of one subscribe key, and the polls that wait for them.
 
     Args:
         subscribe_key: The key.
-        announcer: Says which changes are told, and when.
-        groups: What groups stand for.
-        timetokens: Where timetokens come from.
-        clock: Unix time in seconds.
-        delays_s: How much later each copy of an event on a channel comes at a time.
+        policy: Decides which events are sent, and when.
+        groups: The channel groups.
+        timetokens: The source of timetokens.
+        clock: Returns Unix time in seconds.
+        delays_s: Returns the delays of the copies of an event on a channel at a time.
     """
 
     def __init__(
         self,
         subscribe_key: str,
         *,
-        announcer: Announcer,
+        policy: EventPolicy,
         groups: ChannelGroups,
         timetokens: Timetokens,
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
         self._subscribe_key = subscribe_key
-        self._announcer = announcer
+        self._policy = policy
         self._timetokens = timetokens
         self._clock = clock
         self._log = MessageLog()
         self._polls = OpenPolls(groups)
         self._delays_s = delays_s
-        self._late: list[tuple[float, int, Posted]] = []
+        self._late: list[tuple[float, int, QueuedMessage]] = []
         self._numbers = count()
 
-    # What happens.
+    # Messages.
 
-    def tell(self, changes: Iterable[OccupancyChange], *, now_s: float) -> None:
-        """Let the channels concerned tell of changes, as far as they do at once."""
+    def emit(self, changes: Iterable[OccupancyChange], *, now_s: float) -> None:
+        """Send the events of changes that have one of their own."""
         for change in changes:
-            if self._announcer.hear(change):
-                self._post(self._user_event(change, now_s), change.at_s, now_s)
+            if self._policy.record(change):
+                self._send(self._user_event(change, now_s), change.at_s, now_s)
 
     def next_due_s(self) -> float:
-        """Return when there is something to tell of by itself."""
+        """Return when the next event is due that no request causes."""
         late_s = self._late[0][0] if self._late else math.inf
-        return min(self._announcer.next_tick_s(), late_s)
+        return min(self._policy.next_tick_s(), late_s)
 
     def tick(self, *, now_s: float) -> None:
-        """Tell what is due first."""
+        """Send the event that is due first."""
         if self._late and self._late[0][0] == self.next_due_s():
-            _, _, posted = heapq.heappop(self._late)
+            _, _, queued = heapq.heappop(self._late)
             position = self._timetokens.next(self._clock())
-            self._queue(attrs.evolve(posted, position=position, at_s=now_s))
+            self._queue(attrs.evolve(queued, position=position, at_s=now_s))
             return
-        interval = self._announcer.tick()
+        interval = self._policy.tick(now_s)
         if interval is not None:
-            self._post(self._interval_event(interval, now_s), interval.at_s, now_s)
+            self._send(self._interval_event(interval, now_s), interval.at_s, now_s)
 
     def lose_messages(self) -> None:
-        """Forget everything that was not delivered yet."""
+        """Forget every message that is not delivered yet."""
         self._log.clear()
         self._late.clear()
 
     def publish(self, operation: PublishOperation, *, now_s: float) -> int:
-        """Deliver a user's message; returns its timetoken."""
+        """Deliver a user's message and return its timetoken."""
         timetoken = self._timetokens.next(self._clock())
         message = Message(
             channel=operation.channel,
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
             published=Published(timetoken, _REGION),
         )
-        said = SaidMessage.of(message, self._subscribe_key, publisher=operation.user_id)
-        self._queue(Posted(timetoken, operation.channel, now_s, lambda: said))
+        rendered = RenderedMessage.of(
+            message, self._subscribe_key, publisher=operation.user_id
+        )
+        self._queue(
+            QueuedMessage(timetoken, operation.channel, now_s, lambda: rendered)
+        )
         return timetoken
 
-    # Who asks.
+    # Polls.
 
     def handshake(self) -> Delivery:
-        """Give a cursor: everything from now on comes after it."""
+        """Return a cursor; every later message comes after it."""
         timetoken = self._timetokens.next(self._clock())
         return Delivery(timetoken=timetoken, region=_REGION)
 
@@ -127,20 +133,20 @@ class Feed:
         present_on: tuple[str, ...],
         *,
         now_s: float,
-    ) -> Poll:
-        """Open a poll; it brings at once what its user has missed.
+    ) -> PendingPoll:
+        """Open a poll with the messages that its user has missed.
 
         A cursor ahead of the clock, such as one from before a restart, counts as now
         (unverified).
         """
         newest = self._timetokens.next(self._clock())
-        poll = Poll(operation, min(operation.timetoken, newest), present_on)
+        poll = PendingPoll(operation, min(operation.timetoken, newest), present_on)
         self._polls.catch_up(poll, self._log, now_s=now_s)
         self._polls.add(poll)
         return poll
 
-    def close(self, poll: Poll) -> Delivery:
-        """Close a poll and say what it brings.
+    def close(self, poll: PendingPoll) -> Delivery:
+        """Close a poll and return what it delivers.
 
         An empty delivery gives cursor and region back, as recorded in 2024.
         """
@@ -153,43 +159,43 @@ class Feed:
             timetoken=found[-1][0].position,
             region=_REGION,
             messages=tuple([
-                msgspec.structs.replace(posted.message(), subscription=name)
-                for posted, name in found
+                msgspec.structs.replace(queued.message(), subscription=name)
+                for queued, name in found
             ]),
         )
 
-    def finish_polls(self, how: End) -> None:
-        """End every poll that is held."""
+    def finish_polls(self, end: End) -> None:
+        """End every open poll."""
         for poll in self._polls.all():
-            poll.finish(how)
+            poll.finish(end)
 
-    def _post(
+    def _send(
         self, event: UserEvent | IntervalEvent, at_s: float, now_s: float
     ) -> None:
         timetoken = self._timetokens.next(self._clock() - now_s + at_s)
         channel = f"{event.channel}{PRESENCE_SUFFIX}"
-        message = cache(partial(self._said, event, channel, timetoken))
+        message = cache(partial(self._rendered, event, channel, timetoken))
         for delay_s in self._delays_s(event.channel, now_s):
-            posted = Posted(timetoken, channel, now_s, message)
+            queued = QueuedMessage(timetoken, channel, now_s, message)
             if delay_s > 0:
-                late = (at_s + delay_s, next(self._numbers), posted)
+                late = (at_s + delay_s, next(self._numbers), queued)
                 heapq.heappush(self._late, late)
             else:
-                self._queue(posted)
+                self._queue(queued)
 
-    def _queue(self, posted: Posted) -> None:
-        self._log.add(posted)
-        self._polls.spread(posted)
+    def _queue(self, queued: QueuedMessage) -> None:
+        self._log.add(queued)
+        self._polls.deliver(queued)
 
-    def _said(
+    def _rendered(
         self, event: UserEvent | IntervalEvent, channel: str, timetoken: int
-    ) -> SaidMessage:
+    ) -> RenderedMessage:
         message = Message(
             channel=channel,
             payload=msgspec.Raw(json.dumps(payload_of(event)).encode()),
             published=Published(timetoken, _REGION),
         )
-        return SaidMessage.of(message, self._subscribe_key)
+        return RenderedMessage.of(message, self._subscribe_key)
 
     def _user_event(self, change: OccupancyChange, now_s: float) -> UserEvent:
         state = change.state
