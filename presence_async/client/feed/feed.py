@@ -148,7 +148,8 @@ class PresenceFeed:
             self._largest_poll_bytes = min(self._largest_poll_bytes, too_many_bytes - 1)
         other = poll.branch(refusal)
         poll.audience.move(names, other.audience)
-        self._begin(other)
+        self._polls.append(other)
+        self._start(other)
         self.turned(other)
 
     def recovered(self, poll: Poll) -> None:
@@ -178,17 +179,21 @@ class PresenceFeed:
 
     def _place(self, seat: Seat, begin: Cursor, params: Params) -> None:
         since = begin.timetoken - _SLACK
+        new_polls: list[Poll] = []
         for name in seat.names:
             poll = self._poll_for(name, params)
             if poll is None:
                 poll = Poll(self._subscriber, params, begin, self)
-                self._begin(poll)
+                self._polls.append(poll)
+                new_polls.append(poll)
             is_added = name not in poll.audience
             poll.audience.add(name, seat, since)
             is_earlier = poll.rewind(begin)
             # That it was answered says that others will be answered, too.
             if is_added or is_earlier or poll.health is not StreamHealth.LIVE:
                 poll.cut()
+        for poll in new_polls:
+            self._start(poll)
 
     def _poll_for(self, name: WireName, params: Params) -> Poll | None:
         """Return the poll that has a name, or else one that has room for it."""
@@ -202,8 +207,8 @@ class PresenceFeed:
                 return poll
         return None
 
-    def _begin(self, poll: Poll) -> None:
-        self._polls.append(poll)
+    def _start(self, poll: Poll) -> None:
+        """Start the task of a poll that has its names; it ends without any."""
         self._tasks.start(poll.run(), name="presence events")
 
     def _tell(self, seat: Seat) -> None:
