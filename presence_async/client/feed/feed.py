@@ -7,6 +7,7 @@ for ``-pnpres`` names alone never makes the observer present.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -28,7 +29,13 @@ _LEAST_BYTES: Final = 1024
 _SLACK: Final = TIMETOKENS_PER_S
 """Timetokens of events and of cursors are not from one clock."""
 
-_WORST_FIRST: Final = (StreamHealth.REFUSED, StreamHealth.RECONNECTING)
+_WORST_FIRST: Final = (
+    StreamHealth.REFUSED,
+    StreamHealth.RECONNECTING,
+    StreamHealth.LIVE,
+)
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 
 class PresenceFeed:
@@ -168,6 +175,19 @@ class PresenceFeed:
         for seat in list(poll.audience.seats):
             self._tell(seat)
 
+    def ended(self, poll: Poll) -> None:
+        """Close the streams of a poll that ended although it has names.
+
+        Its task was cancelled by somebody else, as at the end of ``asyncio.run``.
+        Nobody polls for these names any more, so nothing may go on claiming so.
+        """
+        if poll not in self._polls:
+            return
+        logger.info("an event poll was cancelled; its streams are closed")
+        for seat in list(poll.audience.seats):
+            self.detach(seat.listener)
+            seat.turn(StreamHealth.CLOSED, None)
+
     def _can_unite(self, poll: Poll, other: Poll) -> bool:
         return (
             poll.params == other.params
@@ -214,12 +234,8 @@ class PresenceFeed:
     def _tell(self, seat: Seat) -> None:
         """Tell a listener how it stands: as the worst of its polls."""
         polls = [poll for poll in self._polls if seat in poll.audience.seats]
-        for health in _WORST_FIRST:
-            for poll in polls:
-                if poll.health is health:
-                    seat.turn(health, poll.error)
-                    return
-        seat.turn(StreamHealth.LIVE, None)
+        worst = min(polls, key=lambda poll: _WORST_FIRST.index(poll.health))
+        seat.turn(worst.health, worst.error)
 
 
 def _portions(names: Iterable[WireName]) -> Iterator[list[WireName]]:

@@ -68,6 +68,10 @@ class PollOwner(Protocol):
         """Tell those concerned that its health has changed."""
         ...
 
+    def ended(self, poll: Poll) -> None:
+        """Close the streams of a poll that ended although it has names."""
+        ...
+
 
 class Poll:
     """One long poll for the names of an audience.
@@ -113,6 +117,12 @@ class Poll:
 
     async def run(self) -> None:
         """Poll as long as there are names."""
+        try:
+            await self._keep_polling()
+        finally:
+            self._owner.ended(self)
+
+    async def _keep_polling(self) -> None:
         while self.audience:
             try:
                 await self._go_on()
@@ -121,6 +131,7 @@ class Poll:
             except Exception:
                 logger.critical("an event poll crashed; it goes on", exc_info=True)
                 self._is_checked = False
+                self._turn(StreamHealth.RECONNECTING, None)
                 await asyncio.sleep(_RESTART_PAUSE_S)
 
     def cut(self) -> None:
@@ -285,7 +296,8 @@ class Poll:
             return
         self.health = health
         level = _LOG_LEVELS.get(health, logging.WARNING)
-        logger.log(level, "an event poll is %s: %s", health, error or "acknowledged")
+        reason = error or ("acknowledged" if health is StreamHealth.LIVE else "crashed")
+        logger.log(level, "an event poll is %s: %s", health, reason)
         self._owner.turned(self)
 
 

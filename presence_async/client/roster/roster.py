@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import weakref
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from .plan import RECONCILE_PERIOD_S, SETTLE_S
 from .readers import RosterChanges
 
 __all__ = ["RECONCILE_PERIOD_S", "Roster"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _LONG_OUTAGE_S = 30.0
 
@@ -80,8 +83,14 @@ class Roster:
         self._readers: weakref.WeakSet[RosterChanges] = weakref.WeakSet()
         self._change: asyncio.Event | None = None
         self._checks = RosterChecks(
-            self._book.plan, check=self._check_anew, failed=self._check_failed
+            self._book.plan,
+            check=self._check_anew,
+            failed=self._check_failed,
+            crashed=self._crashed,
+            rng=desk.random,
         )
+        # An exception nobody expected: true until a later answer is taken in.
+        self._has_crashed = False
 
     def __repr__(self) -> str:
         sync = "in sync" if self.is_synced else "not in sync"
@@ -121,7 +130,8 @@ class Roster:
         the newest event's occupancy fits, and the stream is ``LIVE``. First true 5 s
         after entering, since the first answer may come from a cache.
         """
-        return self._health is StreamHealth.LIVE and self._book.plan.is_trusted
+        is_live = self._health is StreamHealth.LIVE and not self._has_crashed
+        return is_live and self._book.plan.is_trusted
 
     @property
     def as_of(self) -> datetime:
@@ -167,7 +177,7 @@ class Roster:
             self._end()
             self._desk.release(self._tasks)
             raise
-        self._tasks.start(self._checks.run(), name=f"roster of {self.channel}")
+        self._tasks.start(self._keep_checking(), name=f"roster of {self.channel}")
         return self
 
     async def _open(self, budget: Budget) -> None:
@@ -178,6 +188,13 @@ class Roster:
         await self._check(budget)
         if self._health is StreamHealth.CLOSED:
             raise ClientClosedError("closed while the roster was being opened")
+
+    async def _keep_checking(self) -> None:
+        try:
+            await self._checks.run()
+        finally:
+            # Cancelled by somebody else, nobody would heal the list any more.
+            self._end()
 
     async def __aexit__(
         self,
@@ -281,6 +298,13 @@ class Roster:
 
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
         """Take events in; the feed calls it."""
+        try:
+            self._apply(events)
+        except Exception:
+            logger.critical("the roster of %r lost events", self.channel, exc_info=True)
+            self._crashed()
+
+    def _apply(self, events: Sequence[PresenceEvent]) -> None:
         now_s = self._now_s()
         told: list[PresenceEvent] = []
         for event in events:
@@ -288,9 +312,28 @@ class Roster:
         self._heard_at_s = wall_clock.now_s()
         self._tell(told)
 
+    def _crashed(self) -> None:
+        """Get over an exception nobody expected, which may have left things half done.
+
+        The list is in doubt until a later answer is taken in, and readers begin again
+        with it, since they may not have been told what had changed already.
+        """
+        self._has_crashed = True
+        self._book.plan.doubt(now_s=self._now_s())
+        for reader in list(self._readers):
+            reader.start_over()
+        self._tell(())
+
     def turn(self, health: StreamHealth, error: RequestError | None) -> None:
         """Change the health; the feed calls it."""
         self._health, self._error = health, error
+        try:
+            self._turned(health)
+        except Exception:
+            logger.critical("the roster of %r crashed", self.channel, exc_info=True)
+            self._crashed()
+
+    def _turned(self, health: StreamHealth) -> None:
         if health is StreamHealth.CLOSED:
             self._tasks.abort()
             for reader in list(self._readers):
@@ -335,6 +378,7 @@ class Roster:
         )
         told = self._book.reconcile(snapshot, now_s=self._now_s())
         self._heard_at_s = max(self._heard_at_s, snapshot.timestamp_ms / 1000)
+        self._has_crashed = False
         self._tell(told)
 
     def _now_s(self) -> float:
