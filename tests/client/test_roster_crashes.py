@@ -14,7 +14,7 @@ from presence_async import (
     StreamHealth,
 )
 from presence_async.client.roster.plan import RECONCILE_PERIOD_S
-from presence_async.emulator import EventFault, PresenceEmulator
+from presence_async.emulator import EventFault, Fault, PresenceEmulator
 
 ROSTER = "presence_async.client.roster"
 
@@ -106,6 +106,7 @@ async def test_a_change_of_health_that_crashes_costs_a_check(
         await roster.wait_for(lambda r: r.is_synced)
         with monkeypatch.context() as patch:
             patch.setattr(f"{ROSTER}.plan.CheckPlan.note_trouble", crash)
+            emulator.inject(Fault(operation="subscribe", cut=True, for_s=1))
             emulator.restart_timetokens(0)
             await asyncio.sleep(1)
             was_synced = roster.is_synced
