@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from ...errors import ClientClosedError, RequestError
 from ..config import PresenceConfig
+from ..patience import until_answered
 from ..pipeline import Budget, RequestPipeline
 from ..task_owner import TaskOwner
 from .audience import Seat, WireName, listed
@@ -48,6 +50,7 @@ class PresenceFeed:
 
     def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
         self._user_id = config.user_id
+        self._pipeline = pipeline
         self._subscriber = Subscriber(config, pipeline)
         self._tasks = TaskOwner()
         self._polls: list[Poll] = []
@@ -72,7 +75,8 @@ class PresenceFeed:
 
         Args:
             listener: Who; not attached yet.
-            budget: Covers the handshake with its retries.
+            budget: Covers the handshake with its retries; without an end, it is
+                repeated until it is answered or refused.
             replay_s: Seconds before now from which on it hears.
             params: Sent beside the config's query parameters.
 
@@ -85,8 +89,10 @@ class PresenceFeed:
         seat = Seat(listener)
         begin: Cursor | None = None
         for names in _portions(seat.names):
-            reply = await self._subscriber.handshake(
-                listed(names), params, budget=budget
+            reply = await until_answered(
+                partial(self._subscriber.handshake, listed(names), params, budget),
+                pipeline=self._pipeline,
+                budget=budget,
             )
             begin = min(begin or reply.cursor, reply.cursor)
         if self._is_closed or begin is None:

@@ -41,9 +41,6 @@ QUEUE_MESSAGES: Final = 100
 QUEUE_S: Final = 20 * 60
 """For how long it keeps them, as documented."""
 
-LONGEST_CHECK_S: Final = 8.0
-"""With the longest pause, 5 s: the end of an outage is noticed within 15 s."""
-
 _RESTART_PAUSE_S: Final = 1.0
 _SETTLE_S: Final = 0.02
 _CLOCK_SKEW: Final = 5 * TIMETOKENS_PER_S
@@ -191,9 +188,7 @@ class Poll:
                 sent_at_s = _now_s()
                 listed = self.audience.listed()
                 if is_check:
-                    return await self._subscriber.handshake(
-                        listed, self.params, longest_attempt_s=LONGEST_CHECK_S
-                    )
+                    return await self._subscriber.check(listed, self.params)
                 return await self._subscriber.poll(listed, self.params, self.cursor)
         except InvalidArgumentError as error:
             self._too_long(error)
