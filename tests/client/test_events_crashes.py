@@ -62,7 +62,7 @@ async def test_a_poll_crashes_in_its_handshake_and_goes_on(
     async with watcher.events("lobby") as stream:
         await asyncio.sleep(1)
         with monkeypatch.context() as patch:
-            patch.setattr(f"{FEED}.subscriber.Subscriber.handshake", crash)
+            patch.setattr(f"{FEED}.subscriber.Subscriber.check", crash)
             await service.stop()
             await service.start()
             await asyncio.sleep(20)

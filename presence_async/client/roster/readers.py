@@ -10,6 +10,7 @@ from typing import Self
 from ...errors import InvalidArgumentError
 from ...protocol.events import GapReason, PresenceEvent, SnapshotEvent
 from ..feed.listener import gap
+from ..lifecycle import check_loop
 
 __all__ = ["RosterChanges"]
 
@@ -26,8 +27,13 @@ class RosterChanges:
     """
 
     def __init__(
-        self, snapshot: Callable[[], SnapshotEvent], *, buffer_size: int
+        self,
+        snapshot: Callable[[], SnapshotEvent],
+        *,
+        loop: asyncio.AbstractEventLoop | None,
+        buffer_size: int,
     ) -> None:
+        self._loop = loop
         self._snapshot = snapshot
         self._buffer_size = buffer_size
         self._buffer: deque[PresenceEvent] = deque((snapshot(),))
@@ -46,8 +52,11 @@ class RosterChanges:
         Raises:
             InvalidArgumentError: Somebody else waits for an event of this reader.
 
+            ClientClosedError: It belongs to another event loop.
+
         Cancellation: loses nothing.
         """
+        check_loop(self._loop, "the reader")
         if self._arrival is not None:
             raise InvalidArgumentError(
                 "changes", "is being read already; call changes() for each reader"
@@ -65,7 +74,12 @@ class RosterChanges:
         return self._buffer.popleft()
 
     async def close(self) -> None:
-        """Read no more."""
+        """Read no more.
+
+        Raises:
+            ClientClosedError: It belongs to another event loop.
+        """
+        check_loop(self._loop, "the reader")
         self._buffer.clear()
         self._dropped, self._reason = 0, None
         self.end()

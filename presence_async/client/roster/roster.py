@@ -18,6 +18,7 @@ from .. import wall_clock
 from ..checks import checked_buffer_size, checked_timeout_s
 from ..feed.listener import StreamHealth
 from ..feed.subscriber import Params
+from ..lifecycle import check_loop
 from ..pipeline import Budget
 from ..retry import is_refusal
 from ..task_owner import TaskOwner
@@ -207,8 +208,12 @@ class Roster:
     async def close(self) -> None:
         """End it at once; what it knew can still be read, and so can its events.
 
+        Raises:
+            ClientClosedError: It belongs to another event loop, where it goes on.
+
         Cancellation: it is closed nevertheless.
         """
+        check_loop(self._loop, "the roster")
         self._end()
         await self._tasks.finish()
         self._desk.release(self._tasks)
@@ -235,10 +240,12 @@ class Roster:
 
         Raises:
             DeadlineError: A ``TimeoutError``: it did not come true in time.
-            ClientClosedError: The roster is closed, so it never will.
+            ClientClosedError: The roster is closed, so it never will, or belongs to
+                another event loop.
 
         Cancellation: ends the waiting.
         """
+        check_loop(self._loop, "the roster")
         limit_s = math.inf if timeout_s is None else checked_timeout_s(timeout_s)
         scope = asyncio.timeout(None if limit_s == math.inf else limit_s)
         try:
@@ -265,10 +272,12 @@ class Roster:
                 ``GapEvent`` and another ``SnapshotEvent``.
 
         Raises:
-            ClientClosedError: The roster was never entered.
+            ClientClosedError: The roster was never entered, or belongs to another
+                event loop.
         """
+        check_loop(self._loop, "the roster")
         size = checked_buffer_size(buffer_size)
-        reader = RosterChanges(self._snapshot_event, buffer_size=size)
+        reader = RosterChanges(self._snapshot_event, loop=self._loop, buffer_size=size)
         if self._health is StreamHealth.CLOSED:
             reader.end()
         self._readers.add(reader)
