@@ -598,8 +598,9 @@ class PresenceClient:
             buffer_size: Events kept for the reader; beyond, the oldest are dropped
                 and a ``GapEvent`` tells how many.
             query_params: See the class.
-            timeout_s: See the class; for the handshake on entering. A poll may take
-                the config's ``poll_timeout_s``.
+            timeout_s: See the class; for the handshake on entering, which ``math.inf``
+                repeats until subscribed, refused or cancelled. A poll may take the
+                config's ``poll_timeout_s``.
 
         Source: https://www.pubnub.com/docs/general/presence/presence-events (read
         2026-11); recordings show that naming ``X-pnpres`` alone observes ``X``.
@@ -633,7 +634,7 @@ class PresenceClient:
             channel: Which channel; no wildcard.
             query_params: See the class.
             timeout_s: See the class; for entering, which subscribes and asks here
-                now.
+                now. ``math.inf`` repeats both until answered, refused or cancelled.
         """
         one, _ = names.present_places(names.one_channel(channel), None)
         if names.is_wildcard(channel):
