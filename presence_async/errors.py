@@ -117,9 +117,9 @@ class RequestError(PresenceError):
 
     @property
     def is_transient(self) -> bool:
-        """Return True if it may pass by itself: all but a 4xx other than 408 and 429."""
+        """Return True if it may pass by itself: anything but a 4xx, and 408 and 429."""
         status = getattr(self, "status", None)
-        return status is None or not 400 <= status < 500 or status in {408, 429}
+        return status is None or status // 100 != 4 or status in {408, 429}  # noqa: PLR2004  # 4xx
 
     @property
     def is_retryable(self) -> bool:
@@ -127,7 +127,7 @@ class RequestError(PresenceError):
         status = getattr(self, "status", None)
         if status is None:
             return isinstance(self, TransportError)
-        return status in {408, 429} or status >= 500
+        return status in {408, 429} or status >= 500  # noqa: PLR2004  # 5xx
 
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"

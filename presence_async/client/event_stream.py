@@ -13,6 +13,7 @@ from ..protocol.events import GapEvent, PresenceEvent
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth, gap
 from .feed.subscriber import Params
+from .lifecycle import check_loop
 from .pipeline import Budget
 
 __all__ = ["EventStream"]
@@ -117,8 +118,12 @@ class EventStream:
     async def close(self) -> None:
         """End it at once; what is in the buffer can still be read.
 
+        Raises:
+            ClientClosedError: It belongs to another event loop, where it goes on.
+
         Cancellation: waits for nothing, so there is nothing to cancel.
         """
+        check_loop(self._loop, "the stream")
         self._feed.detach(self)
         self.turn(StreamHealth.CLOSED, None)
 
@@ -136,6 +141,7 @@ class EventStream:
 
         Cancellation: loses nothing.
         """
+        check_loop(self._loop, "the stream")
         if self._arrival is not None:
             raise InvalidArgumentError(
                 "stream", "has a reader already; call events() once for each reader"
@@ -145,18 +151,14 @@ class EventStream:
                 return self._dropped_gap()
             if self._buffer:
                 return self._buffer.popleft()
+            if self._loop is None:
+                raise ClientClosedError("the stream is not open; use 'async with'")
             if self._health is StreamHealth.CLOSED:
-                break
+                raise StopAsyncIteration
             await self._wait()
-        if self._loop is None:
-            raise ClientClosedError("the stream is not open; use 'async with'")
-        raise StopAsyncIteration
 
     async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            raise ClientClosedError("the stream belongs to another event loop")
-        self._arrival = loop.create_future()
+        self._arrival = asyncio.get_running_loop().create_future()
         try:
             await self._arrival
         finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Self
 
 from ..protocol.here_now import ChannelOccupancy, Occupant
+from .lifecycle import check_loop
 
 __all__ = ["OccupantPages"]
 
@@ -33,6 +35,7 @@ class OccupantPages:
         self._is_last = False
         self._occupancy = -1
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -40,7 +43,12 @@ class OccupantPages:
         return self._is_last and not self._page and len(self._seen) == self._occupancy
 
     async def close(self) -> None:
-        """Ask for no more pages."""
+        """Ask for no more pages.
+
+        Raises:
+            ClientClosedError: It belongs to another event loop.
+        """
+        check_loop(self._loop, "the iterator")
         self._is_closed = True
         self._page.clear()
 
@@ -52,9 +60,11 @@ class OccupantPages:
 
         Raises:
             RequestError: A page could not be had; the next call asks for it again.
+            ClientClosedError: It belongs to another event loop.
 
         Cancellation: loses nothing.
         """
+        check_loop(self._loop, "the iterator")
         while not self._page:
             if self._is_last or self._is_closed:
                 raise StopAsyncIteration
@@ -64,6 +74,7 @@ class OccupantPages:
     async def _turn_page(self) -> None:
         offset = self._offset
         page = await self._fetch(offset)
+        self._loop = asyncio.get_running_loop()
         occupants = page.occupants or ()
         self._occupancy = page.occupancy
         # Not added to what it is by now: two readers skip no page.

@@ -29,8 +29,13 @@ class TaskOwner:
         return len(self._tasks)
 
     def start(self, work: Coroutine[object, object, None], *, name: str) -> None:
-        """Run a coroutine as a task of this owner."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        """Run a coroutine as a task of this owner, from the next turn of the loop on.
+
+        Made without the loop's task factory: an eager one would run the coroutine up
+        to its first wait in here, before this owner counts the task and before the
+        caller has done what it does after this line.
+        """
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -94,6 +94,10 @@ class Patience:
         """Return True if only a refusal ends the attempts."""
         return self.deadline_s == math.inf
 
+    def later(self, seconds: float) -> Patience:
+        """Return the same patience, beginning later."""
+        return Patience(self.started_s + seconds, self.deadline_s + seconds, self.retry)
+
 
 class Claim:
     """What one lease wants: names, timeout, state and parameters.
@@ -111,6 +115,8 @@ class Claim:
         extends: The claim that takes over the names once they are acknowledged;
             ``lease.add`` is a join of this kind.
         health: ``None`` until the first heartbeat is acknowledged.
+        owner: What the caller wants to find again with the claim; the engine never
+            looks at it.
         is_announced: True from when the first heartbeat is handed to the wire; False
             again if it certainly never reached the service.
     """
@@ -122,6 +128,7 @@ class Claim:
         "health",
         "is_announced",
         "linger_s",
+        "owner",
         "params",
         "presence_timeout_s",
         "state",
@@ -152,6 +159,7 @@ class Claim:
         self.extends: Claim | None = extends
         self.health: LeaseHealth | None = None
         self.is_announced: bool = False
+        self.owner: Any = None
 
     def __repr__(self) -> str:
         return (
@@ -236,6 +244,17 @@ class Order:
     error: Exception | None = None
     parts: list[Any] | None = None
     replies: list[Any] = attrs.field(factory=list)
+
+    @property
+    def is_about_state(self) -> bool:
+        """Return True if it tells the service a state."""
+        return self.kind in {OrderKind.STATE, OrderKind.CLAIM_STATE}
+
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+        kind = self.kind
+        return "set state" if kind is OrderKind.CLAIM_STATE else kind.value
 
 
 def names_of(channels: Iterable[str], channel_groups: Iterable[str]) -> list[Name]:

@@ -11,7 +11,7 @@ from ...protocol.encoding import encode_name
 from ...protocol.events import GapEvent, PresenceEvent
 from ...protocol.messages import Message, read_event
 from ...protocol.names import PRESENCE_SUFFIX
-from .listener import Listener, StreamHealth
+from .listener import Listener, StreamHealth, gap
 
 __all__ = ["Audience", "Seat", "WireName", "listed", "names_of"]
 
@@ -62,7 +62,14 @@ class Seat:
     events, by channel, timetoken and payload.
     """
 
-    __slots__ = ("_heard", "_heard_before", "health", "listener", "names")
+    __slots__ = (
+        "_has_missed",
+        "_heard",
+        "_heard_before",
+        "health",
+        "listener",
+        "names",
+    )
 
     def __init__(self, listener: Listener) -> None:
         self.listener: Listener = listener
@@ -70,6 +77,7 @@ class Seat:
         self.health: StreamHealth | None = None
         self._heard: set[_Mark] = set()
         self._heard_before: set[_Mark] = set()
+        self._has_missed = False
 
     def is_new(self, mark: _Mark) -> bool:
         """Tell whether it has not heard an event yet; it has from now on."""
@@ -81,11 +89,20 @@ class Seat:
         return True
 
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
-        """Hand events on; a listener that fails is no harm to the others."""
+        """Hand events on; a listener that crashes does not harm the others.
+
+        What it was given then is lost to it, which a gap tells it before the next
+        events.
+        """
+        if self._has_missed:
+            events = (gap("reconnect", events[0].timetoken), *events)
         try:
             self.listener.deliver(events)
         except Exception:
             logger.critical("a listener to presence events crashed", exc_info=True)
+            self._has_missed = True
+        else:
+            self._has_missed = False
 
     def turn(self, health: StreamHealth, error: RequestError | None) -> None:
         """Tell the listener how it stands, if that has changed."""
@@ -210,17 +227,17 @@ class Audience:
             seat.deliver(events)
         return bool(batches)
 
-    def tell(self, gap: GapEvent, *, before: int | None = None) -> None:
+    def tell(self, event: GapEvent, *, before: int | None = None) -> None:
         """Tell of a gap.
 
         Args:
-            gap: What to tell.
+            event: What to tell.
             before: Only to those who are to hear what was published before this
                 timetoken; ``None``: to all.
         """
         for seat in list(self.seats):
             if before is None or self._since_when(seat) < before:
-                seat.deliver((gap,))
+                seat.deliver((event,))
 
     def _since_when(self, seat: Seat) -> int:
         return min(

@@ -7,11 +7,14 @@ for ``-pnpres`` names alone never makes the observer present.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from ...errors import ClientClosedError, RequestError
 from ..config import PresenceConfig
+from ..patience import until_answered
 from ..pipeline import Budget, RequestPipeline
 from ..task_owner import TaskOwner
 from .audience import Seat, WireName, listed
@@ -28,7 +31,13 @@ _LEAST_BYTES: Final = 1024
 _SLACK: Final = TIMETOKENS_PER_S
 """Timetokens of events and of cursors are not from one clock."""
 
-_WORST_FIRST: Final = (StreamHealth.REFUSED, StreamHealth.RECONNECTING)
+_WORST_FIRST: Final = (
+    StreamHealth.REFUSED,
+    StreamHealth.RECONNECTING,
+    StreamHealth.LIVE,
+)
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 
 class PresenceFeed:
@@ -41,6 +50,7 @@ class PresenceFeed:
 
     def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
         self._user_id = config.user_id
+        self._pipeline = pipeline
         self._subscriber = Subscriber(config, pipeline)
         self._tasks = TaskOwner()
         self._polls: list[Poll] = []
@@ -65,7 +75,8 @@ class PresenceFeed:
 
         Args:
             listener: Who; not attached yet.
-            budget: Covers the handshake with its retries.
+            budget: Covers the handshake with its retries; without an end, it is
+                repeated until it is answered or refused.
             replay_s: Seconds before now from which on it hears.
             params: Sent beside the config's query parameters.
 
@@ -78,8 +89,10 @@ class PresenceFeed:
         seat = Seat(listener)
         begin: Cursor | None = None
         for names in _portions(seat.names):
-            reply = await self._subscriber.handshake(
-                listed(names), params, budget=budget
+            reply = await until_answered(
+                partial(self._subscriber.handshake, listed(names), params, budget),
+                pipeline=self._pipeline,
+                budget=budget,
             )
             begin = min(begin or reply.cursor, reply.cursor)
         if self._is_closed or begin is None:
@@ -148,7 +161,8 @@ class PresenceFeed:
             self._largest_poll_bytes = min(self._largest_poll_bytes, too_many_bytes - 1)
         other = poll.branch(refusal)
         poll.audience.move(names, other.audience)
-        self._begin(other)
+        self._polls.append(other)
+        self._start(other)
         self.turned(other)
 
     def recovered(self, poll: Poll) -> None:
@@ -167,6 +181,19 @@ class PresenceFeed:
         for seat in list(poll.audience.seats):
             self._tell(seat)
 
+    def ended(self, poll: Poll) -> None:
+        """Close the streams of a poll that ended although it has names.
+
+        Its task was cancelled by somebody else, as at the end of ``asyncio.run``.
+        Nobody polls for these names any more, so nothing may go on claiming so.
+        """
+        if poll not in self._polls:
+            return
+        logger.info("an event poll was cancelled; its streams are closed")
+        for seat in list(poll.audience.seats):
+            self.detach(seat.listener)
+            seat.turn(StreamHealth.CLOSED, None)
+
     def _can_unite(self, poll: Poll, other: Poll) -> bool:
         return (
             poll.params == other.params
@@ -178,17 +205,21 @@ class PresenceFeed:
 
     def _place(self, seat: Seat, begin: Cursor, params: Params) -> None:
         since = begin.timetoken - _SLACK
+        new_polls: list[Poll] = []
         for name in seat.names:
             poll = self._poll_for(name, params)
             if poll is None:
                 poll = Poll(self._subscriber, params, begin, self)
-                self._begin(poll)
+                self._polls.append(poll)
+                new_polls.append(poll)
             is_added = name not in poll.audience
             poll.audience.add(name, seat, since)
             is_earlier = poll.rewind(begin)
             # That it was answered says that others will be answered, too.
             if is_added or is_earlier or poll.health is not StreamHealth.LIVE:
                 poll.cut()
+        for poll in new_polls:
+            self._start(poll)
 
     def _poll_for(self, name: WireName, params: Params) -> Poll | None:
         """Return the poll that has a name, or else one that has room for it."""
@@ -202,19 +233,15 @@ class PresenceFeed:
                 return poll
         return None
 
-    def _begin(self, poll: Poll) -> None:
-        self._polls.append(poll)
+    def _start(self, poll: Poll) -> None:
+        """Start the task of a poll that has its names; it ends without any."""
         self._tasks.start(poll.run(), name="presence events")
 
     def _tell(self, seat: Seat) -> None:
         """Tell a listener how it stands: as the worst of its polls."""
         polls = [poll for poll in self._polls if seat in poll.audience.seats]
-        for health in _WORST_FIRST:
-            for poll in polls:
-                if poll.health is health:
-                    seat.turn(health, poll.error)
-                    return
-        seat.turn(StreamHealth.LIVE, None)
+        worst = min(polls, key=lambda poll: _WORST_FIRST.index(poll.health))
+        seat.turn(worst.health, worst.error)
 
 
 def _portions(names: Iterable[WireName]) -> Iterator[list[WireName]]:

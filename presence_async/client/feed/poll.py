@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from ...errors import (
     AccessDeniedError,
     ClientClosedError,
+    ConnectionLostError,
     InvalidArgumentError,
     RejectedRequestError,
     RequestError,
@@ -40,14 +41,18 @@ QUEUE_MESSAGES: Final = 100
 QUEUE_S: Final = 20 * 60
 """For how long it keeps them, as documented."""
 
-LONGEST_CHECK_S: Final = 8.0
-"""With the longest pause, 5 s: the end of an outage is noticed within 15 s."""
-
 _RESTART_PAUSE_S: Final = 1.0
 _SETTLE_S: Final = 0.02
 _CLOCK_SKEW: Final = 5 * TIMETOKENS_PER_S
 _OTHER_TIME: Final = 60 * TIMETOKENS_PER_S
 _HTTP_TOO_LONG: Final = 414
+
+_HELD_S: Final = 5.0
+"""A poll that lasted this long was held; what fails on its way, fails sooner."""
+
+_HTTP_IDLE_ENDS: Final = {408, 504, 524}
+"""Timeouts as Envoy, nginx, HAProxy, AWS and Cloudflare report them."""
+
 _LOG_LEVELS: Final = {StreamHealth.LIVE: logging.INFO}
 
 
@@ -66,6 +71,10 @@ class PollOwner(Protocol):
 
     def turned(self, poll: Poll) -> None:
         """Tell those concerned that its health has changed."""
+        ...
+
+    def ended(self, poll: Poll) -> None:
+        """Close the streams of a poll that ended although it has names."""
         ...
 
 
@@ -113,6 +122,12 @@ class Poll:
 
     async def run(self) -> None:
         """Poll as long as there are names."""
+        try:
+            await self._keep_polling()
+        finally:
+            self._owner.ended(self)
+
+    async def _keep_polling(self) -> None:
         while self.audience:
             try:
                 await self._go_on()
@@ -121,6 +136,7 @@ class Poll:
             except Exception:
                 logger.critical("an event poll crashed; it goes on", exc_info=True)
                 self._is_checked = False
+                self._turn(StreamHealth.RECONNECTING, None)
                 await asyncio.sleep(_RESTART_PAUSE_S)
 
     def cut(self) -> None:
@@ -172,17 +188,12 @@ class Poll:
                 sent_at_s = _now_s()
                 listed = self.audience.listed()
                 if is_check:
-                    return await self._subscriber.handshake(
-                        listed, self.params, longest_attempt_s=LONGEST_CHECK_S
-                    )
+                    return await self._subscriber.check(listed, self.params)
                 return await self._subscriber.poll(listed, self.params, self.cursor)
         except InvalidArgumentError as error:
             self._too_long(error)
         except RequestError as error:
-            # It refuses no name or token by this, so it may be the cursor.
-            is_strange = isinstance(error, RejectedRequestError) and is_refusal(error)
-            self._cursor_refusals += is_strange and not is_check
-            self._failed(error, _now_s() - sent_at_s)
+            self._failed(error, sent_at_s, is_check=is_check)
         except TimeoutError:
             if not limit.is_up:
                 raise
@@ -242,7 +253,27 @@ class Poll:
 
     # Failures.
 
-    def _failed(self, error: RequestError, lasted_s: float) -> None:
+    def _ended_idle(self, error: RequestError, sent_at_s: float) -> None:
+        """Repeat at once a poll that something between here and the service ended.
+
+        The service answers at once what it has for a cursor, so while it held the poll
+        it had nothing: up to when the poll was sent, nothing can have been lost. A
+        check comes first, since a service that restarts ends its polls the same way.
+        """
+        logger.debug("an idle event poll is repeated: %s", error)
+        self._is_checked = False
+        self._has_told_gap = False
+        self._cursor_refusals = 0
+        self._complete_until_s = max(self._complete_until_s, sent_at_s)
+
+    def _failed(self, error: RequestError, sent_at_s: float, *, is_check: bool) -> None:
+        lasted_s = _now_s() - sent_at_s
+        if not is_check and _is_idle_end(error, lasted_s):
+            self._ended_idle(error, sent_at_s)
+            return
+        # It refuses no name or token by this, so it may be the cursor.
+        is_strange = isinstance(error, RejectedRequestError) and is_refusal(error)
+        self._cursor_refusals += is_strange and not is_check
         if _is_too_long(error) and len(self.audience) > 1:
             self._halve()
         elif not is_refusal(error):
@@ -285,8 +316,21 @@ class Poll:
             return
         self.health = health
         level = _LOG_LEVELS.get(health, logging.WARNING)
-        logger.log(level, "an event poll is %s: %s", health, error or "acknowledged")
+        reason = error or ("acknowledged" if health is StreamHealth.LIVE else "crashed")
+        logger.log(level, "an event poll is %s: %s", health, reason)
         self._owner.turned(self)
+
+
+def _is_idle_end(error: RequestError, lasted_s: float) -> bool:
+    """Return True if a poll was held and then ended by a balancer or a proxy.
+
+    They end what is idle by cutting the connection or with a timeout of their own.
+    """
+    if lasted_s < _HELD_S:
+        return False
+    if isinstance(error, ServiceError):
+        return error.status in _HTTP_IDLE_ENDS and error.retry_after_s is None
+    return isinstance(error, ConnectionLostError)
 
 
 def _is_too_long(error: RequestError) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from ...errors import AccessDeniedError
@@ -18,6 +17,9 @@ __all__ = ["Cursor", "Params", "Reply", "Subscriber"]
 
 Params = tuple[tuple[str, str], ...]
 Listed = tuple[tuple[str, ...], tuple[str, ...]]
+
+LONGEST_CHECK_S = 8.0
+"""With the longest pause, 5 s: the end of an outage is noticed within 15 s."""
 
 _NO_LIMIT = 1_000_000
 
@@ -63,31 +65,47 @@ class Subscriber:
         self,
         listed: Listed,
         params: Params,
-        *,
-        budget: Budget | None = None,
-        longest_attempt_s: float = math.inf,
+        budget: Budget,
+        retry: RetryPolicy | None,
     ) -> Reply:
         """Ask where to begin, which the service answers at once.
 
         Args:
             listed: Channels and groups.
             params: Sent beside the config's query parameters.
-            budget: Covers all attempts; ``None``: one attempt.
-            longest_attempt_s: For each attempt, if the config allows more.
+            budget: Covers all attempts.
+            retry: ``None``: the config's.
 
         Raises:
             RequestError: As any call.
 
         Cancellation: ends at once.
         """
-        timeout_s = min(longest_attempt_s, self._config.attempt_timeout_s)
         return await self._ask(
             listed,
             params,
-            budget=budget or self._pipeline.budget(2 * timeout_s),
+            budget=budget,
+            gate=self._handshakes,
+            attempt_timeout_s=self._config.attempt_timeout_s,
+            retry=retry,
+        )
+
+    async def check(self, listed: Listed, params: Params) -> Reply:
+        """Ask whether the service answers, by a handshake of one short attempt.
+
+        Raises:
+            RequestError: It does not, or refuses.
+
+        Cancellation: ends at once.
+        """
+        timeout_s = min(LONGEST_CHECK_S, self._config.attempt_timeout_s)
+        return await self._ask(
+            listed,
+            params,
+            budget=self._pipeline.budget(2 * timeout_s),
             gate=self._handshakes,
             attempt_timeout_s=timeout_s,
-            retry=None if budget else NoRetry(),
+            retry=NoRetry(),
         )
 
     async def poll(self, listed: Listed, params: Params, cursor: Cursor) -> Reply:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ...errors import ClientClosedError, RequestError
-from .plan import CheckPlan
+from .plan import SETTLE_S, CheckPlan
 
 __all__ = ["RosterChecks"]
 
@@ -23,6 +24,8 @@ class RosterChecks:
         plan: When to ask.
         check: Asks once and takes in the answer.
         failed: Called with why that found no answer.
+        crashed: Called when something else went wrong.
+        rng: Spreads what crashed together.
     """
 
     def __init__(
@@ -31,24 +34,41 @@ class RosterChecks:
         *,
         check: Callable[[], Awaitable[None]],
         failed: Callable[[RequestError], None],
+        crashed: Callable[[], None],
+        rng: random.Random,
     ) -> None:
         self._plan = plan
         self._check = check
         self._failed = failed
+        self._crashed = crashed
+        self._random = rng
         self._sleeps_until_s = -math.inf
         self._alarm = asyncio.Event()
 
     async def run(self) -> None:
         """Ask again and again, until cancelled or the client is closed."""
+        is_due = False
         while True:
-            await self._until_due()
             try:
-                await self._check()
+                if not is_due:
+                    await self._until_due()
+                is_due = False
+                await self._ask()
             except ClientClosedError:
                 return
-            except RequestError as error:
-                logger.info("a roster could not be checked: %s", error)
-                self._failed(error)
+            except Exception:
+                logger.critical("a roster's check crashed; it goes on", exc_info=True)
+                self._crashed()
+                # Whatever the plan says now: it may be what crashed.
+                is_due = True
+                await asyncio.sleep(SETTLE_S + self._random.random())
+
+    async def _ask(self) -> None:
+        try:
+            await self._check()
+        except RequestError as error:
+            logger.info("a roster could not be checked: %s", error)
+            self._failed(error)
 
     def hurry(self) -> None:
         """Wake up if the plan has an earlier time now."""

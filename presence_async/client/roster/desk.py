@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from functools import partial
 
 from ..feed.feed import PresenceFeed
 from ..feed.subscriber import Params
+from ..patience import until_answered
 from ..pipeline import Budget, RequestPipeline
 from ..retry import NoRetry
 from ..task_owner import TaskOwner
@@ -64,8 +66,9 @@ class RosterDesk:
 
         Args:
             channel: Which channel.
-            budget: Covers it with its retries; ``None``: one of its own and no
-                retry, since the plan asks again.
+            budget: Covers it with its retries; without an end, it is repeated until
+                it is answered or refused. ``None``: one of its own and no retry,
+                since the plan asks again.
             params: Sent beside the config's query parameters.
 
         Raises:
@@ -73,12 +76,13 @@ class RosterDesk:
 
         Cancellation: ends at once.
         """
-        return await read_snapshot(
-            self._pipeline,
-            channel,
-            budget=budget or self._pipeline.budget(self._snapshot_timeout_s),
-            params=params,
-            retry=None if budget else NoRetry(),
+        if budget is None:
+            own = self._pipeline.budget(self._snapshot_timeout_s)
+            return await read_snapshot(self._pipeline, channel, params, own, NoRetry())
+        return await until_answered(
+            partial(read_snapshot, self._pipeline, channel, params, budget),
+            pipeline=self._pipeline,
+            budget=budget,
         )
 
     def hold(self, owner: TaskOwner) -> None:

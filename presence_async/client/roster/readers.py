@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from ...errors import InvalidArgumentError
-from ...protocol.events import PresenceEvent, SnapshotEvent
+from ...protocol.events import GapReason, PresenceEvent, SnapshotEvent
 from ..feed.listener import gap
+from ..lifecycle import check_loop
 
 __all__ = ["RosterChanges"]
 
@@ -26,12 +27,19 @@ class RosterChanges:
     """
 
     def __init__(
-        self, snapshot: Callable[[], SnapshotEvent], *, buffer_size: int
+        self,
+        snapshot: Callable[[], SnapshotEvent],
+        *,
+        loop: asyncio.AbstractEventLoop | None,
+        buffer_size: int,
     ) -> None:
+        self._loop = loop
         self._snapshot = snapshot
         self._buffer_size = buffer_size
         self._buffer: deque[PresenceEvent] = deque((snapshot(),))
         self._dropped = 0
+        # Why events were dropped, until the reader has been told.
+        self._reason: GapReason | None = None
         self._is_over = False
         self._arrival: asyncio.Future[None] | None = None
 
@@ -44,13 +52,16 @@ class RosterChanges:
         Raises:
             InvalidArgumentError: Somebody else waits for an event of this reader.
 
+            ClientClosedError: It belongs to another event loop.
+
         Cancellation: loses nothing.
         """
+        check_loop(self._loop, "the reader")
         if self._arrival is not None:
             raise InvalidArgumentError(
                 "changes", "is being read already; call changes() for each reader"
             )
-        while not self._buffer and not self._dropped:
+        while not self._buffer and self._reason is None:
             if self._is_over:
                 raise StopAsyncIteration
             self._arrival = asyncio.get_running_loop().create_future()
@@ -58,20 +69,27 @@ class RosterChanges:
                 await self._arrival
             finally:
                 self._arrival = None
-        return self._renewed() if self._dropped else self._buffer.popleft()
+        if self._reason is not None:
+            return self._renewed(self._reason)
+        return self._buffer.popleft()
 
     async def close(self) -> None:
-        """Read no more."""
+        """Read no more.
+
+        Raises:
+            ClientClosedError: It belongs to another event loop.
+        """
+        check_loop(self._loop, "the reader")
         self._buffer.clear()
-        self._dropped = 0
+        self._dropped, self._reason = 0, None
         self.end()
 
-    def _renewed(self) -> PresenceEvent:
+    def _renewed(self, reason: GapReason) -> PresenceEvent:
         """Say that events were dropped; where things stand comes next."""
         now = self._snapshot()
-        told = gap("slow_consumer", now.timetoken, self._dropped)
+        told = gap(reason, now.timetoken, self._dropped)
         self._buffer.append(now)
-        self._dropped = 0
+        self._dropped, self._reason = 0, None
         return told
 
     # What the roster does.
@@ -80,12 +98,21 @@ class RosterChanges:
         """Take events into the buffer."""
         if self._is_over:
             return
-        if self._dropped or len(self._buffer) + len(events) > self._buffer_size:
-            self._dropped += len(self._buffer) + len(events)
-            self._buffer.clear()
-        else:
-            self._buffer.extend(events)
+        self._buffer.extend(events)
+        if self._reason is not None or len(self._buffer) > self._buffer_size:
+            self._drop(self._reason or "slow_consumer")
         self._notify()
+
+    def start_over(self) -> None:
+        """Begin again with a snapshot, as what was told may not lead to the list."""
+        if not self._is_over:
+            self._drop("reconnect")
+            self._notify()
+
+    def _drop(self, reason: GapReason) -> None:
+        self._reason = reason
+        self._dropped += len(self._buffer)
+        self._buffer.clear()
 
     def end(self) -> None:
         """Let nothing more come."""

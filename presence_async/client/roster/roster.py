@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import weakref
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from ...protocol.timetoken import TIMETOKENS_PER_S
 from .. import wall_clock
 from ..feed.listener import StreamHealth
 from ..feed.subscriber import Params
+from ..lifecycle import check_loop
 from ..pipeline import Budget
 from ..retry import is_refusal
 from ..task_owner import TaskOwner
@@ -28,6 +30,8 @@ from .plan import RECONCILE_PERIOD_S, SETTLE_S
 from .readers import RosterChanges
 
 __all__ = ["RECONCILE_PERIOD_S", "Roster"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _LONG_OUTAGE_S = 30.0
 
@@ -81,8 +85,14 @@ class Roster:
         self._readers: weakref.WeakSet[RosterChanges] = weakref.WeakSet()
         self._change: asyncio.Event | None = None
         self._checks = RosterChecks(
-            self._book.plan, check=self._check_anew, failed=self._check_failed
+            self._book.plan,
+            check=self._check_anew,
+            failed=self._check_failed,
+            crashed=self._crashed,
+            rng=desk.random,
         )
+        # An exception nobody expected: true until a later answer is taken in.
+        self._has_crashed = False
 
     def __repr__(self) -> str:
         sync = "in sync" if self.is_synced else "not in sync"
@@ -122,7 +132,8 @@ class Roster:
         the newest event's occupancy fits, and the stream is ``LIVE``. First true 5 s
         after entering, since the first answer may come from a cache.
         """
-        return self._health is StreamHealth.LIVE and self._book.plan.is_trusted
+        is_live = self._health is StreamHealth.LIVE and not self._has_crashed
+        return is_live and self._book.plan.is_trusted
 
     @property
     def as_of(self) -> datetime:
@@ -168,7 +179,7 @@ class Roster:
             self._end()
             self._desk.release(self._tasks)
             raise
-        self._tasks.start(self._checks.run(), name=f"roster of {self.channel}")
+        self._tasks.start(self._keep_checking(), name=f"roster of {self.channel}")
         return self
 
     async def _open(self, budget: Budget) -> None:
@@ -179,6 +190,13 @@ class Roster:
         await self._check(budget)
         if self._health is StreamHealth.CLOSED:
             raise ClientClosedError("closed while the roster was being opened")
+
+    async def _keep_checking(self) -> None:
+        try:
+            await self._checks.run()
+        finally:
+            # Cancelled by somebody else, nobody would heal the list any more.
+            self._end()
 
     async def __aexit__(
         self,
@@ -191,8 +209,12 @@ class Roster:
     async def close(self) -> None:
         """End it at once; what it knew can still be read, and so can its events.
 
+        Raises:
+            ClientClosedError: It belongs to another event loop, where it goes on.
+
         Cancellation: it is closed nevertheless.
         """
+        check_loop(self._loop, "the roster")
         self._end()
         await self._tasks.finish()
         self._desk.release(self._tasks)
@@ -219,10 +241,12 @@ class Roster:
 
         Raises:
             DeadlineError: A ``TimeoutError``: it did not come true in time.
-            ClientClosedError: The roster is closed, so it never will.
+            ClientClosedError: The roster is closed, so it never will, or belongs to
+                another event loop.
 
         Cancellation: ends the waiting.
         """
+        check_loop(self._loop, "the roster")
         limit_s = math.inf if timeout_s is None else checked_timeout_s(timeout_s)
         scope = asyncio.timeout(None if limit_s == math.inf else limit_s)
         try:
@@ -249,10 +273,12 @@ class Roster:
                 ``GapEvent`` and another ``SnapshotEvent``.
 
         Raises:
-            ClientClosedError: The roster was never entered.
+            ClientClosedError: The roster was never entered, or belongs to another
+                event loop.
         """
+        check_loop(self._loop, "the roster")
         size = checked_buffer_size(buffer_size)
-        reader = RosterChanges(self._snapshot_event, buffer_size=size)
+        reader = RosterChanges(self._snapshot_event, loop=self._loop, buffer_size=size)
         if self._health is StreamHealth.CLOSED:
             reader.end()
         self._readers.add(reader)
@@ -282,6 +308,13 @@ class Roster:
 
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
         """Take events in; the feed calls it."""
+        try:
+            self._apply(events)
+        except Exception:
+            logger.critical("the roster of %r lost events", self.channel, exc_info=True)
+            self._crashed()
+
+    def _apply(self, events: Sequence[PresenceEvent]) -> None:
         now_s = self._now_s()
         told: list[PresenceEvent] = []
         for event in events:
@@ -289,9 +322,28 @@ class Roster:
         self._heard_at_s = wall_clock.now_s()
         self._tell(told)
 
+    def _crashed(self) -> None:
+        """Get over an exception nobody expected, which may have left things half done.
+
+        The list is in doubt until a later answer is taken in, and readers begin again
+        with it, since they may not have been told what had changed already.
+        """
+        self._has_crashed = True
+        self._book.plan.doubt(now_s=self._now_s())
+        for reader in list(self._readers):
+            reader.start_over()
+        self._tell(())
+
     def turn(self, health: StreamHealth, error: RequestError | None) -> None:
         """Change the health; the feed calls it."""
         self._health, self._error = health, error
+        try:
+            self._turned(health)
+        except Exception:
+            logger.critical("the roster of %r crashed", self.channel, exc_info=True)
+            self._crashed()
+
+    def _turned(self, health: StreamHealth) -> None:
         if health is StreamHealth.CLOSED:
             self._tasks.abort()
             for reader in list(self._readers):
@@ -336,6 +388,7 @@ class Roster:
         )
         told = self._book.reconcile(snapshot, now_s=self._now_s())
         self._heard_at_s = max(self._heard_at_s, snapshot.timestamp_ms / 1000)
+        self._has_crashed = False
         self._tell(told)
 
     def _now_s(self) -> float:

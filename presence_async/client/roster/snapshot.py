@@ -39,9 +39,8 @@ class Snapshot:
 async def read_snapshot(
     pipeline: RequestPipeline,
     channel: str,
-    *,
-    budget: Budget,
     params: Params,
+    budget: Budget,
     retry: RetryPolicy | None,
 ) -> Snapshot:
     """Ask who is on a channel, page by page until all are known.
@@ -49,8 +48,8 @@ async def read_snapshot(
     Args:
         pipeline: Sends.
         channel: Which channel.
-        budget: Covers all pages.
         params: Sent beside the config's query parameters.
+        budget: Covers all pages.
         retry: For each page; ``None``: the config's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Time that went by unseen: the machine slept, or the event loop was blocked."""
+"""Detects time the loop clock missed: a suspend, or a blocked event loop."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 import attrs
 
-from .. import wall_clock
+from . import wall_clock
 
-__all__ = ["LONGEST_TICK_S", "ClockWatch", "Lapse"]
+__all__ = ["LONGEST_TICK_S", "ClockReport", "ClockWatch"]
 
 LONGEST_TICK_S = 5.0
 """Seconds between two looks at the clocks, at most."""
@@ -19,7 +19,7 @@ _STOPPED_S = 2 * LONGEST_TICK_S
 
 
 @attrs.frozen
-class Lapse:
+class ClockReport:
     """What a look at the clocks found.
 
     Attributes:
@@ -44,7 +44,7 @@ class ClockWatch:
         self._last: tuple[float, float, float] | None = None
         self._is_blocked = False
 
-    def look(self, due_s: float) -> Lapse:
+    def look(self, due_s: float) -> ClockReport:
         """Look at the clocks.
 
         Args:
@@ -59,7 +59,7 @@ class ClockWatch:
         slept_s = max(boot_s, wall_s) - passed_s
         late_s = now_s - due_s
         was_blocked, self._is_blocked = self._is_blocked, late_s > _BLOCKED_S
-        return Lapse(
+        return ClockReport(
             slept_s=slept_s if slept_s > _SLEPT_S else 0.0,
             blocked_s=late_s if self._is_blocked and not was_blocked else 0.0,
             is_stop=late_s > _STOPPED_S,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...protocol.heartbeat import HeartbeatOperation
-from ...protocol.json_codec import Json
-from ...protocol.user_state import SetStateOperation
-from ..pipeline import RequestPipeline
+from ..protocol.heartbeat import HeartbeatOperation
+from ..protocol.json_codec import Json
+from ..protocol.user_state import SetStateOperation
+from .pipeline import RequestPipeline
 
 __all__ = ["check_fits"]
 
