@@ -32,7 +32,7 @@ class PresencePath:
         channels: The channels in the path.
         channel_groups: The groups in the query.
         params: The whole query, decoded.
-        path_user_id: The user in the path, empty where there is none.
+        path_user_id: The user in the path, or empty.
     """
 
     subscribe_key: str
