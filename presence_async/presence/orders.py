@@ -135,10 +135,12 @@ def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
             return None
         order.operation = _state_of(user, claim)
         order.version = claim.state_version
-    if order.parts is None:
+    parts: list[Any] | None = order.parts
+    if parts is None:
         is_heartbeat = order.kind is OrderKind.HEARTBEAT
-        order.parts = [order.operation] if is_heartbeat else split(order.operation)
-    return _send(user, order, order.parts[0])
+        parts = [order.operation] if is_heartbeat else list(split(order.operation))
+        order.parts = parts
+    return _send(user, order, parts[0])
 
 
 def _send(
