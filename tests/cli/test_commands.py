@@ -282,7 +282,7 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         ({"access": Path(__file__)}, "is no JSON"),
         ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
         ({"event_fault": ["[]"]}, "must be a JSON object"),
-        ({"fault": ["{"]}, "is no JSON object"),
+        ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
     ],
     ids=["access", "secret", "event fault", "fault", "size"],
@@ -350,7 +350,7 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["emulate", "--fault", "beat:503"], "'beat' is none; write None or one of"),
+        (["emulate", "--fault", "beat:503"], "unknown operation 'beat'; use None or one of"),
         (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
         (
             ["here-now", "a,b", *KEYS],
