@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
     from .client.retry import RetryPolicy as RetryPolicy
-    from .client.roster.readers import RosterChanges as RosterChanges
-    from .client.roster.roster import Roster as Roster
+    from .client.roster import Roster as Roster
+    from .client.roster import RosterChanges as RosterChanges
     from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
@@ -99,7 +99,7 @@ _HOMES = {
     "RequestError": "errors",
     "RetryPolicy": "client.retry",
     "Roster": "client.roster",
-    "RosterChanges": "client.roster.readers",
+    "RosterChanges": "client.roster",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",

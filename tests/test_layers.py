@@ -17,7 +17,8 @@ PACKAGE = Path(presence_async.__file__).parent
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "protocol": {"errors"},
-    "client": {"protocol", "errors"},
+    "roster": {"protocol", "errors"},
+    "client": {"roster", "protocol", "errors"},
     "emulator": {"protocol", "errors", "client.config"},
     "testing": {"client", "emulator", "protocol", "errors"},
     "cli": {"client", "emulator", "testing", "protocol", "errors", ""},
@@ -26,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
 }
 THIRD_PARTY: dict[str, set[str]] = {
     "protocol": {"attrs", "msgspec"},
+    "roster": {"attrs"},
     "client": {"attrs"},
     "client.request.direct": {"aiohttp", "yarl"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
@@ -37,6 +39,7 @@ THIRD_PARTY: dict[str, set[str]] = {
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "protocol": {"asyncio", "time", "random", "socket"},
+    "roster": {"asyncio", "time", "socket", "logging"},
     "emulator": {"asyncio", "time", "socket"},
     "emulator.held_polls": {"time", "socket"},
     "emulator.server": {"socket"},
@@ -56,6 +59,7 @@ PROTOCOL_PARTS = {
     "messages",
     "names",
     "occupancy",
+    "timetoken",
 }
 
 
@@ -136,6 +140,9 @@ def test_a_module_imports_only_what_its_layer_may(path: Path) -> None:
         ("protocol.heartbeat", "import aiohttp"),
         ("protocol.heartbeat", "from .leave import LeaveOperation"),
         ("protocol.heartbeat", "from ..client.config import PresenceConfig"),
+        ("roster.state", "import asyncio"),
+        ("roster.state", "import logging"),
+        ("roster.state", "from ..client.roster import Roster"),
         ("client.pipeline", "import aiohttp"),
         ("client.pipeline", "import yarl"),
         ("client.pipeline", "import time"),

@@ -51,8 +51,8 @@ from .presence.presence_desk import PresenceDesk
 from .presence.sizes import check_fits
 from .reports import CloseReport
 from .request.splitting import Mergeable, split
-from .roster.desk import RosterDesk
-from .roster.roster import Roster
+from .roster import Roster
+from .snapshot_requests import SnapshotRequests
 from .transport import Session, Transport
 
 __all__ = ["PresenceClient"]
@@ -106,9 +106,7 @@ class PresenceClient:
         )
         self._life = Lifecycle()
         self._feed = PresenceFeed(config, self._pipeline)
-        self._rosters = RosterDesk(
-            self._pipeline, self._feed, snapshot_timeout_s=config.attempt_timeout_s
-        )
+        self._snapshots = SnapshotRequests(config, self._pipeline)
         self._presence = PresenceDesk(
             config, self._pipeline, self._shut_down, self._feed.resume
         )
@@ -194,7 +192,6 @@ class PresenceClient:
             self._close_report = self._presence.report()
             try:
                 await self._feed.finish()
-                await self._rosters.finish()
                 await self._presence.finish()
             finally:
                 try:
@@ -652,7 +649,8 @@ class PresenceClient:
             )
         limit_s = None if timeout_s is None else checked_timeout_s(timeout_s)
         return Roster(
-            self._rosters,
+            self._feed,
+            self._snapshots,
             lambda: self._begin(limit_s),
             channel=one[0],
             params=checked_query_params(query_params),

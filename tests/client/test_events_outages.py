@@ -486,7 +486,7 @@ async def test_a_crash_is_told_and_the_poll_goes_on(
     async with watcher.events("lobby") as stream:
         await asyncio.sleep(1)
         with monkeypatch.context() as patch:
-            patch.setattr("presence_async.client.feed.audience.read_event", None)
+            patch.setattr("presence_async.client.feed.routing.read_event", None)
             service.publish("lobby", "amy")
             await asyncio.sleep(0.5)
         events = await read(stream, 1)
@@ -502,7 +502,7 @@ async def test_a_listener_that_fails_harms_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with watcher.events("lobby") as bad, watcher.events("lobby") as good:
-        monkeypatch.setattr(bad, "deliver", None)
+        monkeypatch.setattr(bad._listener, "deliver", None)
         service.publish("lobby", "amy")
 
         assert users(await read(good, 1)) == ["amy"]

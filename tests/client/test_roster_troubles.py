@@ -26,7 +26,7 @@ from presence_async import (
     TimeoutEvent,
     UserEvent,
 )
-from presence_async.client.roster.roster import RECONCILE_PERIOD_S
+from presence_async.client.roster import RECONCILE_PERIOD_S
 from presence_async.emulator import EventFault, Fault, Grant, PresenceEmulator
 
 CHANNEL = "lobby"
@@ -349,7 +349,9 @@ async def test_after_a_failed_poll_an_event_lost_without_a_trace_is_found() -> N
 async def test_a_gap_is_checked_soon() -> None:
     async with watched() as (_, users, roster):
         await asyncio.sleep(30)
-        roster.deliver([GapEvent(timetoken=1, timestamp_ms=1, reason="service_queue")])
+        roster._sync.deliver([
+            GapEvent(timetoken=1, timestamp_ms=1, reason="service_queue")
+        ])
         was_synced = roster.is_synced
         await users.heartbeat(CHANNEL, user_id="alice")
 
@@ -367,7 +369,7 @@ async def test_trouble_causes_no_storm_of_questions() -> None:
         gap = GapEvent(timetoken=1, timestamp_ms=1, reason="service_queue")
         for _ in range(600):
             await asyncio.sleep(0.1)
-            roster.deliver([gap])
+            roster._sync.deliver([gap])
 
         asked = sum(r.operation == "here now" for r in emulator.requests)
         assert asked <= 2 + 60 / 3
@@ -385,7 +387,7 @@ async def test_many_rosters_in_trouble_ask_no_faster_than_the_service_allows() -
         await asyncio.sleep(60)
         opened = len(emulator.requests.of("here now"))
         for roster in rosters:
-            roster.deliver([gap])
+            roster._sync.deliver([gap])
         await asyncio.sleep(RECONCILE_PERIOD_S)
 
         asked = emulator.requests.of("here now")[opened:]

@@ -8,10 +8,10 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..errors import RequestError
-from .feed.poll_pace import PollPace
-from .pipeline import Budget, RequestPipeline
-from .retry import NoRetry, RetryPolicy, is_refusal
+from ...errors import RequestError
+from ..pipeline import Budget, RequestPipeline
+from ..retry import NoRetry, RetryPolicy, is_refusal
+from .pace import PollPace
 
 __all__ = ["until_answered"]
 
