@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from .client.event_stream import EventStream as EventStream
     from .client.feed.listener import StreamHealth as StreamHealth
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
-    from .client.joining import Joining as Joining
+    from .client.lease import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
+    from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .errors import ConnectionLostError as ConnectionLostError
     from .errors import DeadlineError as DeadlineError
     from .errors import InvalidArgumentError as InvalidArgumentError
+    from .errors import LeaseReleasedError as LeaseReleasedError
     from .errors import PresenceError as PresenceError
     from .errors import RateLimitedError as RateLimitedError
     from .errors import RejectedRequestError as RejectedRequestError
@@ -81,14 +83,16 @@ _HOMES = {
     "IntervalEvent": "protocol.events",
     "InvalidArgumentError": "errors",
     "JoinEvent": "protocol.events",
-    "Joining": "client.joining",
+    "Joining": "client.lease",
     "Lease": "client.lease",
     "LeaseChange": "client.lease",
+    "LeaseChanges": "client.lease",
     "LeaseHealth": "client.lease",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
+    "LeaseReleasedError": "errors",
     "PresenceClient": "client.client",
     "PresenceConfig": "client.config",
     "PresenceError": "errors",

@@ -30,6 +30,7 @@ __all__ = [
     "ConnectionLostError",
     "DeadlineError",
     "InvalidArgumentError",
+    "LeaseReleasedError",
     "PresenceError",
     "RateLimitedError",
     "RejectedRequestError",
@@ -72,6 +73,15 @@ class InvalidArgumentError(PresenceError, ValueError):
         self.rule = rule
 
 
+class LeaseReleasedError(InvalidArgumentError):
+    """The lease was released before, or while it was being changed."""
+
+    def __init__(
+        self, argument: str = "lease", rule: str = "was released; join again"
+    ) -> None:
+        super().__init__(argument, rule)
+
+
 class ClientClosedError(PresenceError, RuntimeError):
     """The client is not started, is closed, or belongs to another event loop."""
 
@@ -104,6 +114,20 @@ class RequestError(PresenceError):
         self.attempts = attempts
         self.elapsed_s = elapsed_s
         self.cause = cause
+
+    @property
+    def is_transient(self) -> bool:
+        """Return True if it may pass by itself: anything but a 4xx, and 408 and 429."""
+        status = getattr(self, "status", None)
+        return status is None or status // 100 != 4 or status in {408, 429}  # noqa: PLR2004  # 4xx
+
+    @property
+    def is_retryable(self) -> bool:
+        """Return True if the same call may repeat the request."""
+        status = getattr(self, "status", None)
+        if status is None:
+            return isinstance(self, TransportError)
+        return status in {408, 429} or status >= 500  # noqa: PLR2004  # 5xx
 
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"

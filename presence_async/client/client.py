@@ -8,7 +8,16 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
+from ..checks import (
+    checked_buffer_size,
+    checked_linger_s,
+    checked_offset,
+    checked_page_size,
+    checked_presence_timeout_s,
+    checked_timeout_s,
+)
 from ..errors import InvalidArgumentError
+from ..presence.claims import Claim, Order, OrderKind, Params
 from ..protocol import names
 from ..protocol.channel_groups import (
     AddChannelsOperation,
@@ -27,30 +36,20 @@ from ..protocol.here_now import (
 )
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.json_codec import Json, plain_state
+from ..protocol.splitting import Mergeable, split
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
 from .auth import Auth, Tokens
-from .checks import (
-    checked_buffer_size,
-    checked_linger_s,
-    checked_offset,
-    checked_page_size,
-    checked_presence_timeout_s,
-    checked_timeout_s,
-)
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .event_stream import EventStream
 from .feed.feed import PresenceFeed
+from .heartbeat_loop import HeartbeatLoop
 from .heartbeat_manager import HeartbeatManager
-from .joining import Joining
-from .lease import Lease
+from .lease import Joining, Lease
 from .lifecycle import Lifecycle
 from .occupants import OccupantPages
 from .pipeline import Budget, RequestPipeline
-from .presence.presence_desk import PresenceDesk
-from .presence.sizes import check_fits
 from .reports import CloseReport
-from .request.splitting import Mergeable, split
 from .roster import Roster
 from .snapshot_requests import SnapshotRequests
 from .transport import Session, Transport
@@ -107,9 +106,13 @@ class PresenceClient:
         self._life = Lifecycle()
         self._feed = PresenceFeed(config, self._pipeline)
         self._snapshots = SnapshotRequests(config, self._pipeline)
-        self._presence = PresenceDesk(
-            config, self._pipeline, self._shut_down, self._feed.resume
+        self._presence = HeartbeatLoop(
+            config,
+            self._pipeline,
+            on_orphaned=self._shut_down,
+            on_unseen=self._feed.resume,
         )
+        self._heartbeats = HeartbeatManager(self._presence)
         self._close_report: CloseReport | None = None
 
     def __repr__(self) -> str:
@@ -124,7 +127,7 @@ class PresenceClient:
     @property
     def heartbeats(self) -> HeartbeatManager:
         """The manager that keeps leases alive: ``.leases`` and ``.stats()``."""
-        return self._presence.heartbeats
+        return self._heartbeats
 
     @property
     def is_closed(self) -> bool:
@@ -150,7 +153,7 @@ class PresenceClient:
         self._life.open()
         await self._transport.open()
         self._pipeline.open()
-        self._presence.heartbeats.start()
+        self._presence.start()
         if self._config.presence_timeout_s > LARGEST_UNCLAMPED_TIMEOUT_S:
             logger.warning(
                 "presence_timeout_s is %d s; some services clamp it to %d s",
@@ -397,15 +400,13 @@ class PresenceClient:
             state=plain_state(state),
         )
         params = checked_query_params(query_params)
-        check_fits(
-            self._pipeline,
-            user_id=operation.user_id,
-            names=(*named, *groups),
-            state=operation.state,
-            params=params,
+        self._presence.check_fits(
+            operation.user_id, (*named, *groups), state=operation.state, params=params
         )
-        budget = self._begin(timeout_s)
-        return await self._presence.states.send(operation, budget, params)
+        stored: Mapping[str, Json] = await self._presence.say(
+            self._order(OrderKind.STATE, operation, params, timeout_s)
+        )
+        return stored
 
     async def get_state(
         self,
@@ -474,8 +475,7 @@ class PresenceClient:
         """
         timeout = presence_timeout_s
         named, groups = names.present_places(channels, channel_groups)
-        lease = Lease(
-            self._presence,
+        claim = Claim(
             user_id=self._user(user_id),
             channels=named,
             channel_groups=groups,
@@ -488,20 +488,16 @@ class PresenceClient:
             linger_s=checked_linger_s(linger_s),
             params=checked_query_params(query_params),
         )
-        check_fits(
-            self._pipeline,
-            user_id=lease.user_id,
-            names=(*named, *groups),
-            state=lease.state,
-            params=lease.params,
+        self._presence.check_fits(
+            claim.user_id, (*named, *groups), state=claim.state, params=claim.params
         )
-        return Joining(self._join(lease, self._timeout_s(timeout_s)))
+        return Joining(self._join(claim, self._timeout_s(timeout_s)))
 
-    async def _join(self, lease: Lease, timeout_s: float) -> Lease:
+    async def _join(self, claim: Claim, timeout_s: float) -> Lease:
         self._life.check()
-        return await self._presence.join(
-            lease, timeout_s=timeout_s, retry=self._config.retry
-        )
+        lease = Lease(self._presence, claim)
+        await self._presence.join(claim, timeout_s)
+        return lease
 
     async def heartbeat(
         self,
@@ -542,8 +538,9 @@ class PresenceClient:
             state=None if plain is None else dict.fromkeys((*named, *groups), plain),
         )
         params = checked_query_params(query_params)
-        budget = self._begin(timeout_s)
-        await self._presence.heartbeat(operation, budget, params)
+        await self._presence.say(
+            self._order(OrderKind.HEARTBEAT, operation, params, timeout_s)
+        )
 
     async def leave(
         self,
@@ -569,15 +566,9 @@ class PresenceClient:
         user = self._user(user_id)
         params = checked_query_params(query_params)
         limit_s = self._timeout_s(timeout_s)
-        check_fits(
-            self._pipeline,
-            user_id=user,
-            names=(*named, *groups),
-            state=None,
-            params=params,
-        )
+        self._presence.check_fits(user, (*named, *groups), state=None, params=params)
         self._life.check()
-        await self._presence.leave_names(
+        await self._presence.leave(
             user, named, groups, timeout_s=limit_s, params=params
         )
 
@@ -751,7 +742,7 @@ class PresenceClient:
 
     def _try_refused(self, user_id: str | None) -> None:
         if self._life.is_open:
-            self._presence.heartbeats.beat_refused(user_id)
+            self._presence.retry_refused(user_id)
             self._feed.wake(user_id)
 
     # How every call goes.
@@ -770,6 +761,24 @@ class PresenceClient:
             checked_timeout_s(timeout_s)
         self._life.check()
         return self._pipeline.budget(timeout_s or self._config.call_timeout_s)
+
+    def _order(
+        self,
+        kind: OrderKind,
+        operation: HeartbeatOperation | SetStateOperation,
+        params: Params,
+        timeout_s: float | None,
+    ) -> Order:
+        """Return something to say once, with the patience of a call that begins now."""
+        limit_s = self._timeout_s(timeout_s)
+        self._life.check()
+        return Order(
+            kind=kind,
+            user_id=operation.user_id,
+            patience=self._presence.patience(limit_s),
+            operation=operation,
+            params=params,
+        )
 
     async def _ask(
         self,

@@ -9,17 +9,17 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ..errors import InvalidArgumentError
-from ..protocol import names
-from ..protocol.identity import checked_query_params
-from .auth import Auth, checked_auth
-from .checks import (
+from ..checks import (
     checked_presence_timeout_s,
     either,
     positive,
     positive_count,
     positive_finite,
 )
+from ..errors import InvalidArgumentError
+from ..protocol import names
+from ..protocol.identity import checked_query_params
+from .auth import Auth, checked_auth
 from .request.origin import base_url, proxy_url
 from .retry import ExponentialRetry, RetryPolicy, retry_policy
 

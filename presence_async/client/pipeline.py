@@ -236,7 +236,7 @@ class RequestPipeline:
         self, call: Call[ReplyT], reply: HttpReply, sent_at_s: float
     ) -> Answer[ReplyT]:
         try:
-            value = call.operation.read(reply)
+            value = call.operation.from_reply(reply)
         except (UnavailableError, ReplyFormatError):
             call.note_unclear(is_pending=False)
             raise

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from ..checks import at_least_one, positive_finite
 from ..errors import (
     ConnectError,
     ConnectionLostError,
@@ -17,7 +18,6 @@ from ..errors import (
     ServiceError,
     UnavailableError,
 )
-from .checks import at_least_one, positive_finite
 
 __all__ = [
     "ExponentialRetry",

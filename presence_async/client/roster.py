@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from ..checks import checked_buffer_size, checked_timeout_s
 from ..errors import ClientClosedError, DeadlineError, RequestError
 from ..protocol.events import PresenceEvent, SnapshotEvent
 from ..protocol.occupancy import Occupant
 from ..protocol.timetoken import TIMETOKENS_PER_S
 from ..roster.schedule import RECONCILE_PERIOD_S
-from .checks import checked_buffer_size, checked_timeout_s
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth

@@ -73,7 +73,6 @@ class AddChannelsOperation:
     acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(
             path=_path(self.subscribe_key, self.group),
             query=f"add={encode_names(self.channels)}",
@@ -81,7 +80,6 @@ class AddChannelsOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> AddChannelsOperation:
-        """Hear it."""
         parts, params = route_fields(cls.route, request), request.params()
         return cls(
             subscribe_key=decode_name(parts["key"]),
@@ -90,11 +88,9 @@ class AddChannelsOperation:
         )
 
     def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
 
@@ -117,7 +113,6 @@ class RemoveChannelsOperation:
     acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(
             path=_path(self.subscribe_key, self.group),
             query=f"remove={encode_names(self.channels)}",
@@ -125,7 +120,6 @@ class RemoveChannelsOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> RemoveChannelsOperation:
-        """Hear it."""
         parts, params = route_fields(cls.route, request), request.params()
         return cls(
             subscribe_key=decode_name(parts["key"]),
@@ -134,11 +128,9 @@ class RemoveChannelsOperation:
         )
 
     def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
 
@@ -159,12 +151,10 @@ class DeleteGroupOperation:
     acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(path=_path(self.subscribe_key, self.group) + "/remove")
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> DeleteGroupOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         return cls(
             subscribe_key=decode_name(parts["key"]),
@@ -172,11 +162,9 @@ class DeleteGroupOperation:
         )
 
     def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
 
@@ -197,12 +185,10 @@ class ListChannelsOperation:
     acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(path=_path(self.subscribe_key, self.group))
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> ListChannelsOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         return cls(
             subscribe_key=decode_name(parts["key"]),
@@ -210,11 +196,9 @@ class ListChannelsOperation:
         )
 
     def to_reply(self, value: tuple[str, ...]) -> HttpReply:
-        """Answer it."""
         return _listed({"channels": list(value), "group": self.group})
 
-    def read(self, reply: HttpReply) -> tuple[str, ...]:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> tuple[str, ...]:
         return envelope.read(reply, _CHANNELS).payload.channels
 
 
@@ -233,21 +217,17 @@ class ListGroupsOperation:
     acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(path=_path(self.subscribe_key))
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> ListGroupsOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         return cls(subscribe_key=decode_name(parts["key"]))
 
     def to_reply(self, value: tuple[str, ...]) -> HttpReply:
-        """Answer it."""
         return _listed({"groups": list(value), "namespace": ""})
 
-    def read(self, reply: HttpReply) -> tuple[str, ...]:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> tuple[str, ...]:
         return envelope.read(reply, _GROUPS).payload.groups
 
 

@@ -13,11 +13,11 @@ from typing import ClassVar
 import attrs
 
 from . import envelope, names
-from .address import Address, channel_path, group_query
-from .announcement import DEFAULT_PRESENCE_TIMEOUT_S, heard_states, heard_timeout_s
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
 from .json_codec import Json, encode_state
+from .presence_params import DEFAULT_PRESENCE_TIMEOUT_S, parsed_states, parsed_timeout_s
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = ["HeartbeatOperation"]
 
@@ -55,7 +55,6 @@ class HeartbeatOperation:
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         query = [f"heartbeat={self.presence_timeout_s}"]
         query += group_query(self.channel_groups)
         if self.state is not None:
@@ -66,21 +65,19 @@ class HeartbeatOperation:
     @classmethod
     def from_request(cls, request: HttpRequest) -> HeartbeatOperation:
         """Hear it; names of presence events are left out, as the service does."""
-        address = Address.of(cls.route, request)
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=names.without_presence(address.channels),
-            channel_groups=names.without_presence(address.channel_groups),
-            presence_timeout_s=heard_timeout_s(address.params.get("heartbeat", ""))
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=names.without_presence(path.channels),
+            channel_groups=names.without_presence(path.channel_groups),
+            presence_timeout_s=parsed_timeout_s(path.params.get("heartbeat", ""))
             or DEFAULT_PRESENCE_TIMEOUT_S,
-            state=heard_states(address.params.get("state")),
+            state=parsed_states(path.params.get("state")),
         )
 
     def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)

@@ -18,10 +18,10 @@ import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
 from . import envelope
-from .address import Address, channel_path, group_query
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
 from .occupancy import ChannelOccupancy, HereNow, HereNowCounts, Occupant
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = [
     "ChannelOccupancy",
@@ -101,7 +101,6 @@ class HereNowOperation:
         return not self.channels and not self.channel_groups
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         if self.is_global:
             path = f"/v2/presence/sub-key/{encode_name(self.subscribe_key)}"
@@ -119,31 +118,30 @@ class HereNowOperation:
     @classmethod
     def from_request(cls, request: HttpRequest) -> HereNowOperation:
         """Hear it; also Go's spelling ``disable-uuids``."""
-        address = Address.of(cls.route, request)
-        params = address.params
+        path = PresencePath.parse(cls.route, request)
+        params = path.params
         hidden = params.get("disable_uuids", params.get("disable-uuids", "0"))
-        limit = _heard_int(params, "limit")
+        limit = _parsed_int(params, "limit")
         if limit is not None and limit > MAX_LIMIT:
             raise InvalidArgumentError("limit", f"must be up to {MAX_LIMIT}")
         return cls(
-            subscribe_key=address.subscribe_key,
-            channels=address.channels,
-            channel_groups=address.channel_groups,
+            subscribe_key=path.subscribe_key,
+            channels=path.channels,
+            channel_groups=path.channel_groups,
             include_user_ids=hidden != "1" and limit != 0,
             include_state=params.get("state") == "1",
             limit=limit,
-            offset=_heard_int(params, "offset") or 0,
+            offset=_parsed_int(params, "offset") or 0,
         )
 
     def to_reply(self, value: HereNow | HereNowCounts) -> HttpReply:
-        """Answer it."""
         if self._is_flat:
             (channel,) = self.channels
             # Nobody is ever present on a name that carries presence events.
             said = value.channels.get(channel) or self._nobody(channel)
-            return envelope.success_reply(self._said(said))
+            return envelope.success_reply(self._encoded(said))
         channels = {
-            name: self._said(channel)
+            name: self._encoded(channel)
             for name, channel in value.channels.items()
             if channel.occupancy
         }
@@ -154,17 +152,16 @@ class HereNowOperation:
         }
         return envelope.success_reply({"payload": payload})
 
-    def read(self, reply: HttpReply) -> HereNow | HereNowCounts:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> HereNow | HereNowCounts:
         wire = envelope.read(reply, _REPLY, has_parts=self.include_state)
         if wire.payload is not None:
             payload = wire.payload
-            found = {n: self._heard(n, c, reply) for n, c in payload.channels.items()}
+            found = {n: self._parsed(n, c, reply) for n, c in payload.channels.items()}
             totals = payload.total_channels, payload.total_occupancy
         elif wire.occupancy is not None and self._is_flat:
             (name,) = self.channels
             channel = _Channel(occupancy=wire.occupancy, uuids=wire.uuids)
-            found = {name: self._heard(name, channel, reply)}
+            found = {name: self._parsed(name, channel, reply)}
             totals = int(wire.occupancy > 0), wire.occupancy
         else:
             raise _unexpected(reply, "neither payload nor occupancy")
@@ -211,7 +208,7 @@ class HereNowOperation:
             states=() if self.include_state else None,
         )
 
-    def _heard(
+    def _parsed(
         self, name: str, channel: _Channel, reply: HttpReply
     ) -> ChannelOccupancy:
         occupancy, entries = channel.occupancy, channel.uuids
@@ -230,12 +227,12 @@ class HereNowOperation:
             states=_raw_states(entries) if self.include_state else None,
         )
 
-    def _said(self, channel: ChannelOccupancy) -> dict[str, object]:
+    def _encoded(self, channel: ChannelOccupancy) -> dict[str, object]:
         if not self.include_user_ids:
             return {"occupancy": channel.occupancy}
-        return {"occupancy": channel.occupancy, "uuids": self._said_entries(channel)}
+        return {"occupancy": channel.occupancy, "uuids": self._encoded_entries(channel)}
 
-    def _said_entries(self, channel: ChannelOccupancy) -> list[object]:
+    def _encoded_entries(self, channel: ChannelOccupancy) -> list[object]:
         if not self.include_state:
             return list(channel.user_ids or ())
         return [
@@ -251,7 +248,7 @@ def _raw_states(entries: list[str | _Entry]) -> tuple[bytes, ...]:
     return tuple([b"" if state == b"null" else state for state in raw])
 
 
-def _heard_int(params: Mapping[str, str], name: str) -> int | None:
+def _parsed_int(params: Mapping[str, str], name: str) -> int | None:
     text = params.get(name)
     if not text:
         return None

@@ -13,8 +13,8 @@ from typing import ClassVar, Self
 import attrs
 
 from . import envelope, names
-from .address import Address, channel_path, group_query
 from .exchange import HttpReply, HttpRequest
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = ["LeaveOperation"]
 
@@ -48,7 +48,6 @@ class LeaveOperation:
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         query = "&".join(group_query(self.channel_groups))
         return HttpRequest(path=f"{path}/leave", query=query)
@@ -56,25 +55,22 @@ class LeaveOperation:
     @classmethod
     def from_request(cls, request: HttpRequest) -> LeaveOperation:
         """Hear it; names of presence events are left out, as the service does."""
-        address = Address.of(cls.route, request)
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=names.without_presence(address.channels),
-            channel_groups=names.without_presence(address.channel_groups),
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=names.without_presence(path.channels),
+            channel_groups=names.without_presence(path.channel_groups),
         )
 
     def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
     @property
     def is_divisible(self) -> bool:
-        """Always."""
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:

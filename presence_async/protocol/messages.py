@@ -26,22 +26,15 @@ from .events import (
 )
 from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode, decode_object
 from .names import PRESENCE_SUFFIX
+from .timetoken import Timetoken, unix_ms
 
 __all__ = [
     "Message",
     "Published",
-    "Timetoken",
     "metadata_of",
     "payload_of",
     "read_event",
 ]
-
-_TIMETOKENS_PER_MS: Final = 10_000
-_LATEST_MS: Final = 2**47 - 1
-
-
-Timetoken = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""Units of 100 ns since 1970 UTC."""
 
 
 class Published(msgspec.Struct, frozen=True, gc=False):
@@ -243,7 +236,7 @@ def _unknown(message: Message, payload: _Payload | None = None) -> UnknownEvent:
             subscription=subscription,
             occupancy=None,
             timetoken=timetoken,
-            timestamp_ms=min(timetoken // _TIMETOKENS_PER_MS, _LATEST_MS),
+            timestamp_ms=unix_ms(timetoken),
             raw=raw,
         )
     return UnknownEvent(

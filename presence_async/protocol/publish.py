@@ -21,7 +21,7 @@ from . import envelope, names
 from .encoding import decode_name, encode_name
 from .exchange import HttpReply, HttpRequest, route_fields
 from .json_codec import Json, JsonError, decode, plain_state
-from .messages import Timetoken
+from .timetoken import Timetoken
 
 __all__ = ["PublishOperation"]
 
@@ -74,7 +74,6 @@ class PublishOperation:
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         keys = f"{encode_name(self.publish_key)}/{encode_name(self.subscribe_key)}"
         message = encode_name(json.dumps(self.message, separators=(",", ":")))
         path = f"/publish/{keys}/0/{encode_name(self.channel)}/0/{message}"
@@ -82,7 +81,6 @@ class PublishOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> PublishOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         channel = names.one_channel(decode_name(parts["channel"]))
         if names.is_presence_name(channel):
@@ -92,7 +90,7 @@ class PublishOperation:
             publish_key=decode_name(parts["publish"]),
             user_id=names.user_id(request.params().get("uuid"), "uuid"),
             channel=channel,
-            message=_heard(decode_name(parts["message"])),
+            message=_parsed(decode_name(parts["message"])),
         )
 
     def to_reply(self, value: int) -> HttpReply:
@@ -100,12 +98,11 @@ class PublishOperation:
         body = json.dumps([1, "Sent", str(value)], separators=(",", ":")).encode()
         return HttpReply(status=200, body=body, headers=_HEADERS)
 
-    def read(self, reply: HttpReply) -> int:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> int:
         return envelope.read(reply, _REPLY).timetoken
 
 
-def _heard(text: str) -> Json:
+def _parsed(text: str) -> Json:
     try:
         message = decode(text.encode(), _ANYTHING)
     except JsonError:

@@ -9,18 +9,15 @@ that matched; it is absent exactly when the request names one plain channel.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
 from . import envelope, names
-from .address import Address, group_query
-from .announcement import heard_states, heard_timeout_s
 from .encoding import encode_name, encode_names
 from .exchange import HttpReply, HttpRequest
 from .json_codec import (
@@ -30,14 +27,17 @@ from .json_codec import (
     decode_object,
     encode_state,
 )
-from .messages import Message, Published, Timetoken, metadata_of
+from .messages import Message, Published
+from .presence_params import parsed_states, parsed_timeout_s
+from .presence_path import PresencePath, group_query
+from .rendered_message import RenderedMessage
+from .timetoken import Timetoken
 
-__all__ = ["Delivery", "SaidMessage", "SubscribeOperation"]
+__all__ = ["Delivery", "SubscribeOperation"]
 
 _LARGEST_TIMETOKEN_DIGITS: Final = 19
 _LARGEST_REGION: Final = 127
 """Go's SDK decodes a region into 8 bits, so the emulator stays at or below it."""
-_SHARD: Final = "2"
 _HEADERS: Final[Mapping[str, str]] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
@@ -61,50 +61,6 @@ class Delivery:
     timetoken: int
     region: int
     messages: tuple[Message, ...] = ()
-
-
-class SaidMessage(Message, frozen=True, kw_only=True, gc=False):
-    """A message that is put into words once, however many polls it answers.
-
-    Attributes:
-        text: The JSON of all but ``b``, still without the closing brace.
-    """
-
-    text: str
-
-    @classmethod
-    def of(
-        cls, message: Message, subscribe_key: str, *, publisher: str | None = None
-    ) -> SaidMessage:
-        """Put a message into words, unless it is already.
-
-        Args:
-            message: What to say.
-            subscribe_key: The key set.
-            publisher: The user who sent it; ``None``: the service itself.
-        """
-        if isinstance(message, cls):
-            return message
-        said: dict[str, Any] = {"a": _SHARD, "f": 0}
-        if publisher is not None:
-            said["i"] = publisher
-        payload = json.loads(bytes(message.payload))
-        said |= {
-            "p": {"t": str(message.published.t), "r": message.published.r},
-            "k": subscribe_key,
-            "c": message.channel,
-            "d": payload,
-        }
-        if names.is_presence_name(message.channel):
-            channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
-            said["u"] = metadata_of(channel, payload)
-        return cls(
-            channel=message.channel,
-            payload=message.payload,
-            published=message.published,
-            subscription=message.subscription,
-            text=json.dumps(said, separators=(",", ":"))[:-1],
-        )
 
 
 class _Cursor(msgspec.Struct, gc=False):
@@ -170,7 +126,6 @@ class SubscribeOperation:
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         query = [f"tt={self.timetoken}"]
         if self.region is not None:
             query.append(f"tr={self.region}")
@@ -186,18 +141,18 @@ class SubscribeOperation:
     @classmethod
     def from_request(cls, request: HttpRequest) -> SubscribeOperation:
         """Hear it; also the cursor as old Ruby SDKs wrote it, JSON in ``t``."""
-        address = Address.of(cls.route, request)
-        params = address.params
+        path = PresencePath.parse(cls.route, request)
+        params = path.params
         cursor = _ruby_cursor(params["t"]) if "t" in params else params
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=address.channels,
-            channel_groups=address.channel_groups,
-            timetoken=_heard_number(cursor.get("tt"), "tt") or 0,
-            region=_heard_number(cursor.get("tr"), "tr"),
-            presence_timeout_s=heard_timeout_s(params.get("heartbeat", "")),
-            state=heard_states(params.get("state")),
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=path.channels,
+            channel_groups=path.channel_groups,
+            timetoken=_parsed_number(cursor.get("tt"), "tt") or 0,
+            region=_parsed_number(cursor.get("tr"), "tr"),
+            presence_timeout_s=parsed_timeout_s(params.get("heartbeat", "")),
+            state=parsed_states(params.get("state")),
         )
 
     def to_reply(self, value: Delivery) -> HttpReply:
@@ -205,14 +160,16 @@ class SubscribeOperation:
         is_alone = len(self.channels) == 1 and not self.channel_groups
         hides_match = is_alone and not names.is_wildcard(self.channels[0])
         messages = ",".join(
-            _with_match(said, hides_match=hides_match)
-            for said in (SaidMessage.of(m, self.subscribe_key) for m in value.messages)
+            RenderedMessage.of(message, self.subscribe_key).with_match(
+                hides_match=hides_match
+            )
+            for message in value.messages
         )
         region = min(value.region, _LARGEST_REGION)
         body = f'{{"t":{{"t":"{value.timetoken}","r":{region}}},"m":[{messages}]}}'
         return HttpReply(status=200, body=body.encode(), headers=_HEADERS)
 
-    def read(self, reply: HttpReply) -> Delivery:
+    def from_reply(self, reply: HttpReply) -> Delivery:
         """Understand the answer.
 
         One message that is none does not spoil the others: it is kept whole as the
@@ -236,14 +193,7 @@ def _message(raw: msgspec.Raw) -> Message:
         )
 
 
-def _with_match(message: SaidMessage, *, hides_match: bool) -> str:
-    if hides_match:
-        return message.text + "}"
-    match = json.dumps(message.subscription or message.channel)
-    return f'{message.text},"b":{match}}}'
-
-
-def _heard_number(text: str | None, name: str) -> int | None:
+def _parsed_number(text: str | None, name: str) -> int | None:
     if not text:
         return None
     is_number = text.isascii() and text.isdecimal()

@@ -17,10 +17,10 @@ import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
 from . import envelope, names
-from .address import Address, channel_path, group_query
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
 from .json_codec import Json, JsonError, decode_object, encode_state, plain_state
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = ["GetStateOperation", "SetStateOperation", "UserState"]
 
@@ -94,7 +94,6 @@ class SetStateOperation:
     acting_user_id: str | None = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         query = [f"state={encode_name(encode_state(self.state))}"]
         query += group_query(self.channel_groups)
@@ -104,29 +103,25 @@ class SetStateOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> SetStateOperation:
-        """Hear it."""
-        address = Address.of(cls.route, request)
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=names.user_id(address.path_user_id),
-            channels=address.channels,
-            channel_groups=address.channel_groups,
-            state=_heard_state(address.params.get("state")),
-            acting_user_id=address.params.get("uuid"),
+            subscribe_key=path.subscribe_key,
+            user_id=names.user_id(path.path_user_id),
+            channels=path.channels,
+            channel_groups=path.channel_groups,
+            state=_parsed_state(path.params.get("state")),
+            acting_user_id=path.params.get("uuid"),
         )
 
     def to_reply(self, value: Mapping[str, Json]) -> HttpReply:
-        """Answer it."""
         return envelope.success_reply({"payload": value})
 
-    def read(self, reply: HttpReply) -> Mapping[str, Json]:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> Mapping[str, Json]:
         wire = envelope.read(reply, _ONE_STATE, has_parts=True)
         return _read_state(wire.payload, "payload", reply)
 
     @property
     def is_divisible(self) -> bool:
-        """Always."""
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
@@ -160,7 +155,6 @@ class GetStateOperation:
     channel_groups: tuple[str, ...] = ()
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         return HttpRequest(
             path=f"{path}/uuid/{encode_name(self.user_id)}",
@@ -169,17 +163,15 @@ class GetStateOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> GetStateOperation:
-        """Hear it."""
-        address = Address.of(cls.route, request)
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=names.user_id(address.path_user_id),
-            channels=address.channels,
-            channel_groups=address.channel_groups,
+            subscribe_key=path.subscribe_key,
+            user_id=names.user_id(path.path_user_id),
+            channels=path.channels,
+            channel_groups=path.channel_groups,
         )
 
     def to_reply(self, value: UserState) -> HttpReply:
-        """Answer it."""
         if self._is_about_one_channel:
             (channel,) = self.channels
             state = value.states.get(channel, {})
@@ -193,8 +185,7 @@ class GetStateOperation:
             "uuid": self.user_id,
         })
 
-    def read(self, reply: HttpReply) -> UserState:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> UserState:
         if self._is_about_one_channel:
             raw = {
                 self.channels[0]: envelope.read(
@@ -211,7 +202,6 @@ class GetStateOperation:
 
     @property
     def is_divisible(self) -> bool:
-        """Always."""
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
@@ -240,9 +230,12 @@ def _read_state(raw: msgspec.Raw, where: str, reply: HttpReply) -> Mapping[str, 
     )
 
 
-def _heard_state(text: str | None) -> Mapping[str, Json]:
+def _parsed_state(text: str | None) -> Mapping[str, Json]:
     if text is None:
         raise InvalidArgumentError("state", "No state specified.")
+    if text == "[]":
+        # An empty state in PubNub's PHP SDK, whose arrays are lists while empty.
+        return {}
     try:
         return plain_state(decode_object(text.encode()))
     except JsonError:

@@ -65,13 +65,11 @@ class WhereNowOperation:
     user_id: str
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         key, user = encode_name(self.subscribe_key), encode_name(self.user_id)
         return HttpRequest(path=f"/v2/presence/sub-key/{key}/uuid/{user}")
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> WhereNowOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         return cls(
             subscribe_key=decode_name(parts["key"]),
@@ -79,10 +77,8 @@ class WhereNowOperation:
         )
 
     def to_reply(self, value: WhereNow) -> HttpReply:
-        """Answer it."""
         return envelope.success_reply({"payload": {"channels": list(value.channels)}})
 
-    def read(self, reply: HttpReply) -> WhereNow:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> WhereNow:
         wire = envelope.read(reply, _REPLY)
         return WhereNow(user_id=self.user_id, channels=wire.payload.channels)

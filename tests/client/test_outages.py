@@ -14,8 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presence_async import ConnectError, Lease, LeaseHealth, PresenceClient
-from presence_async.client.presence.outage import Outage
-from presence_async.client.presence.user_presence import UserPresence
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 
@@ -203,31 +201,3 @@ async def test_those_who_left_in_an_outage_do_not_probe(
 
     assert len(emulator.requests.of("heartbeat")) == asked
     assert client.heartbeats.stats().leases == 0
-
-
-def test_an_outage_needs_three_users() -> None:
-    outage = Outage()
-
-    assert [outage.failed(u) for u in ("a", "a", "b", "b", "c")] == [
-        False,
-        False,
-        False,
-        False,
-        True,
-    ]
-    outage.begin([], 0)
-    assert not outage.failed("d")
-    assert outage.next_probe(0) is None
-    assert outage.end()
-    assert not outage.end()
-
-
-def test_a_success_in_between_starts_the_count_anew() -> None:
-    outage = Outage()
-
-    outage.failed("a")
-    outage.failed("b")
-    outage.end()
-
-    assert not outage.failed("c")
-    assert UserPresence("x").joined == []

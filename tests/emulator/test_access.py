@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from presence_async import InvalidArgumentError
 from presence_async.emulator import Grant
-from presence_async.emulator.access import (
-    RIGHTS,
-    AccessManager,
-    access_table,
-    covers,
-)
+from presence_async.emulator.access_manager import RIGHTS, AccessManager
+from presence_async.emulator.grant import access_table, covers
 from presence_async.emulator.router import OPERATION_NAMES
 
 TOKEN = "t"

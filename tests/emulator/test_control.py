@@ -32,6 +32,7 @@ class Desk:
         *,
         headers: dict[str, str] | None = None,
         peer: str = "127.0.0.1",
+        target_host: str | None = None,
     ) -> tuple[int, Any]:
         path, _, query = target.partition("?")
         reply = self.control.answer(
@@ -40,6 +41,7 @@ class Desk:
                 http=HttpRequest(path=f"/_emulator/{path}", query=query),
                 headers=JSON | (headers or {}),
                 peer=peer,
+                target_host=target_host,
                 body=body if isinstance(body, bytes) else json.dumps(body).encode(),
             ),
             now_s=0,
@@ -49,8 +51,8 @@ class Desk:
 
     def beat(self, target: str = BEAT) -> int:
         path, _, query = target.partition("?")
-        exchange = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
-        reply = exchange.reply(now_s=0)
+        pending = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
+        reply = self.service.reply(pending, now_s=0)
         assert isinstance(reply, HttpReply)
         return reply.status
 
@@ -187,8 +189,8 @@ def test_tokens_are_granted_and_revoked(desk: Desk) -> None:
         ("GET", "occupants", None, 400, "channel: is missing"),
         ("GET", "requests?limit=-1", None, 400, "limit"),
         ("GET", "nothing", None, 404, "POST /_emulator/faults"),
-        ("PUT", "faults", {}, 404, "no such thing"),
-        ("OPTIONS", "faults", None, 404, "no such thing"),
+        ("PUT", "faults", {}, 404, "unknown method or path"),
+        ("OPTIONS", "faults", None, 404, "unknown method or path"),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -227,6 +229,28 @@ def test_only_programs_on_this_machine_may(
     desk: Desk, peer: str, headers: dict[str, str], status: int
 ) -> None:
     found, _ = desk.ask("POST", "reset", headers=headers, peer=peer)
+
+    assert found == status
+
+
+@pytest.mark.parametrize(
+    ("target_host", "host", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:8080", 200),
+        ("LocalHost", "localhost", 200),
+        ("::1", "[::1]:8080", 200),
+        ("evil.example", "localhost", 403),
+        ("localhost", "evil.example", 403),
+        ("%6c", "localhost", 403),
+        ("192.168.0.7", "localhost", 403),
+    ],
+)
+def test_a_host_in_the_target_must_be_loopback_beside_the_host_header(
+    desk: Desk, target_host: str, host: str, status: int
+) -> None:
+    headers = {"host": host}
+
+    found, _ = desk.ask("POST", "reset", headers=headers, target_host=target_host)
 
     assert found == status
 

@@ -15,7 +15,7 @@ USERS = [f"u{number}" for number in range(40)]
 
 
 async def heard(sdk: Any, cursor: str, for_s: float = 30) -> list[dict[str, Any]]:
-    """Poll for a while, as a client that goes on from each cursor."""
+    """PendingPoll for a while, as a client that goes on from each cursor."""
     messages: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(for_s):

@@ -76,7 +76,7 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
     [
         (
             {"operation": "beat"},
-            "write None or one of: add channels, delete group, get",
+            "use None or one of: add channels, delete group, get",
         ),
         ({"operation": 3}, "operation"),
         ({"status": 199}, "from 200 to 599"),
@@ -86,8 +86,8 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
         ({"retry_after_s": -1}, "from 0 on"),
         ({"retry_after_s": 1.5}, "whole number"),
         ({"age_s": -1}, "age_s"),
-        ({"delay_s": -1}, "0 or more seconds"),
-        ({"delay_s": math.nan}, "0 or more seconds"),
+        ({"delay_s": -1}, "a number from 0 on"),
+        ({"delay_s": math.nan}, "a number from 0 on"),
         ({"delay_s": "long"}, "delay_s"),
         ({"cut": 1}, "True or False"),
         ({"at": "never"}, "'before_effect' or 'after_effect'"),
@@ -95,7 +95,7 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
         ({"times": 0}, "from 1 on"),
         ({"for_s": 0}, "above 0"),
         ({"for_s": -1}, "above 0"),
-        ({"for_s": math.inf}, "write None"),
+        ({"for_s": math.inf}, "must be finite"),
         ({"for_s": math.nan}, "above 0"),
         ({"probability": 2}, "0 to 1"),
         ({"probability": math.nan}, "0 to 1"),
@@ -127,10 +127,10 @@ def test_a_fault_by_which_nothing_goes_wrong_is_refused(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is no JSON object"),
-        ("[]", "none; write None or one of"),
-        ("beat:503", "'beat' is none"),
-        ("heartbeat:503:forever=1", "knows no 'forever'"),
+        ("{", "is not a JSON object"),
+        ("[]", "use None or one of"),
+        ("beat:503", "unknown operation 'beat'"),
+        ("heartbeat:503:forever=1", "knows no field 'forever'"),
         ("heartbeat:many", "status"),
         ('{"delay_s": []}', "delay_s"),
         ('{"body": 1}', "body"),

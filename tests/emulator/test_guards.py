@@ -12,7 +12,7 @@ import pytest
 from presence_async import AccessDeniedError, InvalidArgumentError, PresenceClient
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 from presence_async.emulator.rate_limit import RateLimit
-from presence_async.emulator.signatures import unsigned
+from presence_async.emulator.signatures import signature_refusal
 from presence_async.protocol.exchange import HttpRequest
 from presence_async.protocol.identity import Identity, signature_v2
 
@@ -41,7 +41,7 @@ SIGNED = {
 
 
 def refusal(path: str, query: str, *, at_s: float = 1_700_000_000) -> Any:
-    reply = unsigned(
+    reply = signature_refusal(
         HttpRequest(path=path, query=query),
         publish_key="demo-pub",
         secret_key="demo-secret",

@@ -130,7 +130,7 @@ def test_a_change_is_acknowledged_as_recorded_and_understood(operation: Change) 
     assert reply.body == (
         b'{"error":false,"message":"OK","service":"channel-registry","status":200}'
     )
-    operation.read(reply)
+    operation.from_reply(reply)
 
 
 def test_lists_have_the_recorded_shapes_without_a_message() -> None:
@@ -145,7 +145,7 @@ def test_lists_have_the_recorded_shapes_without_a_message() -> None:
 @given(st.lists(st.sampled_from(HOSTILE) | st.text(), max_size=5).map(tuple))
 def test_lists_are_understood_as_they_were_meant(found: tuple[str, ...]) -> None:
     for operation in QUESTIONS:
-        assert operation.read(operation.to_reply(found)) == found
+        assert operation.from_reply(operation.to_reply(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_lists_are_understood_as_they_were_meant(found: tuple[str, ...]) -> None
 )
 def test_an_undocumented_answer_is_an_error(operation: Any, body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize("operation", QUESTIONS, ids=lambda operation: operation.name)
@@ -179,7 +179,7 @@ def test_a_list_that_is_none_is_an_error_never_empty(
     body = f'{{"status":200,"payload":{payload}}}'.encode()
 
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_a_refusal_of_the_registry_is_raised(operation: Any) -> None:
     )
 
     with pytest.raises(AccessDeniedError, match="channel-registry answered 403"):
-        operation.read(HttpReply(status=403, body=body))
+        operation.from_reply(HttpReply(status=403, body=body))

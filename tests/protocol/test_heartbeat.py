@@ -86,6 +86,16 @@ def test_hostile_names_reach_the_service_as_they_are(
             beat("a", state={"a": {"n": "x y"}}),
         ),
         ("/a", "heartbeat=120&state={}", beat("a", state={})),
+        ("/a", "heartbeat=120&state=null", beat("a")),
+        ("/a", "heartbeat=120&state=", beat("a")),
+        ("/a", "heartbeat=120&state", beat("a")),
+        ("/a", 'heartbeat=120&state={"a":null}', beat("a", state={})),
+        (
+            "/a,b",
+            'heartbeat=120&state={"a":null,"b":{},"c":{"n":null}}',
+            beat("a", "b", state={"b": {}, "c": {"n": None}}),
+        ),
+        ("/,", "heartbeat=120&channel-group=,", beat()),
     ],
 )
 @pytest.mark.parametrize("spelling", ["sub-key", "sub_key"])
@@ -128,7 +138,9 @@ def test_a_timeout_that_is_none_is_the_services_default(
         ("/a/heartbeat", "uuid=%20", "uuid"),
         ("/a%2F../heartbeat", "uuid=bob", "channels"),
         ("/a/leave", "uuid=bob", "path"),
-        ("/a/heartbeat", "uuid=bob&state=", "state"),
+        ("/a/heartbeat", "uuid=bob&state=[]", "state"),
+        ("/a/heartbeat", "uuid=bob&state=nul", "state"),
+        ("/a/heartbeat", "uuid=bob&state=%20", "state"),
         ("/a/heartbeat", "uuid=bob&state=7", "state"),
         ("/a/heartbeat", "uuid=bob&state=[{}]", "state"),
         ("/a/heartbeat", 'uuid=bob&state={"a"', "state"),
@@ -151,7 +163,7 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
     reply = beat("a").to_reply(None)
 
     assert reply.body == b'{"message":"OK","service":"Presence","status":200}'
-    beat("a").read(reply)
+    beat("a").from_reply(reply)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +173,9 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
 )
 def test_an_undocumented_answer_is_no_acknowledgement(body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        beat("a").read(HttpReply(status=200, body=body))
+        beat("a").from_reply(HttpReply(status=200, body=body))
 
 
 def test_an_error_inside_a_success_is_no_acknowledgement() -> None:
     with pytest.raises(UnavailableError):
-        beat("a").read(HttpReply(status=200, body=b'{"status":503,"error":1}'))
+        beat("a").from_reply(HttpReply(status=200, body=b'{"status":503,"error":1}'))

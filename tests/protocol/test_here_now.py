@@ -202,13 +202,15 @@ def test_an_answer_is_understood_as_it_was_meant(
         total_occupancy=sum(map(len, found.values())),
     )
 
-    assert operation.read(operation.to_reply(here)) == here
+    assert operation.from_reply(operation.to_reply(here)) == here
 
 
 def test_answers_about_parts_are_united_and_counted_anew() -> None:
     operation = ask("a", "b", "c")
-    first = ask("a").read(ok(occupancy=2, uuids=["x", "y"]))
-    second = ask("b", "c").read(ok_payload({"b": {"occupancy": 1, "uuids": ["x"]}}))
+    first = ask("a").from_reply(ok(occupancy=2, uuids=["x", "y"]))
+    second = ask("b", "c").from_reply(
+        ok_payload({"b": {"occupancy": 1, "uuids": ["x"]}})
+    )
 
     here = operation.merged([first, second])
 

@@ -105,7 +105,7 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
     assert reply.body == (
         b'{"action":"leave","message":"OK","service":"Presence","status":200}'
     )
-    leave("a").read(reply)
+    leave("a").from_reply(reply)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
 )
 def test_an_undocumented_answer_is_no_leave(body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        leave("a").read(HttpReply(status=200, body=body))
+        leave("a").from_reply(HttpReply(status=200, body=body))
 
 
 def test_a_refusal_inside_a_success_is_no_leave() -> None:
     body = b'{"status":403,"message":"Forbidden","payload":{"channels":["a"]}}'
 
     with pytest.raises(AccessDeniedError) as caught:
-        leave("a").read(HttpReply(status=200, body=body))
+        leave("a").from_reply(HttpReply(status=200, body=body))
 
     assert caught.value.channels == ("a",)

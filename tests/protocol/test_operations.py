@@ -124,8 +124,8 @@ def test_here_now_is_understood_as_answered() -> None:
         subscribe_key=KEY, channels=("a", "b"), include_user_ids=False
     )
 
-    assert with_state.read(with_state.to_reply(HERE)) == HERE
-    found = counts.read(counts.to_reply(HERE))
+    assert with_state.from_reply(with_state.to_reply(HERE)) == HERE
+    found = counts.from_reply(counts.to_reply(HERE))
     assert isinstance(found, HereNowCounts)
     assert found.to_dict()["channels"] == {"a": 2, "b": 0}
 
@@ -135,7 +135,7 @@ def test_where_now_is_understood_as_answered(found: list[str]) -> None:
     operation = WhereNowOperation(subscribe_key=KEY, user_id="bob")
     value = WhereNow(user_id="bob", channels=tuple(found))
 
-    assert operation.read(operation.to_reply(value)) == value
+    assert operation.from_reply(operation.to_reply(value)) == value
 
 
 @given(channels.filter(bool), state)
@@ -148,8 +148,8 @@ def test_states_are_understood_as_answered(
     )
     value = UserState(user_id="bob", states=dict.fromkeys(named, stored))
 
-    assert get.read(get.to_reply(value)) == value
-    assert put.read(put.to_reply(stored)) == stored
+    assert get.from_reply(get.to_reply(value)) == value
+    assert put.from_reply(put.to_reply(stored)) == stored
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_states_are_compared_by_what_they_mean() -> None:
 
     def heard(text: bytes) -> Any:
         body = b'{"occupancy":1,"uuids":[{"uuid":"bob","state":' + text + b"}]}"
-        return operation.read(HttpReply(status=200, body=body))
+        return operation.from_reply(HttpReply(status=200, body=body))
 
     assert heard(b'{"a":1,"b":2}') == heard(b'{ "b": 2, "a": 1 }')
     assert heard(b'{"a":1}') != heard(b'{"a":2}')
@@ -192,7 +192,7 @@ def test_a_hostile_state_is_that_occupants_alone(hostile: bytes) -> None:
         b'{"uuid":"eve","state":{"ok":true}},"carol"]}'
     )
 
-    here = operation.read(HttpReply(status=200, body=body))
+    here = operation.from_reply(HttpReply(status=200, body=body))
 
     bob, eve, carol = here.channels["lobby"].occupants or ()
     assert bob.state is None
@@ -228,7 +228,7 @@ def test_an_undocumented_success_is_an_error_never_an_empty_result(
     operation = HereNowOperation(subscribe_key=KEY, channels=("lobby",))
 
     with pytest.raises(ReplyFormatError) as caught:
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
     assert len(caught.value.excerpt) <= 200
     assert caught.value.__context__ is None
@@ -271,14 +271,14 @@ def test_no_operation_takes_an_undocumented_success(
     operation: Any, body: bytes
 ) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 def test_an_acknowledgement_may_hold_any_utf8() -> None:
     operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
     body = '{"status":200,"message":"schön","error":false}'.encode()
 
-    operation.read(HttpReply(status=200, body=body))
+    operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize("status", [101, 304])
@@ -286,7 +286,7 @@ def test_a_status_that_is_no_success_is_told_as_it_is(status: int) -> None:
     operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
     with pytest.raises(RejectedRequestError) as caught:
-        operation.read(HttpReply(status=status, body=b'{"status":200}'))
+        operation.from_reply(HttpReply(status=status, body=b'{"status":200}'))
 
     assert caught.value.status == status
 
@@ -295,7 +295,9 @@ def test_a_state_that_is_no_object_is_no_state() -> None:
     operation = GetStateOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
     with pytest.raises(ReplyFormatError, match="no object"):
-        operation.read(HttpReply(status=200, body=b'{"status":200,"payload":[1]}'))
+        operation.from_reply(
+            HttpReply(status=200, body=b'{"status":200,"payload":[1]}')
+        )
 
 
 @pytest.mark.parametrize(
@@ -374,7 +376,7 @@ def test_a_page_from_an_offset_on_is_not_complete() -> None:
     operation = HereNowOperation(subscribe_key=KEY, channels=("a",), offset=1000)
     body = b'{"occupancy":1001,"uuids":["x"]}'
 
-    here = operation.read(HttpReply(status=200, body=body))
+    here = operation.from_reply(HttpReply(status=200, body=body))
 
     assert here.channels["a"].is_complete is False
     assert not operation.is_divisible

@@ -61,12 +61,12 @@ def test_the_reply_is_the_timetoken() -> None:
     reply = OPERATION.to_reply(17579696193377821)
 
     assert reply.body == b'[1,"Sent","17579696193377821"]'
-    assert OPERATION.read(reply) == 17579696193377821
+    assert OPERATION.from_reply(reply) == 17579696193377821
 
 
 def test_a_refusal_and_nonsense_are_told_apart() -> None:
     refused = HttpReply(status=400, body=b'[0,"Invalid Key","17579696193377821"]')
     with pytest.raises(RejectedRequestError):
-        OPERATION.read(refused)
+        OPERATION.from_reply(refused)
     with pytest.raises(ReplyFormatError):
-        OPERATION.read(HttpReply(status=200, body=b"{}"))
+        OPERATION.from_reply(HttpReply(status=200, body=b"{}"))

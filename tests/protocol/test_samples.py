@@ -29,7 +29,7 @@ def understood(sample: Any) -> Any:
     kind = operation_kind(sample.request)
     assert kind is not None
     assert kind.name == sample.operation
-    return kind.from_request(sample.request).read(sample.reply)
+    return kind.from_request(sample.request).from_reply(sample.reply)
 
 
 def ids(here: HereNow, channel: str) -> tuple[str, ...] | None:
@@ -254,7 +254,7 @@ def test_the_emulator_answers_with_the_recorded_keys(
         kind = operation_kind(one.request)
         assert kind is not None
         operation = kind.from_request(one.request)
-        said: HttpReply = operation.to_reply(operation.read(one.reply))
+        said: HttpReply = operation.to_reply(operation.from_reply(one.reply))
         assert shape(json.loads(said.body)) == shape(json.loads(one.reply.body)), name
         checked += 1
     assert checked >= 25

@@ -24,6 +24,7 @@ from presence_async import (
 from presence_async.protocol.exchange import HttpReply, HttpRequest
 from presence_async.protocol.messages import Message, Published, read_event
 from presence_async.protocol.subscribe import Delivery, SubscribeOperation
+from presence_async.protocol.timetoken import TIMETOKENS_PER_S
 
 Samples = Callable[[str], Any]
 RECORDED = {
@@ -120,7 +121,7 @@ RECORDED = {
         IntervalEvent(
             channel="test-channel1",
             occupancy=occupancy,
-            timetoken=second * 10_000_000,
+            timetoken=second * TIMETOKENS_PER_S,
             timestamp_ms=second * 1000,
             joined=joined,
             left=left,
@@ -186,7 +187,7 @@ def test_a_recorded_reply_is_a_cursor_and_its_events(
 ) -> None:
     one = sample(f"subscribe_{name}")
 
-    delivery = heard(one.request).read(one.reply)
+    delivery = heard(one.request).from_reply(one.reply)
 
     cursor = json.loads(one.reply.body)["t"]
     assert (str(delivery.timetoken), delivery.region) == (cursor["t"], cursor["r"])
@@ -199,7 +200,7 @@ def test_what_was_read_is_said_again_key_by_key(sample: Samples, name: str) -> N
     one = sample(f"subscribe_{name}")
     operation = heard(one.request)
 
-    said = json.loads(operation.to_reply(operation.read(one.reply)).body)
+    said = json.loads(operation.to_reply(operation.from_reply(one.reply)).body)
 
     recorded = json.loads(one.reply.body)
     assert said["t"] == recorded["t"]
@@ -260,6 +261,14 @@ def test_a_cursor_is_heard_in_every_spelling(
 def test_what_no_sdk_sends_is_refused(query: str) -> None:
     with pytest.raises(InvalidArgumentError):
         asked("a", f"uuid=u&{query}")
+
+
+@pytest.mark.parametrize("state", ["", "&state", "&state=", "&state=null"])
+def test_a_subscribe_may_say_in_every_way_that_it_has_no_state(state: str) -> None:
+    operation = asked("a", f"uuid=u&channel-group=&filter-expr=&ee=&heartbeat=0{state}")
+
+    assert (operation.state, operation.presence_timeout_s) == (None, None)
+    assert operation.channel_groups == ()
 
 
 def test_a_subscribe_without_a_user_is_refused() -> None:
@@ -325,7 +334,7 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
     join = {"action": "join", "uuid": "amy", "timestamp": 1, "occupancy": 1}
     good = {"c": "a-pnpres", "d": join, "p": {"t": "7"}}
 
-    delivery = asked("a-pnpres").read(reply({"t": {"t": "9"}, "m": [odd, good]}))
+    delivery = asked("a-pnpres").from_reply(reply({"t": {"t": "9"}, "m": [odd, good]}))
 
     events = [read_event(message) for message in delivery.messages]
     assert [type(event) for event in events] == [UnknownEvent, JoinEvent]
@@ -337,7 +346,7 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
 )
 def test_a_reply_without_cursor_or_messages_is_none(body: object) -> None:
     with pytest.raises(ReplyFormatError):
-        asked("a").read(reply(body))
+        asked("a").from_reply(reply(body))
 
 
 json_values = st.recursive(
@@ -357,7 +366,7 @@ json_values = st.recursive(
 @given(json_values, json_values)
 def test_any_reply_is_read_or_refused(cursor: object, messages: object) -> None:
     try:
-        delivery = asked("a").read(reply({"t": cursor, "m": messages}))
+        delivery = asked("a").from_reply(reply({"t": cursor, "m": messages}))
     except ReplyFormatError:
         return
     for message in delivery.messages:

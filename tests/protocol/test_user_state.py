@@ -84,6 +84,7 @@ def test_hostile_names_reach_the_service_as_they_are(
         ("//uuid/bob", "channel-group=", get()),
         ("/,/uuid/bob", "channel-group=g1%2Cg2", get(channel_groups=("g1", "g2"))),
         ("/a/uuid/bob/data", 'state={"n": 1}', put("a")),
+        ("/a/uuid/bob/data", "state=[]", put("a", state={})),
         ("/a/uuid/bob/data", "state={%22n%22:1}", put("a")),
         (
             "/a/uuid/bob/data",
@@ -163,7 +164,7 @@ def test_a_user_who_cannot_be_is_refused(user: str) -> None:
 def test_the_question_decides_which_shape_is_read(
     operation: GetStateOperation, payload: str, states: dict[str, Any]
 ) -> None:
-    found = operation.read(ok(payload))
+    found = operation.from_reply(ok(payload))
 
     assert found == UserState(user_id="bob", states=states)
 
@@ -182,7 +183,7 @@ def test_a_state_that_is_no_object_is_an_error_that_says_where(
     operation: Any, form: str, where: str, payload: str
 ) -> None:
     with pytest.raises(ReplyFormatError, match="no object") as caught:
-        operation.read(ok(form.format(payload)))
+        operation.from_reply(ok(form.format(payload)))
 
     assert (caught.value.cause or "").startswith(where)
     assert caught.value.excerpt == (payload if payload != "NaN" else "1e999")
@@ -195,18 +196,18 @@ def test_a_state_that_is_no_object_is_an_error_that_says_where(
 )
 def test_an_undocumented_answer_is_an_error(operation: Any, body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize("payload", ['{"n":1}', '{"channels":[]}', "[]"])
 def test_one_state_for_several_channels_is_an_error(payload: str) -> None:
     with pytest.raises(ReplyFormatError):
-        get("a", "b").read(ok(payload))
+        get("a", "b").from_reply(ok(payload))
 
 
 def test_a_state_of_absurd_depth_is_an_error() -> None:
     with pytest.raises(ReplyFormatError):
-        get("a").read(ok('{"a":' * 10**5 + "1" + "}" * 10**5))
+        get("a").from_reply(ok('{"a":' * 10**5 + "1" + "}" * 10**5))
 
 
 def test_answers_have_the_recorded_shapes() -> None:
@@ -235,8 +236,8 @@ def test_answers_are_understood_as_they_were_meant(
 ) -> None:
     value = UserState(user_id="bob", states=states)
 
-    assert get(*states).read(get(*states).to_reply(value)) == value
-    assert put("a").read(put("a").to_reply(stored)) == stored
+    assert get(*states).from_reply(get(*states).to_reply(value)) == value
+    assert put("a").from_reply(put("a").to_reply(stored)) == stored
 
 
 def test_answers_about_parts_are_united() -> None:

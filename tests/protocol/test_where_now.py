@@ -70,7 +70,7 @@ def test_an_answer_has_the_recorded_shape() -> None:
 def test_an_answer_is_understood_as_it_was_meant(channels: list[str]) -> None:
     value = WhereNow(user_id="bob", channels=tuple(channels))
 
-    assert ask("bob").read(ask("bob").to_reply(value)) == value
+    assert ask("bob").from_reply(ask("bob").to_reply(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_an_answer_is_understood_as_it_was_meant(channels: list[str]) -> None:
 )
 def test_an_undocumented_answer_is_an_error_never_nowhere(body: bytes) -> None:
     with pytest.raises(ReplyFormatError) as caught:
-        ask("bob").read(HttpReply(status=200, body=body))
+        ask("bob").from_reply(HttpReply(status=200, body=body))
 
     assert caught.value.__context__ is None
 

@@ -1,0 +1,116 @@
+"""What the engine reports: leases, callers, logs and statistics read one list.
+
+Each change carries its reason, so that nobody has to ask the engine why.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from .claims import Claim, LeaseHealth
+
+__all__ = [
+    "Change",
+    "HealthChanged",
+    "LeaveGivenUp",
+    "OutageBegan",
+    "OutageEnded",
+    "OutageGoesOn",
+    "Settled",
+    "UserForgotten",
+]
+
+
+class HealthChanged(NamedTuple):
+    """The health of a claim changed.
+
+    Attributes:
+        claim: The claim; its ``health`` may have changed again since.
+        previous: The health before; ``None`` when it has just joined.
+        health: The health now.
+        reason: Why, in a few words.
+        at_s: Loop time of the change.
+        remaining_s: Seconds of presence left then.
+        is_shared: Whether everybody is affected, as in an outage, so that one line
+            about all of them says more than one about each.
+    """
+
+    claim: Claim
+    previous: LeaseHealth | None
+    health: LeaseHealth
+    reason: str
+    at_s: float
+    remaining_s: float
+    is_shared: bool
+
+
+class Settled(NamedTuple):
+    """What a caller waited for has happened, or failed.
+
+    Attributes:
+        ticket: The number the caller waits for.
+        error: Why it failed; ``None`` if it did not.
+        value: The reply to what was said, where it has one.
+    """
+
+    ticket: int
+    error: Exception | None
+    value: Any
+
+
+class LeaveGivenUp(NamedTuple):
+    """A leave will not be sent any more; the user times out instead.
+
+    Attributes:
+        user_id: Who stays present for a while.
+        error: What the last attempt ran into.
+        is_known: Whether a caller has been told already.
+        is_shared: As in ``HealthChanged``.
+    """
+
+    user_id: str
+    error: Exception
+    is_known: bool
+    is_shared: bool
+
+
+class OutageBegan(NamedTuple):
+    """The heartbeats of several users failed in a row; one at a time goes on trying."""
+
+    users: int
+    at_risk: int
+    lost: int
+
+
+class OutageGoesOn(NamedTuple):
+    """How an outage stands, once a minute."""
+
+    users: int
+    at_risk: int
+    lost: int
+    since_s: float
+
+
+class OutageEnded(NamedTuple):
+    """A heartbeat came through; everybody who waited is sent one now."""
+
+    users: int
+    lost: int
+    since_s: float
+
+
+class UserForgotten(NamedTuple):
+    """Nothing is wanted for a user any more and nothing is left to be said."""
+
+    user_id: str
+
+
+Change: TypeAlias = (
+    HealthChanged
+    | Settled
+    | LeaveGivenUp
+    | OutageBegan
+    | OutageGoesOn
+    | OutageEnded
+    | UserForgotten
+)

@@ -1,0 +1,443 @@
+"""The presence of all users: who is sent what, and when. Pure.
+
+Wishes and outcomes go in, requests and changes come out. The engine starts nothing,
+waits for nothing and logs nothing; every method takes ``now_s`` and returns at once.
+The shell calls ``take`` until it returns ``None``, sends what it got, hands each
+outcome to ``answered``, acts on ``drain`` and comes back at ``next_s``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+
+from ..deadlines import DueHeap
+from ..errors import ClientClosedError, LeaseReleasedError
+from . import closing, orders, overview, repeats, rounds
+from .backoff import Backoff
+from .changes import Change, UserForgotten
+from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
+from .user import Settings, Shared, UserTable
+from .wire import Acknowledged, Outcome, Purpose, Send
+
+__all__ = ["PresenceEngine"]
+
+_SHORTEST_PAUSE_S = 0.01
+_LAST_REPEAT_S = 1.0
+_AFTER_A_FAULT_S = 1.0
+
+
+class PresenceEngine:
+    """Decides about every request that changes presence.
+
+    Args:
+        settings: The figures to go by.
+        rng: Spreads retries; a seeded one makes every decision repeatable.
+
+    Attributes:
+        heartbeats_sent: Heartbeats that kept claims, since the start.
+        heartbeats_failed: Of these, how many were not acknowledged.
+        departures: What became of every user at the close.
+    """
+
+    def __init__(self, settings: Settings, rng: random.Random) -> None:
+        self._settings = settings
+        self._shared = Shared(settings, rng)
+        self._users: dict[str, UserTable] = {}
+        self._backoff = Backoff(self._shared, self._users)
+        self._due: DueHeap[UserTable] = DueHeap()
+        self._alarms: DueHeap[UserTable] = DueHeap()
+        self._out = 0
+        self._parked: set[Send] = set()
+        self._next_entry_s = 0.0
+        self._versions = 0
+        self._tickets = 0
+        self._is_closing = False
+        self.heartbeats_sent: int = 0
+        self.heartbeats_failed: int = 0
+        self.departures: list[closing.Departure] = []
+
+    def __iter__(self) -> Iterator[UserTable]:
+        return iter(list(self._users.values()))
+
+    # Wishes. Each returns the ticket of the change that settles it.
+
+    def join(self, claim: Claim, patience: Patience, now_s: float) -> int:
+        """Keep what a claim wants, from its first acknowledged heartbeat on."""
+        if claim.state is not None and claim.extends is None:
+            claim.state_version = self._next_version()
+        self._user(claim.user_id).claims.append(claim)
+        return self._enqueue(orders.about(OrderKind.JOIN, claim, patience), now_s)
+
+    def release(self, claim: Claim, patience: Patience, now_s: float) -> int | None:
+        """End a claim; its leave goes out after its linger time.
+
+        Returns:
+            The ticket of the leave; ``None`` if there is nothing to wait for, since
+            the claim lingers or had ended before.
+        """
+        if not self.holds(claim):
+            return None
+        user = self._users[claim.user_id]
+        user.release(claim, "left", now_s)
+        linger_s, timeout_s = claim.linger_s, claim.presence_timeout_s
+        names = (claim.channels, claim.channel_groups)
+        until_s = now_s + linger_s + timeout_s
+        order = orders.leave(user, *names, claim.params, patience, until_s=until_s)
+        if not linger_s:
+            return self._owe(user, order, now_s)
+        order.not_before_s = now_s + linger_s
+        order.patience = patience.later(linger_s)
+        self._plan(user, now_s)
+        return None
+
+    def narrow(
+        self, claim: Claim, channels: tuple[str, ...], patience: Patience, now_s: float
+    ) -> int:
+        """Take channels out of a claim and leave those no other claim holds."""
+        user = self._holding(claim)
+        user.let_go([claim], channels, (), now_s)
+        until_s = now_s + claim.presence_timeout_s
+        order = orders.leave(
+            user, channels, (), claim.params, patience, until_s=until_s
+        )
+        return self._owe(user, order, now_s)
+
+    def leave(
+        self,
+        user_id: str,
+        channels: tuple[str, ...],
+        channel_groups: tuple[str, ...],
+        *,
+        params: Params,
+        patience: Patience,
+        now_s: float,
+    ) -> int:
+        """Take names out of every claim of a user, then leave them."""
+        user = self._user(user_id)
+        ends_s = [user.expires_s(claim) for claim in user.claims]
+        until_s = max([now_s + self._settings.presence_timeout_s, *ends_s])
+        user.let_go(list(user.claims), channels, channel_groups, now_s)
+        names = (channels, channel_groups)
+        order = orders.leave(user, *names, params, patience, until_s=until_s)
+        return self._owe(user, order, now_s)
+
+    def set_claim_state(
+        self,
+        claim: Claim,
+        state: State,
+        patience: Patience,
+        now_s: float,
+        *,
+        gather_s: float | None = None,
+    ) -> int:
+        """Give a claim another state and tell the service.
+
+        Args:
+            claim: The claim; its later heartbeats carry the state whatever happens.
+            state: The whole state.
+            patience: How long to try.
+            now_s: Loop time.
+            gather_s: Seconds during which further patches join this request.
+        """
+        user = self._holding(claim)
+        claim.state, claim.state_version = state, self._next_version()
+        if gather_s is None:
+            order = orders.about(OrderKind.CLAIM_STATE, claim, patience)
+            return self._enqueue(order, now_s)
+        gathering = orders.gathering(user, claim)
+        if gathering is not None:
+            gathering.tickets.append(self._next_ticket())
+            return gathering.tickets[-1]
+        order = orders.about(OrderKind.CLAIM_STATE, claim, patience)
+        order.is_patch, order.not_before_s = True, now_s + gather_s
+        return self._enqueue(order, now_s)
+
+    def say(self, order: Order, now_s: float) -> int:
+        """Say something once: a heartbeat without a claim, or a state for names.
+
+        Claims that hold the names keep the state.
+        """
+        if order.kind is OrderKind.STATE:
+            operation = order.operation
+            order.version = self._next_version()
+            names = names_of(operation.channels, operation.channel_groups)
+            user = self._user(order.user_id)
+            user.note_state(names, operation.state, order.version)
+        return self._enqueue(order, now_s)
+
+    def give_up(self, user_id: str, ticket: int, now_s: float) -> Send | None:
+        """Forget a caller who was cancelled.
+
+        Returns:
+            The request under way on its behalf alone, which should be cut; its outcome
+            is still owed.
+        """
+        user = self._users.get(user_id)
+        if user is None:
+            return None
+        send = orders.give_up(user, ticket, now_s)
+        self._plan(user, now_s)
+        return send
+
+    def retry_refused(self, user_id: str | None, now_s: float) -> None:
+        """Try at once what was refused, of one user or of all."""
+        for user in self:
+            is_meant = user_id is None or user.user_id == user_id
+            if is_meant and any(told.is_refused for told in user.told.values()):
+                user.hasten(now_s)
+                self._plan(user, now_s)
+
+    def slept(self, seconds: float, now_s: float) -> None:
+        """Take in time that the loop clock did not see; everybody is due now."""
+        self._backoff.start_over(now_s)
+        for user in self:
+            user.slept(seconds, now_s)
+        self._hasten(self, now_s)
+
+    def close(self, patience: Patience, now_s: float, *, leave: bool) -> None:
+        """Keep nothing any more; give every leave its last attempts.
+
+        Args:
+            patience: For every leave.
+            now_s: Loop time.
+            leave: Whether users who are held are left; leaves owed before always are.
+        """
+        self._is_closing = True
+        self._backoff.end_outage(now_s)
+        # Later repeats would not be sent at all.
+        self._shared.repeat_by_s = max(now_s, patience.deadline_s - _LAST_REPEAT_S)
+        for user in self:
+            if user.doubts is not None:
+                user.doubts.bring_forward(self._shared.repeat_by_s)
+            self.departures += closing.close(user, patience, now_s, leave=leave)
+            self._plan(user, now_s)
+
+    def abort(self, now_s: float) -> None:
+        """Settle whatever callers wait for: nothing will be sent any more."""
+        closed = ClientClosedError("closed before the service acknowledged it")
+        for user in self:
+            for order in list(user.orders):
+                orders.finish(user, order, now_s, order.error or closed)
+            user.claims.clear()
+            user.orders.clear()
+
+    # The wire.
+
+    def take(self, now_s: float) -> Send | None:
+        """Return the next request to send now; ``None`` if there is none."""
+        self._ring(now_s)
+        if self._is_full or now_s < self._next_entry_s:
+            return None
+        if not self._is_closing and (user := self._backoff.prober(now_s)) is not None:
+            rounds.begin(user, self._backoff.attempt_s(user, now_s))
+            self._due.put(user, now_s)
+            if send := self._next(user, now_s):
+                return self._start(user, send, now_s)
+        while (user := self._due.pop_due(now_s)) is not None:
+            try:
+                send = self._next(user, now_s)
+            except BaseException:
+                self._due.put(user, now_s + _AFTER_A_FAULT_S)
+                raise
+            if send is not None:
+                return self._start(user, send, now_s)
+            # Not due again at once: a fault here must not freeze the event loop.
+            self._plan(user, now_s, not_before_s=now_s + _SHORTEST_PAUSE_S)
+        return None
+
+    def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
+        """Take in the outcome of a request."""
+        user = self._users[send.user_id]
+        # First: also if anything below fails, the user is looked at again.
+        self.abandon(send, now_s)
+        is_acknowledged = isinstance(outcome, Acknowledged)
+        if send.purpose is Purpose.KEEP and not is_acknowledged:
+            self.heartbeats_failed += 1
+        if not repeats.confirm(user, send, outcome):
+            repeats.note(user, send, outcome, now_s)
+            if send.purpose is Purpose.KEEP:
+                rounds.kept(user, send, outcome, now_s)
+            elif send.order is not None:
+                orders.answered(user, send, outcome, now_s)
+                if is_acknowledged and send.order.kind is OrderKind.JOIN:
+                    self._hasten(self._backoff.reached(now_s), now_s)
+            self._settle(user, now_s)
+        self._plan(user, now_s)
+
+    def abandon(self, send: Send, now_s: float) -> None:
+        """End a request without an outcome, as after a fault; its user goes on."""
+        user = self._users.get(send.user_id)
+        if user is not None and user.out is send:
+            user.out = None
+            self.unpark(send)
+            self._out -= 1
+            self._due.put(user, now_s + _AFTER_A_FAULT_S)
+
+    def park(self, send: Send) -> None:
+        """Give the place of a request to others while its token is fetched."""
+        if send not in self._parked:
+            self._parked.add(send)
+            self._out -= 1
+
+    def unpark(self, send: Send) -> None:
+        """Take a place again, over the limit if need be: it has waited enough."""
+        if send in self._parked:
+            self._parked.discard(send)
+            self._out += 1
+
+    @property
+    def next_s(self) -> float:
+        """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
+        soon_s = min(self._alarms.next_due_s, self._backoff.report_at_s)
+        if self._is_full:
+            return soon_s
+        due_s = min(self._due.next_due_s, self._backoff.probe_s)
+        return min(soon_s, max(due_s, self._next_entry_s))
+
+    @property
+    def is_done(self) -> bool:
+        """Return True if nothing is left to be said after ``close``."""
+        return not overview.leaving(self._users.values())
+
+    def drain(self) -> list[Change]:
+        """Return what has changed since the last call."""
+        changes, self._shared.changes = self._shared.changes, []
+        return changes
+
+    def holds(self, claim: Claim) -> bool:
+        """Return True if a claim is kept or still joining."""
+        user = self._users.get(claim.user_id)
+        return user is not None and claim in user.claims
+
+    def expires_s(self, claim: Claim) -> float:
+        """Return when the first name of a claim runs out."""
+        user = self._users.get(claim.user_id)
+        return 0.0 if user is None else user.expires_s(claim)
+
+    # Users.
+
+    def _user(self, user_id: str) -> UserTable:
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = UserTable(user_id, self._shared)
+        return user
+
+    def _holding(self, claim: Claim) -> UserTable:
+        if not self.holds(claim):
+            raise LeaseReleasedError
+        return self._users[claim.user_id]
+
+    def _enqueue(self, order: Order, now_s: float) -> int:
+        user = self._user(order.user_id)
+        user.orders.append(order)
+        return self._owe(user, order, now_s)
+
+    def _owe(self, user: UserTable, order: Order, now_s: float) -> int:
+        """Let a caller wait for an order of the user's queue."""
+        order.not_before_s = max(order.not_before_s, now_s)
+        order.tickets.append(self._next_ticket())
+        order.is_known = True
+        self._plan(user, now_s)
+        return order.tickets[-1]
+
+    def _next_ticket(self) -> int:
+        self._tickets += 1
+        return self._tickets
+
+    def _next_version(self) -> int:
+        self._versions += 1
+        return self._versions
+
+    def _plan(
+        self, user: UserTable, now_s: float, *, not_before_s: float = 0.0
+    ) -> None:
+        """Put a user where it will be looked at next, or forget it."""
+        if user.out is not None:
+            self._due.discard(user)
+        elif user.is_idle(now_s):
+            self._forget(user)
+            return
+        else:
+            wake_s = min(user.wake_s(now_s), orders.wake_s(user, now_s))
+            self._due.put(user, max(wake_s, not_before_s))
+        alarm_s = min(user.next_end_s(now_s), orders.deadline_s(user))
+        # One entry a user is enough: when it rings too early, it is set again.
+        if alarm_s < self._alarms.due_s(user):
+            self._alarms.put(user, alarm_s)
+
+    def _forget(self, user: UserTable) -> None:
+        self._due.discard(user)
+        self._alarms.discard(user)
+        if self._users.pop(user.user_id, None) is not None:
+            self._shared.changes.append(UserForgotten(user.user_id))
+
+    def _hasten(self, users: Iterable[UserTable], now_s: float) -> None:
+        """Make users due within the bounds, first those who can still be saved."""
+        ends_s = {user: user.end_s(now_s) for user in users if user.has_joined}
+        for user in sorted(ends_s, key=lambda x: (ends_s[x] <= now_s, ends_s[x])):
+            user.is_held = False
+            user.hasten(now_s)
+            self._plan(user, now_s)
+
+    def _ring(self, now_s: float) -> None:
+        """Look at users whose presence or whose callers' time has run out."""
+        while (user := self._alarms.pop_due(now_s)) is not None:
+            user.update_health(now_s)
+            orders.expire(user, now_s)
+            self._plan(user, now_s)
+        self._backoff.report(now_s)
+
+    # Who sends what.
+
+    @property
+    def _is_full(self) -> bool:
+        return self._out >= self._settings.max_in_flight
+
+    def _start(self, user: UserTable, send: Send, now_s: float) -> Send:
+        user.out = send
+        self._out += 1
+        if self._settings.max_requests_per_s:
+            self._next_entry_s = now_s + 1 / self._settings.max_requests_per_s
+        if send.purpose is Purpose.KEEP:
+            self.heartbeats_sent += 1
+        self._plan(user, now_s)
+        return send
+
+    def _next(self, user: UserTable, now_s: float) -> Send | None:
+        """Return a user's next request: heartbeats first, then orders, then repeats."""
+        if (send := user.confirming) is not None:
+            user.confirming = None
+            return send
+        if self._may_keep(user, now_s):
+            if send := rounds.next_send(user, now_s):
+                return send
+            self._settle(user, now_s)
+        return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
+
+    def _may_keep(self, user: UserTable, now_s: float) -> bool:
+        """Begin a round if one is due; return True if one is under way."""
+        if user.round is not None:
+            return True
+        if user.due_s > now_s or user.is_held or self._is_closing:
+            return False
+        if not self._backoff.may_begin(user, now_s):
+            return False
+        rounds.begin(user, self._backoff.attempt_s(user, now_s))
+        return True
+
+    def _settle(self, user: UserTable, now_s: float) -> None:
+        """End a round that has nothing left to send and nothing out."""
+        current = user.round
+        is_over = user.out is None and user.confirming is None
+        if current is None or current.beats or not is_over:
+            return
+        user.round = None
+        if current.is_answered:
+            self._hasten(self._backoff.reached(now_s), now_s)
+        user.failures = user.failures + 1 if current.is_pressing else 0
+        if user.failures and user.has_joined:
+            self._backoff.failed(user, current, now_s)
+        else:
+            user.plan_next(now_s)
+        user.hasten(current.again_s)

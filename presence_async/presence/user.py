@@ -1,0 +1,492 @@
+"""One user's truth: what is wanted and what the service has been told.
+
+``rounds`` and ``orders`` say the difference. At most one request of a user is under
+way, so the service applies them in the order they were decided. Whatever is lost on
+the way leaves the two columns different, and is said again.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Collection, Iterable
+
+import attrs
+
+from ..protocol.heartbeat import HeartbeatOperation
+from .changes import Change, HealthChanged
+from .claims import (
+    Claim,
+    LeaseHealth,
+    Name,
+    Order,
+    RetryPolicy,
+    State,
+    names_of,
+)
+from .doubt import Doubts
+from .merging import Beat, Wanted, merged, wanted
+from .pace import SLOT_S, next_beat_s, phase
+from .patience import NO_RETRY
+from .wire import Acknowledged, Send
+
+__all__ = ["Round", "Settings", "Shared", "Told", "UserTable"]
+
+_REST = 1 / 16
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The figures the engine goes by; ``PresenceConfig`` documents each."""
+
+    subscribe_key: str
+    interval_s: Callable[[int], float]
+    presence_timeout_s: int = 300
+    attempt_timeout_s: float = 10.0
+    close_timeout_s: float = 10.0
+    max_in_flight: int = 64
+    max_requests_per_s: float | None = None
+    retry: RetryPolicy = NO_RETRY
+
+
+class Shared:
+    """What all users of an engine share."""
+
+    __slots__ = ("changes", "is_down", "places", "repeat_by_s", "rng", "settings")
+
+    def __init__(self, settings: Settings, rng: random.Random) -> None:
+        self.settings = settings
+        self.rng = rng
+        self.changes: list[Change] = []
+        self.is_down = False
+        self.places = 0
+        self.repeat_by_s = math.inf
+
+
+class Told:
+    """What the service has been told about one name that a claim holds.
+
+    Attributes:
+        until_s: When the last acknowledged heartbeat runs out.
+        timeout_s: The timeout it carried.
+        version: The version of the state last acknowledged; -1 for none.
+        trouble: Why the latest heartbeat for the name failed; ``None`` if it did not.
+        is_refused: Whether that was a refusal.
+    """
+
+    __slots__ = ("is_refused", "timeout_s", "trouble", "until_s", "version")
+
+    def __init__(self, until_s: float, timeout_s: int, version: int) -> None:
+        self.until_s = until_s
+        self.timeout_s = timeout_s
+        self.version = version
+        self.trouble: str | None = None
+        self.is_refused = False
+
+
+class Round:
+    """The heartbeats that keep all names of a user, sent one after another.
+
+    Attributes:
+        beats: What is still to be sent.
+        attempt_s: How long each may be on the wire.
+        due_s: Since when the round has been due.
+        is_answered: Whether the service acknowledged or refused one of them.
+        is_pressing: Whether one failed that may fare better soon.
+        is_about_service: Whether what failed concerns other users, too.
+        retry_after_s: Seconds the service asked to wait; 0.0 if it did not.
+        again_s: By when another round has to follow.
+    """
+
+    __slots__ = (
+        "again_s",
+        "attempt_s",
+        "beats",
+        "due_s",
+        "is_about_service",
+        "is_answered",
+        "is_pressing",
+        "retry_after_s",
+    )
+
+    def __init__(self, beats: list[Beat], attempt_s: float, due_s: float) -> None:
+        self.beats = beats
+        self.attempt_s = attempt_s
+        self.due_s = due_s
+        self.is_answered = False
+        self.is_pressing = False
+        self.is_about_service = False
+        self.retry_after_s = 0.0
+        self.again_s = math.inf
+
+
+class UserTable:
+    """The two columns of one user, wanted and told, and the difference between them.
+
+    Attributes:
+        user_id: The user.
+        claims: What is wanted, in the order it came; those still joining included.
+        told: What the service has acknowledged, for each name that a claim holds.
+        orders: What callers asked for, in the order they asked.
+        doubts: What may still be applied or has to be said again; mostly ``None``.
+        states: States set for single names, with their versions; mostly ``None``.
+        out: The request under way.
+        confirming: A request to send again since a cache answered it.
+        round: The regular heartbeats under way.
+        due_s: When the next round begins; ``math.inf`` if none is planned.
+        place_s: The user's own place in the interval, at its latest occurrence.
+        failures: Rounds failed in a row.
+        not_before_s: Before this time a round that failed is not repeated.
+        is_held: Whether the next round waits for the end of an outage.
+    """
+
+    __slots__ = (
+        "claims",
+        "confirming",
+        "doubts",
+        "due_s",
+        "failures",
+        "is_held",
+        "not_before_s",
+        "orders",
+        "out",
+        "place_s",
+        "round",
+        "shared",
+        "states",
+        "told",
+        "user_id",
+    )
+
+    def __init__(self, user_id: str, shared: Shared) -> None:
+        self.user_id = user_id
+        self.shared = shared
+        self.claims: list[Claim] = []
+        self.told: dict[Name, Told] = {}
+        self.orders: list[Order] = []
+        self.states: dict[Name, tuple[int, State]] | None = None
+        self.doubts: Doubts | None = None
+        self.out: Send | None = None
+        self.confirming: Send | None = None
+        self.round: Round | None = None
+        self.due_s = math.inf
+        self.place_s = 0.0
+        self.failures = 0
+        self.not_before_s = 0.0
+        self.is_held = False
+
+    # What is wanted.
+
+    @property
+    def joined(self) -> list[Claim]:
+        """The claims whose first heartbeat was acknowledged."""
+        return [claim for claim in self.claims if claim.health is not None]
+
+    @property
+    def has_joined(self) -> bool:
+        """Return True if there is anything to keep."""
+        return any(claim.health is not None for claim in self.claims)
+
+    def wanted(self, *extra: Claim) -> dict[Name, Wanted]:
+        """Return what the claims that have joined want, and ``extra`` besides."""
+        claims = [c for c in self.claims if c.health is not None or c in extra]
+        return wanted(claims, self.states or {})
+
+    def held(self) -> set[Name]:
+        """Return the names of claims that the service may have heard of.
+
+        A claim that still waits to be announced holds nothing: it may never be.
+        """
+        return {
+            name
+            for claim in self.claims
+            if claim.is_joined or claim.is_announced
+            for name in claim.names
+        }
+
+    def forget_unwanted(self) -> None:
+        """Drop what was told or set for names that no claim wants any more."""
+        kept = {name for claim in self.claims for name in claim.names}
+        self.told = {n: told for n, told in self.told.items() if n in kept}
+        if self.states is not None:
+            self.states = {n: s for n, s in self.states.items() if n in kept} or None
+        if not self.has_joined:
+            self.due_s = math.inf
+            self.is_held = False
+
+    def note_state(self, names: Iterable[Name], state: State, version: int) -> None:
+        """Keep a state for those of the names that claims hold.
+
+        A claim that is meant as a whole takes it over; the rest is kept by name.
+        """
+        meant = set(names)
+        partly: set[Name] = set()
+        for claim in self.claims:
+            own = set(claim.names)
+            if own <= meant:
+                claim.state, claim.state_version = state, version
+            else:
+                partly |= own & meant
+        if partly:
+            kept = dict.fromkeys(partly, (version, state))
+            self.states = {**(self.states or {}), **kept}
+
+    # When it runs out.
+
+    def expires_s(self, claim: Claim) -> float:
+        """Return when the first name of a claim runs out."""
+        told = self.told
+        if len(claim.channels) == 1 and not claim.channel_groups:
+            known = told.get(Name(False, claim.channels[0]))  # noqa: FBT003  # a field
+            return 0.0 if known is None else known.until_s
+        return min(
+            (told[name].until_s if name in told else 0.0 for name in claim.names),
+            default=0.0,
+        )
+
+    def open_ends_s(self) -> list[float]:
+        """Return when each claim runs out; those refused are in no hurry."""
+        return [
+            self.expires_s(claim)
+            for claim in self.claims
+            if claim.health is not None and claim.health is not LeaseHealth.REFUSED
+        ]
+
+    def end_s(self, now_s: float) -> float:
+        """Return the earliest expiry still ahead, else the earliest one that passed.
+
+        ``math.inf`` if there is nothing to keep or all of it is refused.
+        """
+        ends_s = self.open_ends_s()
+        ahead_s = [end_s for end_s in ends_s if end_s > now_s]
+        return min(ahead_s or ends_s, default=math.inf)
+
+    def next_end_s(self, now_s: float) -> float:
+        """Return the earliest expiry still ahead, ``math.inf`` if there is none."""
+        end_s = self.end_s(now_s)
+        return end_s if end_s > now_s else math.inf
+
+    def slept(self, seconds: float, now_s: float) -> None:
+        """Take off time that the loop clock did not see."""
+        for told in self.told.values():
+            told.until_s -= seconds
+        for claim in self.joined:
+            if claim.health is not LeaseHealth.REFUSED:
+                is_over = self.expires_s(claim) <= now_s
+                health = LeaseHealth.LOST if is_over else LeaseHealth.AT_RISK
+                self._set(claim, health, "time went by unseen", now_s, is_shared=True)
+
+    # Health: the worst of a claim's names.
+
+    def update_health(self, now_s: float) -> None:
+        """Derive the health of every claim; report what changed."""
+        for claim in self.claims:
+            if claim.health is not None and claim.extends is None:
+                health, reason = self._health(claim, now_s)
+                if health is not claim.health:
+                    self._set(claim, health, reason, now_s)
+
+    def mark(
+        self, names: Iterable[Name], trouble: str, *, is_refused: bool = False
+    ) -> None:
+        """Note that the latest heartbeat for names failed."""
+        for name in names:
+            told = self.told.get(name)
+            if told is not None:
+                told.trouble, told.is_refused = trouble, is_refused
+
+    def hold(self, trouble: str, now_s: float) -> None:
+        """Keep the next round waiting; everything that was fine is at risk by that."""
+        self.is_held = True
+        self.mark([n for n, told in self.told.items() if told.trouble is None], trouble)
+        self.update_health(now_s)
+
+    def _health(self, claim: Claim, now_s: float) -> tuple[LeaseHealth, str]:
+        trouble, is_refused, until_s = None, False, math.inf
+        for name in claim.names:
+            told = self.told.get(name)
+            if told is None:
+                continue
+            until_s = min(until_s, told.until_s)
+            if told.trouble is not None and (told.is_refused or trouble is None):
+                trouble = told.trouble
+            is_refused |= told.is_refused
+        if is_refused:
+            return LeaseHealth.REFUSED, trouble or "refused"
+        if until_s <= now_s:
+            return LeaseHealth.LOST, trouble or "the presence timeout has passed"
+        if trouble is not None:
+            return LeaseHealth.AT_RISK, trouble
+        return LeaseHealth.FRESH, "heartbeat acknowledged"
+
+    def _set(
+        self,
+        claim: Claim,
+        health: LeaseHealth,
+        reason: str,
+        now_s: float,
+        *,
+        is_shared: bool = False,
+    ) -> None:
+        previous = claim.health
+        if previous in {health, LeaseHealth.RELEASED}:
+            return
+        claim.health = health
+        self.shared.changes.append(
+            HealthChanged(
+                claim,
+                previous,
+                health,
+                reason,
+                now_s,
+                max(0.0, self.expires_s(claim) - now_s),
+                is_shared or self.shared.is_down,
+            )
+        )
+
+    def begin(self, claim: Claim, now_s: float) -> None:
+        """Keep a claim from its first acknowledged heartbeat on."""
+        self._set(claim, LeaseHealth.FRESH, "joined", now_s)
+
+    def release(self, claim: Claim, reason: str, now_s: float) -> None:
+        """Remove a claim for good."""
+        self._set(claim, LeaseHealth.RELEASED, reason, now_s)
+        self.claims.remove(claim)
+        self.forget_unwanted()
+        self.catch_up(now_s)
+
+    def let_go(
+        self,
+        claims: Iterable[Claim],
+        channels: Collection[str],
+        channel_groups: Collection[str],
+        now_s: float,
+    ) -> None:
+        """Take names out of claims; those left with none are released."""
+        for claim in claims:
+            claim.channels = tuple(c for c in claim.channels if c not in channels)
+            claim.channel_groups = tuple(
+                g for g in claim.channel_groups if g not in channel_groups
+            )
+            if not claim.channels and not claim.channel_groups:
+                self.release(claim, "its names were left", now_s)
+        self.forget_unwanted()
+        self.catch_up(now_s)
+        self.update_health(now_s)
+
+    # When the next round is due.
+
+    def interval_s(self) -> float:
+        """Return the seconds between two rounds."""
+        interval_s = self.shared.settings.interval_s
+        return min(
+            (
+                interval_s(claim.presence_timeout_s)
+                for claim in self.claims
+                if claim.health is not None
+            ),
+            default=math.inf,
+        )
+
+    def place(self, now_s: float, *, rest: float = 0.0) -> None:
+        """Give the user a place in the interval and plan the next round there.
+
+        Each user gets its own, so users who joined together spread out.
+
+        Args:
+            now_s: Loop time.
+            rest: The share of the interval that the user waits in any case.
+        """
+        self.shared.places += 1
+        share = rest + (1 - rest) * (1 - phase(self.shared.places))
+        place_s = now_s + self.interval_s() * share
+        place_s = max(now_s, place_s // SLOT_S * SLOT_S)
+        if self.round is None:
+            # A round that is due sooner counts, and becomes the place.
+            self.due_s = self.place_s = min(place_s, self.due_s)
+
+    def plan_next(self, now_s: float) -> None:
+        """Plan the next round after one that went well."""
+        interval_s = self.interval_s()
+        if interval_s == math.inf:
+            self.due_s = math.inf
+            return
+        next_s = next_beat_s(self.place_s, interval_s, now_s)
+        if next_s - now_s < _REST * interval_s:
+            self.due_s = math.inf
+            self.place(now_s, rest=_REST)
+        else:
+            self.due_s = self.place_s = next_s
+
+    # What to say next: heartbeats, confirmations and repeats. Orders are beside.
+
+    def hasten(self, due_s: float) -> None:
+        """Make the next round due no later than a time, whatever failed before."""
+        if not self.has_joined or due_s == math.inf:
+            return
+        if self.round is not None:
+            self.round.again_s = min(self.round.again_s, due_s)
+        else:
+            self.not_before_s = 0.0
+            self.due_s = min(self.due_s, due_s)
+
+    def catch_up(self, now_s: float) -> None:
+        """Make a round due if a timeout or state told is not the one wanted now.
+
+        A state that an order is about to tell is not missing.
+        """
+        is_telling = any(order.is_about_state for order in self.orders)
+        for name, entry in self.wanted().items():
+            told = self.told.get(name)
+            if told is not None and (
+                told.timeout_s != entry.timeout_s
+                or (told.version != entry.version and not is_telling)
+            ):
+                self.hasten(now_s)
+                return
+
+    def wake_s(self, now_s: float) -> float:
+        """Return when something of this, orders aside, has to be said."""
+        if self.confirming is not None or (self.round is not None and self.round.beats):
+            return now_s
+        due_s = math.inf if self.is_held else self.due_s
+        return due_s if self.doubts is None else min(due_s, self.doubts.next_s(now_s))
+
+    def is_idle(self, now_s: float) -> bool:
+        """Return True if nothing is wanted and nothing is left to be said."""
+        return not (
+            self.claims
+            or self.orders
+            or self.out is not None
+            or self.confirming is not None
+            or (self.doubts is not None and not self.doubts.is_over(now_s))
+        )
+
+    # What it has been told.
+
+    def tell(self, beat: Beat, answer: Acknowledged, held: Collection[Name]) -> None:
+        """Note an acknowledged heartbeat for those of its names that are held."""
+        timeout_s = beat.operation.presence_timeout_s
+        until_s = answer.sent_at_s + timeout_s - answer.age_s
+        for name, version in zip(beat.names, beat.versions, strict=True):
+            if name in held:
+                self.told[name] = Told(until_s, timeout_s, version)
+
+    def shorten(self, operation: HeartbeatOperation, answer: Acknowledged) -> None:
+        """Note that a heartbeat beside the claims ends some of their names sooner."""
+        timeout_s = operation.presence_timeout_s
+        until_s = answer.sent_at_s + timeout_s - answer.age_s
+        for name in names_of(operation.channels, operation.channel_groups):
+            told = self.told.get(name)
+            if told is not None:
+                told.timeout_s = timeout_s
+                told.until_s = min(told.until_s, until_s)
+
+    def beats(self, names: Collection[Name] | None = None, *extra: Claim) -> list[Beat]:
+        """Return the heartbeats for some of the names wanted; ``None``: for all."""
+        table = self.wanted(*extra)
+        if names is not None:
+            table = {name: entry for name, entry in table.items() if name in names}
+        refused = [name for name, told in self.told.items() if told.is_refused]
+        key = self.shared.settings.subscribe_key
+        return merged(key, self.user_id, table, refused)
