@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from ..errors import ClientClosedError, InvalidArgumentError, RequestError
+from ..errors import ClientClosedError, ConcurrencyError, RequestError
 from ..protocol.events import GapEvent, PresenceEvent
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth, gap
@@ -94,13 +94,14 @@ class EventStream:
 
         Raises:
             RequestError: As a query would.
-            ClientClosedError: The client is not open, or the stream was used before.
+            ClientClosedError: The client is not open.
+            ConcurrencyError: The stream was used before.
 
         Cancellation: opens nothing.
         """
         budget = self._begin()
         if self._is_used:
-            raise ClientClosedError("a stream has one use; call events() again")
+            raise ConcurrencyError("stream", "has one use; call events() again")
         self._is_used = True
         self._loop = asyncio.get_running_loop()
         await self._feed.attach(self, budget=budget, params=self._params)
@@ -132,12 +133,12 @@ class EventStream:
 
         Raises:
             ClientClosedError: It was not entered, or belongs to another event loop.
-            InvalidArgumentError: Somebody else waits for an event of this stream.
+            ConcurrencyError: Somebody else waits for an event of this stream.
 
         Cancellation: loses nothing.
         """
         if self._arrival is not None:
-            raise InvalidArgumentError(
+            raise ConcurrencyError(
                 "stream", "has a reader already; call events() once for each reader"
             )
         while True:

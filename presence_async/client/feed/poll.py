@@ -22,7 +22,6 @@ from ...errors import (
 )
 from ...protocol.events import GapReason
 from ..request.deadlines import Deadlines, TimeLimit
-from ..retry import is_refusal
 from .audience import Audience, WireName
 from .listener import StreamHealth, gap
 from .poll_pace import PollPace
@@ -180,7 +179,8 @@ class Poll:
             self._too_long(error)
         except RequestError as error:
             # It refuses no name or token by this, so it may be the cursor.
-            is_strange = isinstance(error, RejectedRequestError) and is_refusal(error)
+            is_rejected = isinstance(error, RejectedRequestError)
+            is_strange = is_rejected and not error.is_transient
             self._cursor_refusals += is_strange and not is_check
             self._failed(error, _now_s() - sent_at_s)
         except TimeoutError:
@@ -245,7 +245,7 @@ class Poll:
     def _failed(self, error: RequestError, lasted_s: float) -> None:
         if _is_too_long(error) and len(self.audience) > 1:
             self._halve()
-        elif not is_refusal(error):
+        elif error.is_transient:
             self._is_checked = False
             self._pace.failed(error, lasted_s)
             self._turn(StreamHealth.RECONNECTING, error)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from ...errors import InvalidArgumentError
+from ...errors import ConcurrencyError
 from ...protocol.events import PresenceEvent, SnapshotEvent
 from ..feed.listener import gap
 
@@ -42,12 +42,12 @@ class RosterChanges:
         """Return the next event, waiting for it.
 
         Raises:
-            InvalidArgumentError: Somebody else waits for an event of this reader.
+            ConcurrencyError: Somebody else waits for an event of this reader.
 
         Cancellation: loses nothing.
         """
         if self._arrival is not None:
-            raise InvalidArgumentError(
+            raise ConcurrencyError(
                 "changes", "is being read already; call changes() for each reader"
             )
         while not self._buffer and not self._dropped:

@@ -10,7 +10,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from ...errors import ClientClosedError, DeadlineError, RequestError
+from ...errors import (
+    ClientClosedError,
+    ConcurrencyError,
+    DeadlineError,
+    RequestError,
+)
 from ...protocol.events import PresenceEvent, SnapshotEvent
 from ...protocol.occupancy import Occupant
 from .. import wall_clock
@@ -18,7 +23,6 @@ from ..checks import checked_buffer_size, checked_timeout_s
 from ..feed.listener import StreamHealth
 from ..feed.subscriber import Params
 from ..pipeline import Budget
-from ..retry import is_refusal
 from ..task_owner import TaskOwner
 from .book import RosterBook
 from .checks import RosterChecks
@@ -151,13 +155,14 @@ class Roster:
 
         Raises:
             RequestError: As a query would.
-            ClientClosedError: The client is not open, or the roster was used before.
+            ClientClosedError: The client is not open.
+            ConcurrencyError: The roster was used before.
 
         Cancellation: opens nothing.
         """
         budget = self._begin()
         if self._loop is not None:
-            raise ClientClosedError("a roster has one use; call roster() again")
+            raise ConcurrencyError("roster", "has one use; call roster() again")
         self._loop = asyncio.get_running_loop()
         self._book.plan.begin(now_s=self._loop.time())
         self._desk.hold(self._tasks)
@@ -326,7 +331,8 @@ class Roster:
         await self._check(None)
 
     def _check_failed(self, error: RequestError) -> None:
-        self._book.check_failed(now_s=self._now_s(), is_refused=is_refusal(error))
+        is_refused = not error.is_transient
+        self._book.check_failed(now_s=self._now_s(), is_refused=is_refused)
 
     async def _check(self, budget: Budget | None) -> None:
         self._book.plan.sent(now_s=self._now_s())
