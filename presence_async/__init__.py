@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
+    from .errors import ConcurrencyError as ConcurrencyError
     from .errors import ConnectError as ConnectError
     from .errors import ConnectionLostError as ConnectionLostError
     from .errors import DeadlineError as DeadlineError
@@ -70,6 +71,7 @@ _HOMES = {
     "ClientClosedError": "errors",
     "CloseReport": "client.reports",
     "ClosedPresence": "client.reports",
+    "ConcurrencyError": "errors",
     "ConnectError": "errors",
     "ConnectionLostError": "errors",
     "DeadlineError": "errors",

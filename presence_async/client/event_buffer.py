@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ..errors import InvalidArgumentError
+from ..errors import ConcurrencyError
 from ..protocol.events import GapEvent, GapReason, PresenceEvent, SnapshotEvent
 from .feed.listener import gap
 
@@ -22,14 +22,19 @@ class EventBuffer:
     and a fresh snapshot follows the gap.
 
     Args:
+        name: What is being read, as an error calls it.
         size: Events it holds.
         snapshot: Returns the state that the events change; ``None`` if each event
             means something by itself.
     """
 
     def __init__(
-        self, size: int, snapshot: Callable[[], SnapshotEvent] | None = None
+        self,
+        name: str,
+        size: int,
+        snapshot: Callable[[], SnapshotEvent] | None = None,
     ) -> None:
+        self._name = name
         self._size = size
         self._snapshot = snapshot
         self._events: deque[PresenceEvent] = deque()
@@ -89,14 +94,14 @@ class EventBuffer:
 
         Raises:
             StopAsyncIteration: The buffer is empty and has ended.
-            InvalidArgumentError: Another task is waiting for the next event.
+            ConcurrencyError: Another task is waiting for the next event.
 
         Cancellation: loses nothing, since an event is taken out only when there is
         nothing left to wait for.
         """
         if self._arrival is not None:
-            raise InvalidArgumentError(
-                "stream", "has a reader already; open one for each reader"
+            raise ConcurrencyError(
+                self._name, "has a reader already; open another for each reader"
             )
         while self._gap_reason is None and not self._events:
             if self._is_ended:

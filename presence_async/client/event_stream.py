@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from ..errors import ClientClosedError, RequestError
+from ..errors import ClientClosedError, ConcurrencyError, RequestError
 from ..protocol.events import PresenceEvent
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
@@ -50,7 +50,7 @@ class EventStream:
         self._feed = feed
         self._begin = begin
         self._params = params
-        self._buffer = EventBuffer(buffer_size)
+        self._buffer = EventBuffer("stream", buffer_size)
         self._listener = _StreamListener(channels, channel_groups, self._buffer)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -87,13 +87,14 @@ class EventStream:
 
         Raises:
             RequestError: As a query would.
-            ClientClosedError: The client is not open, or the stream was entered before.
+            ClientClosedError: The client is not open.
+            ConcurrencyError: The stream was entered before.
 
         Cancellation: opens nothing.
         """
         budget = self._begin()
         if self._loop is not None:
-            raise ClientClosedError("a stream has one use; call events() again")
+            raise ConcurrencyError("stream", "has one use; call events() again")
         self._loop = asyncio.get_running_loop()
         try:
             await self._feed.attach(self._listener, budget=budget, params=self._params)
@@ -133,7 +134,7 @@ class EventStream:
 
         Raises:
             ClientClosedError: It was not entered, or belongs to another event loop.
-            InvalidArgumentError: Another task is waiting for the next event.
+            ConcurrencyError: Another task is waiting for the next event.
 
         Cancellation: loses nothing.
         """

@@ -10,7 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from ..checks import checked_buffer_size, checked_timeout_s
-from ..errors import ClientClosedError, DeadlineError, RequestError
+from ..errors import (
+    ClientClosedError,
+    ConcurrencyError,
+    DeadlineError,
+    RequestError,
+)
 from ..protocol.events import PresenceEvent, SnapshotEvent
 from ..protocol.occupancy import Occupant
 from ..protocol.timetoken import TIMETOKENS_PER_S
@@ -129,13 +134,14 @@ class Roster:
 
         Raises:
             RequestError: As a query would.
-            ClientClosedError: The client is not open, or the roster was entered before.
+            ClientClosedError: The client is not open.
+            ConcurrencyError: The roster was entered before.
 
         Cancellation: opens nothing.
         """
         budget = self._begin()
         if self._loop is not None:
-            raise ClientClosedError("a roster has one use; call roster() again")
+            raise ConcurrencyError("roster", "has one use; call roster() again")
         self._loop = asyncio.get_running_loop()
         await self._sync.open(budget)
         return self
@@ -218,7 +224,8 @@ class Roster:
                 event loop.
         """
         check_loop(self._loop, "the roster")
-        buffer = EventBuffer(checked_buffer_size(buffer_size), self._snapshot_event)
+        size = checked_buffer_size(buffer_size)
+        buffer = EventBuffer("changes", size, self._snapshot_event)
         buffer.put((self._snapshot_event(),))
         if self.health is StreamHealth.CLOSED:
             buffer.end()
@@ -265,7 +272,7 @@ class RosterChanges:
 
         Raises:
             ClientClosedError: It belongs to another event loop.
-            InvalidArgumentError: Another task is waiting for the next event.
+            ConcurrencyError: Another task is waiting for the next event.
 
         Cancellation: loses nothing.
         """

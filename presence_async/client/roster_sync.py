@@ -25,7 +25,6 @@ from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .pipeline import Budget
 from .request.call import Params
-from .retry import is_refusal
 from .snapshot_requests import SnapshotRequests
 
 __all__ = ["RosterSync"]
@@ -280,8 +279,8 @@ class RosterSync:
             await self._reconcile(None)
         except RequestError as error:
             logger.info("a roster could not be checked: %s", error)
-            now_s = _now_s()
-            self.schedule.failed(now_s=now_s, is_refused=is_refusal(error))
+            now_s, is_refused = _now_s(), not error.is_transient
+            self.schedule.failed(now_s=now_s, is_refused=is_refused)
             self.state.forget_old(now_s=now_s)
 
     async def _reconcile(self, budget: Budget | None) -> None:

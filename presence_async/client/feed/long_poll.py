@@ -23,7 +23,6 @@ from ...errors import (
 )
 from ..request.call import Params
 from ..request.deadlines import Deadlines, TimeLimit
-from ..retry import is_refusal
 from .listener import StreamHealth
 from .pace import PollPace
 from .progress import Loss, PollProgress
@@ -222,12 +221,12 @@ class LongPoll:
             self.progress.was_held(sent_at_s=sent_at_s)
             self._needs_check = True
             return
-        is_rejected = isinstance(error, RejectedRequestError) and is_refusal(error)
-        if is_rejected and not is_check:
+        is_rejected = isinstance(error, RejectedRequestError)
+        if is_rejected and not error.is_transient and not is_check:
             self.progress.refused()
         if _is_too_long(error) and len(self.table) > 1:
             self._halve()
-        elif not is_refusal(error):
+        elif error.is_transient:
             self._needs_check = True
             self._pace.failed(error, lasted_s)
             self._set_health(StreamHealth.RECONNECTING, error)
