@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
     from .client.reports import HeartbeatStats as HeartbeatStats
@@ -94,6 +95,7 @@ _HOMES = {
     "LinearRetry": "client.retry",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
+    "OccupantPages": "client.occupants",
     "LeaseReleasedError": "errors",
     "PresenceClient": "client.client",
     "PresenceConfig": "client.config",
