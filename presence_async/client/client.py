@@ -50,8 +50,8 @@ from .lifecycle import Lifecycle
 from .occupants import OccupantPages
 from .pipeline import Budget, RequestPipeline
 from .reports import CloseReport
-from .roster.desk import RosterDesk
-from .roster.roster import Roster
+from .roster import Roster
+from .snapshot_requests import SnapshotRequests
 from .transport import Session, Transport
 
 __all__ = ["PresenceClient"]
@@ -105,9 +105,7 @@ class PresenceClient:
         )
         self._life = Lifecycle()
         self._feed = PresenceFeed(config, self._pipeline)
-        self._rosters = RosterDesk(
-            self._pipeline, self._feed, snapshot_timeout_s=config.attempt_timeout_s
-        )
+        self._snapshots = SnapshotRequests(config, self._pipeline)
         self._presence = HeartbeatLoop(
             config,
             self._pipeline,
@@ -197,7 +195,6 @@ class PresenceClient:
             self._close_report = self._presence.report()
             try:
                 await self._feed.finish()
-                await self._rosters.finish()
                 await self._presence.finish()
             finally:
                 try:
@@ -643,7 +640,8 @@ class PresenceClient:
             )
         limit_s = None if timeout_s is None else checked_timeout_s(timeout_s)
         return Roster(
-            self._rosters,
+            self._feed,
+            self._snapshots,
             lambda: self._begin(limit_s),
             channel=one[0],
             params=checked_query_params(query_params),

@@ -35,7 +35,7 @@ from .request.deadlines import Deadlines, TimeLimit
 from .request.gates import Gate
 from .request.long_names import LongNames
 from .request.request_size import check_size
-from .retry import RetryPolicy, is_retryable
+from .retry import RetryPolicy
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
@@ -304,7 +304,7 @@ class RequestPipeline:
             call.has_new_connection = True
             return 0
         call.failures += 1
-        if not is_retryable(failure):
+        if not failure.is_retryable:
             return None
         delay_s = policy.delay_s(call.failures, self._random)
         if delay_s is None:
