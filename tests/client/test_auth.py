@@ -118,15 +118,20 @@ async def test_a_provider_that_ignores_its_cancel_does_not_overwrite_a_newer_tok
 
 
 async def test_a_provider_may_set_the_token_itself(emulator: PresenceEmulator) -> None:
+    saved: list[str] = []
+
     async def provider(user_id: str) -> str:
         client.set_auth("own", user_id=user_id)
         await asyncio.sleep(1)
+        saved.append(user_id)
         return "returned"
 
     async with PresenceClient(emulator.config(auth=provider)) as client:
         await client.where_now()
+        await asyncio.sleep(2)
 
     assert sent(emulator) == ["own"]
+    assert saved == ["tester"]
 
 
 async def test_a_token_set_while_the_old_one_is_refused_is_tried(
@@ -281,6 +286,25 @@ async def test_nothing_is_kept_of_a_user_whose_join_was_cancelled_during_a_fetch
         await asyncio.sleep(1000)
 
         assert len(client._tokens) == 0
+
+
+async def test_a_fetch_for_a_user_who_is_gone_ends_unless_somebody_waits() -> None:
+    provider = Provider()
+    tokens = Tokens(provider)
+    asking = asyncio.create_task(tokens.fetch("eve"))
+    await asyncio.sleep(1)
+    tokens.forget("eve")
+    assert await asking == tokens.at_hand("eve")
+
+    tokens.refresh("eve")
+    asking = asyncio.create_task(tokens.fetch("eve"))
+    await asyncio.sleep(1)
+    asking.cancel()
+    await asyncio.wait({asking})
+    tokens.forget("eve")
+    await asyncio.sleep(0)
+
+    assert (len(tokens), provider.cancelled) == (0, 1)
 
 
 async def test_a_token_set_for_a_user_outlives_the_lease(
