@@ -21,6 +21,7 @@ from ..errors import (
     PresenceError,
     RequestError,
 )
+from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Claim, Order, Params, Patience, State
 from ..presence.engine import PresenceEngine
@@ -319,7 +320,7 @@ class HeartbeatLoop:
         try:
             answer = await self._pipeline.send(
                 operation,
-                budget=Budget(send.started_s, send.deadline_s),
+                budget=Budget(send.patience.started_s, send.deadline_s),
                 retry=_NO_RETRY,
                 gate=place,
                 attempt_timeout_s=send.attempt_s,
@@ -358,7 +359,7 @@ class HeartbeatLoop:
 
     def _catch_up(self, report: ClockReport) -> None:
         if report.blocked_s and not report.slept_s:
-            users, lost = self.engine.late(self.now_s())
+            users, lost = overview.late(self.engine, self.now_s())
             log_blocked(report.blocked_s, users, lost)
         if not report.slept_s and not report.is_stop:
             return
@@ -392,7 +393,7 @@ class HeartbeatLoop:
         """Cancel whatever is under way, without waiting."""
         self._is_stopping = self._is_aborted = True
         self._task.abort()
-        self.engine.abort()
+        self.engine.abort(self.now_s())
         for change in self.engine.drain():
             self._publish(change)
         for task in list(self._sends.values()):

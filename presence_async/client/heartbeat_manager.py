@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..presence import overview
 from ..presence.claims import LeaseHealth
 from .heartbeat_loop import HeartbeatLoop
 from .lease import Lease
@@ -26,21 +27,21 @@ class HeartbeatManager:
     @property
     def leases(self) -> tuple[Lease, ...]:
         """Every lease held; those still joining are not among them."""
-        return tuple(claim.owner.lease for claim in self._loop.engine.leases)
+        return tuple(claim.owner.lease for claim in overview.claims(self._loop.engine))
 
     def stats(self) -> HeartbeatStats:
         """Return the figures of this moment."""
         engine = self._loop.engine
-        healths = [claim.health for claim in engine.leases]
+        healths = [claim.health for claim in overview.claims(engine)]
         late_s = sorted(self._loop.lateness_s) or [0.0]
-        next_s = engine.next_heartbeat_s - self._loop.now_s()
+        next_s = overview.next_heartbeat_s(engine) - self._loop.now_s()
         return HeartbeatStats(
             leases=len(healths),
             fresh=healths.count(LeaseHealth.FRESH),
             at_risk=healths.count(LeaseHealth.AT_RISK),
             lost=healths.count(LeaseHealth.LOST),
             refused=healths.count(LeaseHealth.REFUSED),
-            leaving=engine.leaving,
+            leaving=overview.leaving(engine),
             beats_sent=engine.heartbeats_sent,
             beats_failed=engine.heartbeats_failed,
             lateness_p50_s=late_s[len(late_s) // 2],

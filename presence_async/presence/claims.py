@@ -94,6 +94,10 @@ class Patience:
         """Return True if only a refusal ends the attempts."""
         return self.deadline_s == math.inf
 
+    def later(self, seconds: float) -> Patience:
+        """Return the same patience, beginning later."""
+        return Patience(self.started_s + seconds, self.deadline_s + seconds, self.retry)
+
 
 class Claim:
     """What one lease wants: names, timeout, state and parameters.
@@ -240,6 +244,17 @@ class Order:
     error: Exception | None = None
     parts: list[Any] | None = None
     replies: list[Any] = attrs.field(factory=list)
+
+    @property
+    def is_about_state(self) -> bool:
+        """Return True if it tells the service a state."""
+        return self.kind in {OrderKind.STATE, OrderKind.CLAIM_STATE}
+
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+        kind = self.kind
+        return "set state" if kind is OrderKind.CLAIM_STATE else kind.value
 
 
 def names_of(channels: Iterable[str], channel_groups: Iterable[str]) -> list[Name]:

@@ -8,40 +8,63 @@ or the service has timed the user out anyway.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..errors import LeaseReleasedError
+from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.leave import LeaveOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
 from .changes import LeaveGivenUp, Settled
 from .claims import (
     Claim,
-    Name,
     Order,
     OrderKind,
     Params,
     Patience,
+    PresenceOperation,
     channels_of,
     groups_of,
     names_of,
 )
-from .merging import Beat, merged
+from .merging import Beat
 from .patience import LEAVE_PACE_S, NO_RETRY, is_blocking, overdue, retry_s
 from .user import UserTable
-from .wire import Acknowledged, Failed, Outcome, Purpose, Refused, Send
+from .wire import Acknowledged, Failed, Outcome, Refused, Send
 
 __all__ = [
+    "about",
     "answered",
     "deadline_s",
     "dismiss",
     "drop_names",
     "expire",
     "finish",
+    "gathering",
     "give_up",
     "leave",
     "next_send",
     "wake_s",
 ]
+
+
+def about(kind: OrderKind, claim: Claim, patience: Patience) -> Order:
+    """Return an order about a claim."""
+    return Order(
+        kind=kind,
+        user_id=claim.user_id,
+        patience=patience,
+        claim=claim,
+        params=claim.params,
+    )
+
+
+def gathering(user: UserTable, claim: Claim) -> Order | None:
+    """Return the patches of a claim that still wait for more of them."""
+    return next(
+        (x for x in user.orders if x.claim is claim and x.is_patch and not x.has_begun),
+        None,
+    )
 
 
 # When, and what next.
@@ -119,21 +142,20 @@ def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
 
 
 def _send(
-    user: UserTable, order: Order, operation: object, beat: Beat | None = None
+    user: UserTable,
+    order: Order,
+    operation: PresenceOperation,
+    beat: Beat | None = None,
 ) -> Send:
-    patience = order.patience
     return Send(
         user_id=user.user_id,
-        operation=operation,  # type: ignore[arg-type]  # one of the three
+        operation=operation,
         params=order.params,
         attempt_s=user.shared.settings.attempt_timeout_s,
-        started_s=patience.started_s,
-        deadline_s=patience.deadline_s,
+        patience=order.patience,
         due_s=order.not_before_s,
-        purpose=Purpose.ORDER,
         order=order,
         beat=beat,
-        attempts=order.attempts,
     )
 
 
@@ -199,10 +221,8 @@ def _acknowledged(
         _leave_acknowledged(user, order, send, now_s)
         return
     operation = send.operation
-    if order.kind is OrderKind.HEARTBEAT:
-        timeout_s = operation.presence_timeout_s  # type: ignore[union-attr]  # a heartbeat
-        until_s = answer.sent_at_s + timeout_s - answer.age_s
-        user.shorten(operation, until_s)  # type: ignore[arg-type]  # a heartbeat
+    if isinstance(operation, HeartbeatOperation):
+        user.shorten(operation, answer)
         user.catch_up(now_s)
     else:
         for name in names_of(operation.channels, operation.channel_groups):
@@ -282,15 +302,11 @@ def _join(user: UserTable, order: Order, now_s: float) -> Send | None:
     return _send(user, order, beats[0].operation, beats[0])
 
 
-def _beats_of(
-    user: UserTable, claim: Claim, parts: list[tuple[Name, ...]] | None
-) -> list[Beat]:
+def _beats_of(user: UserTable, claim: Claim, parts: list[Any] | None) -> list[Beat]:
     names = set(claim.names)
     if parts is not None:
         names &= {name for part in parts for name in part}
-    table = user.wanted(claim)
-    mine = {name: entry for name, entry in table.items() if name in names}
-    return merged(user.shared.settings.subscribe_key, user.user_id, mine)
+    return user.beats(names, claim)
 
 
 def _note_heard(order: Order, outcome: Outcome) -> None:
@@ -307,16 +323,7 @@ def _join_acknowledged(
     beat, claim = send.beat, order.claim
     if beat is None or claim is None:
         return
-    timeout_s = beat.operation.presence_timeout_s
-    until_s = answer.sent_at_s + timeout_s - answer.age_s
-    wanted = set(claim.names)
-    known = [n in wanted for n in beat.names]
-    user.tell(
-        [n for n, is_known in zip(beat.names, known, strict=True) if is_known],
-        [v for v, is_known in zip(beat.versions, known, strict=True) if is_known],
-        until_s,
-        timeout_s,
-    )
+    user.tell(beat, answer, set(claim.names))
     order.parts = (order.parts or [])[1:]
     if not order.parts:
         _joined(user, order, now_s)
@@ -354,11 +361,12 @@ def dismiss(user: UserTable, claim: Claim, now_s: float) -> None:
     was_announced = claim.is_announced
     user.claims.remove(claim)
     user.forget_unwanted()
+    user.catch_up(now_s)
     if was_announced:
         settings = user.shared.settings
         patience = Patience(now_s, now_s + settings.close_timeout_s, settings.retry)
         until_s = now_s + claim.presence_timeout_s
-        leave(user, *names, params=claim.params, patience=patience, until_s=until_s)
+        leave(user, *names, claim.params, patience, until_s=until_s)
 
 
 # Leaving.
@@ -368,12 +376,10 @@ def leave(
     user: UserTable,
     channels: tuple[str, ...],
     channel_groups: tuple[str, ...],
-    *,
     params: Params,
     patience: Patience,
+    *,
     until_s: float,
-    ticket: int | None = None,
-    not_before_s: float = 0.0,
 ) -> Order:
     """Owe a leave; it is sent without the names that claims hold by then."""
     order = Order(
@@ -388,9 +394,6 @@ def leave(
         ),
         params=params,
         until_s=until_s,
-        tickets=[] if ticket is None else [ticket],
-        is_known=ticket is not None,
-        not_before_s=not_before_s,
     )
     user.orders.append(order)
     return order

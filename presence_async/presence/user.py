@@ -1,19 +1,18 @@
-"""One user's truth: what is wanted, what the service has been told, what to say next.
+"""One user's truth: what is wanted and what the service has been told.
 
-``next`` returns the one request to send now; ``answered`` takes its outcome in. At most
-one request of a user is under way, so the service applies them in the order they were
-decided. Whatever is lost on the way leaves the columns different, and is said again.
+``rounds`` and ``orders`` say the difference. At most one request of a user is under
+way, so the service applies them in the order they were decided. Whatever is lost on
+the way leaves the two columns different, and is said again.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import attrs
 
-from ..errors import ServiceError, TransportError
 from ..protocol.heartbeat import HeartbeatOperation
 from .changes import Change, HealthChanged
 from .claims import (
@@ -21,18 +20,15 @@ from .claims import (
     LeaseHealth,
     Name,
     Order,
-    PresenceOperation,
     RetryPolicy,
     State,
-    channels_of,
-    groups_of,
     names_of,
 )
 from .doubt import Doubts
 from .merging import Beat, Wanted, merged, wanted
 from .pace import SLOT_S, next_beat_s, phase
 from .patience import NO_RETRY
-from .wire import Acknowledged, Failed, Outcome, Purpose, Refused, Send
+from .wire import Acknowledged, Send
 
 __all__ = ["Round", "Settings", "Shared", "Told", "UserTable"]
 
@@ -98,7 +94,7 @@ class Round:
         is_answered: Whether the service acknowledged or refused one of them.
         is_pressing: Whether one failed that may fare better soon.
         is_about_service: Whether what failed concerns other users, too.
-        retry_after_s: Seconds the service asked to wait.
+        retry_after_s: Seconds the service asked to wait; 0.0 if it did not.
         again_s: By when another round has to follow.
     """
 
@@ -120,7 +116,7 @@ class Round:
         self.is_answered = False
         self.is_pressing = False
         self.is_about_service = False
-        self.retry_after_s: float | None = None
+        self.retry_after_s = 0.0
         self.again_s = math.inf
 
 
@@ -132,7 +128,10 @@ class UserTable:
         claims: What is wanted, in the order it came; those still joining included.
         told: What the service has acknowledged, for each name that a claim holds.
         orders: What callers asked for, in the order they asked.
+        doubts: What may still be applied or has to be said again; mostly ``None``.
+        states: States set for single names, with their versions; mostly ``None``.
         out: The request under way.
+        confirming: A request to send again since a cache answered it.
         round: The regular heartbeats under way.
         due_s: When the next round begins; ``math.inf`` if none is planned.
         place_s: The user's own place in the interval, at its latest occurrence.
@@ -142,8 +141,8 @@ class UserTable:
     """
 
     __slots__ = (
-        "_confirm",
         "claims",
+        "confirming",
         "doubts",
         "due_s",
         "failures",
@@ -168,7 +167,7 @@ class UserTable:
         self.states: dict[Name, tuple[int, State]] | None = None
         self.doubts: Doubts | None = None
         self.out: Send | None = None
-        self._confirm: Send | None = None
+        self.confirming: Send | None = None
         self.round: Round | None = None
         self.due_s = math.inf
         self.place_s = 0.0
@@ -262,6 +261,11 @@ class UserTable:
         ahead_s = [end_s for end_s in ends_s if end_s > now_s]
         return min(ahead_s or ends_s, default=math.inf)
 
+    def next_end_s(self, now_s: float) -> float:
+        """Return the earliest expiry still ahead, ``math.inf`` if there is none."""
+        end_s = self.end_s(now_s)
+        return end_s if end_s > now_s else math.inf
+
     def slept(self, seconds: float, now_s: float) -> None:
         """Take off time that the loop clock did not see."""
         for told in self.told.values():
@@ -282,11 +286,19 @@ class UserTable:
                 if health is not claim.health:
                     self._set(claim, health, reason, now_s)
 
-    def trouble(self, reason: str, now_s: float) -> None:
-        """Put everything at risk that was fine, such as when an outage begins."""
-        for told in self.told.values():
-            if told.trouble is None:
-                told.trouble = reason
+    def mark(
+        self, names: Iterable[Name], trouble: str, *, is_refused: bool = False
+    ) -> None:
+        """Note that the latest heartbeat for names failed."""
+        for name in names:
+            told = self.told.get(name)
+            if told is not None:
+                told.trouble, told.is_refused = trouble, is_refused
+
+    def hold(self, trouble: str, now_s: float) -> None:
+        """Keep the next round waiting; everything that was fine is at risk by that."""
+        self.is_held = True
+        self.mark([n for n, told in self.told.items() if told.trouble is None], trouble)
         self.update_health(now_s)
 
     def _health(self, claim: Claim, now_s: float) -> tuple[LeaseHealth, str]:
@@ -339,10 +351,28 @@ class UserTable:
     def release(self, claim: Claim, reason: str, now_s: float) -> None:
         """Remove a claim for good."""
         self._set(claim, LeaseHealth.RELEASED, reason, now_s)
-        claim.health = LeaseHealth.RELEASED
-        if claim in self.claims:
-            self.claims.remove(claim)
+        self.claims.remove(claim)
         self.forget_unwanted()
+        self.catch_up(now_s)
+
+    def let_go(
+        self,
+        claims: Iterable[Claim],
+        channels: Collection[str],
+        channel_groups: Collection[str],
+        now_s: float,
+    ) -> None:
+        """Take names out of claims; those left with none are released."""
+        for claim in claims:
+            claim.channels = tuple(c for c in claim.channels if c not in channels)
+            claim.channel_groups = tuple(
+                g for g in claim.channel_groups if g not in channel_groups
+            )
+            if not claim.channels and not claim.channel_groups:
+                self.release(claim, "its names were left", now_s)
+        self.forget_unwanted()
+        self.catch_up(now_s)
+        self.update_health(now_s)
 
     # When the next round is due.
 
@@ -392,7 +422,7 @@ class UserTable:
 
     def hasten(self, due_s: float) -> None:
         """Make the next round due no later than a time, whatever failed before."""
-        if not self.has_joined:
+        if not self.has_joined or due_s == math.inf:
             return
         if self.round is not None:
             self.round.again_s = min(self.round.again_s, due_s)
@@ -401,107 +431,23 @@ class UserTable:
             self.due_s = min(self.due_s, due_s)
 
     def catch_up(self, now_s: float) -> None:
-        """Make a round due if a timeout or state told is not the one wanted now."""
+        """Make a round due if a timeout or state told is not the one wanted now.
+
+        A state that an order is about to tell is not missing.
+        """
+        is_telling = any(order.is_about_state for order in self.orders)
         for name, entry in self.wanted().items():
             told = self.told.get(name)
             if told is not None and (
-                told.timeout_s != entry.timeout_s or told.version != entry.version
+                told.timeout_s != entry.timeout_s
+                or (told.version != entry.version and not is_telling)
             ):
                 self.hasten(now_s)
                 return
 
-    def begin_round(self, attempt_s: float) -> None:
-        """Plan the heartbeats for everything that is kept."""
-        refused = [name for name, told in self.told.items() if told.is_refused]
-        key = self.shared.settings.subscribe_key
-        beats = merged(key, self.user_id, self.wanted(), refused)
-        if len(beats) > 1:
-            beats = self._in_turn(beats, set(refused))
-        self.round = Round(beats, attempt_s, self.due_s)
-        self.due_s = math.inf
-        self.is_held = False
-
-    def _in_turn(self, beats: list[Beat], refused: set[Name]) -> list[Beat]:
-        """Order beats by the nearest end; after each failure another one is the first.
-
-        Otherwise one that is never answered would keep the rest from being sent. Names
-        that were refused before come last.
-        """
-        told = self.told
-        beats.sort(key=lambda beat: min(told[name].until_s for name in beat.names))
-        first = self.failures % len(beats)
-        beats = beats[first:] + beats[:first]
-        return sorted(beats, key=lambda beat: beat.names[0] in refused)
-
-    @property
-    def is_confirming(self) -> bool:
-        """Return True if the last answer has to be asked for again."""
-        return self._confirm is not None
-
-    def confirmation(self) -> Send | None:
-        """Return a request once more whose answer came out of a cache."""
-        send, self._confirm = self._confirm, None
-        return send
-
-    def heartbeat(self, now_s: float) -> Send | None:
-        """Return the next heartbeat of the round under way."""
-        current = self.round
-        while current is not None and current.beats:
-            beat = self._as_wanted_now(current.beats.pop(0), current)
-            if beat is None:
-                continue
-            limit_s = 2 * self.shared.settings.attempt_timeout_s
-            return Send(
-                self.user_id,
-                beat.operation,
-                beat.params,
-                current.attempt_s,
-                now_s,
-                now_s + limit_s,
-                current.due_s,
-                Purpose.KEEP,
-                beat=beat,
-            )
-        return None
-
-    def _as_wanted_now(self, beat: Beat, current: Round) -> Beat | None:
-        """Return a planned heartbeat as it has to be by now.
-
-        While an earlier one of the round was out, names may have been left and states
-        set.
-        """
-        if not current.is_answered and not current.is_pressing:
-            return beat
-        table = self.wanted()
-        names = {name: table[name] for name in beat.names if name in table}
-        beats = merged(self.shared.settings.subscribe_key, self.user_id, names)
-        current.beats[:0] = beats[1:]
-        return beats[0] if beats else None
-
-    def repeat(self, now_s: float) -> Send | None:
-        """Return what has to be said again after a doubt."""
-        if self.doubts is None:
-            return None
-        due = self.doubts.pop_due(now_s)
-        if due is None:
-            if self.doubts.is_over(now_s):
-                self.doubts = None
-            return None
-        limit_s = self.shared.settings.attempt_timeout_s
-        return Send(
-            self.user_id,
-            due[0],
-            due[1],
-            limit_s,
-            now_s,
-            now_s + 2 * limit_s,
-            now_s,
-            Purpose.REPEAT,
-        )
-
     def wake_s(self, now_s: float) -> float:
         """Return when something of this, orders aside, has to be said."""
-        if self._confirm is not None or (self.round is not None and self.round.beats):
+        if self.confirming is not None or (self.round is not None and self.round.beats):
             return now_s
         due_s = math.inf if self.is_held else self.due_s
         return due_s if self.doubts is None else min(due_s, self.doubts.next_s(now_s))
@@ -512,145 +458,35 @@ class UserTable:
             self.claims
             or self.orders
             or self.out is not None
-            or self._confirm is not None
+            or self.confirming is not None
             or (self.doubts is not None and not self.doubts.is_over(now_s))
         )
 
-    # What came of it.
+    # What it has been told.
 
-    def confirm(self, send: Send, outcome: Outcome) -> bool:
-        """Ask once more if the answer came out of a cache: it acknowledges nothing."""
-        is_cached = isinstance(outcome, Acknowledged) and outcome.age_s > 0
-        if is_cached and not send.is_confirming:
-            self._confirm = attrs.evolve(
-                send, is_confirming=True, attempts=send.attempts + 1
-            )
-        return self._confirm is not None
-
-    def note_doubt(self, send: Send, outcome: Outcome, now_s: float) -> None:
-        """Keep track of what may still be applied, and of what that may undo."""
-        after_s = self.shared.settings.attempt_timeout_s
-        if isinstance(outcome, (Failed, Acknowledged)) and outcome.is_in_doubt:
-            self.doubts = self.doubts or Doubts()
-            self.doubts.give_up(send.operation, now_s + after_s)
-        if self.doubts is None or not isinstance(outcome, Acknowledged):
-            return
-        self.doubts.supersede(send.operation)
-        if send.purpose is Purpose.REPEAT:
-            return
-        if self.doubts.may_undo(send.operation, now_s):
-            self._say_again(send, now_s + after_s)
-
-    def _say_again(self, send: Send, at_s: float) -> None:
-        operation: PresenceOperation = send.operation
-        if isinstance(operation, HeartbeatOperation):
-            held = self.held()
-            names = names_of(operation.channels, operation.channel_groups)
-            loose = [name for name in names if name not in held]
-            if len(loose) < len(names):
-                # The claims' own heartbeat says it, with what is wanted by then.
-                self.hasten(at_s)
-            if not loose:
-                return
-            operation = attrs.evolve(
-                operation, channels=channels_of(loose), channel_groups=groups_of(loose)
-            )
-        if self.doubts is not None:
-            at_s = min(at_s, self.shared.repeat_by_s)
-            self.doubts.repeat(operation, send.params, at_s)
-
-    def tell(
-        self,
-        names: Iterable[Name],
-        versions: Iterable[int],
-        until_s: float,
-        timeout_s: int,
-    ) -> None:
-        """Note an acknowledged heartbeat for names that claims hold."""
-        for name, version in zip(names, versions, strict=True):
-            told = self.told.get(name)
-            if told is None:
+    def tell(self, beat: Beat, answer: Acknowledged, held: Collection[Name]) -> None:
+        """Note an acknowledged heartbeat for those of its names that are held."""
+        timeout_s = beat.operation.presence_timeout_s
+        until_s = answer.sent_at_s + timeout_s - answer.age_s
+        for name, version in zip(beat.names, beat.versions, strict=True):
+            if name in held:
                 self.told[name] = Told(until_s, timeout_s, version)
-            else:
-                told.until_s, told.timeout_s = until_s, timeout_s
-                told.version = version
-                told.trouble, told.is_refused = None, False
 
-    def kept(self, send: Send, outcome: Outcome, now_s: float) -> None:
-        """Take in the outcome of one heartbeat of the round."""
-        beat, current = send.beat, self.round
-        if beat is None or current is None:
-            return
-        if isinstance(outcome, Acknowledged):
-            timeout_s = beat.operation.presence_timeout_s
-            until_s = outcome.sent_at_s + timeout_s - outcome.age_s
-            held = {n for n in beat.names if n in self.told}
-            pairs = [
-                pair
-                for pair in zip(beat.names, beat.versions, strict=True)
-                if pair[0] in held
-            ]
-            self.tell(
-                (name for name, _ in pairs),
-                (version for _, version in pairs),
-                until_s,
-                timeout_s,
-            )
-            current.is_answered = True
-        elif isinstance(outcome, Refused):
-            current.is_answered |= isinstance(outcome.error, ServiceError)
-            self._refused(beat, outcome, current)
-        else:
-            self._failed(beat, outcome, current)
-        self.update_health(now_s)
-
-    def _failed(self, beat: Beat, outcome: Failed, current: Round) -> None:
-        self._mark(beat.names, str(outcome.error), is_refused=False)
-        current.is_pressing = True
-        current.is_about_service |= outcome.is_about_service
-        if outcome.retry_after_s is not None:
-            current.retry_after_s = max(
-                current.retry_after_s or 0.0, outcome.retry_after_s
-            )
-        if isinstance(outcome.error, TransportError) or not outcome.is_about_service:
-            # Waiting for each of the rest in turn could use up the time they have left.
-            current.beats.clear()
-
-    def _refused(self, beat: Beat, outcome: Refused, current: Round) -> None:
-        """Say again what was not refused, so that no claim suffers from another's."""
-        named = set(names_of(outcome.channels, outcome.channel_groups))
-        refused = [name for name in beat.names if name in named]
-        if refused:
-            rest = [name for name in beat.names if name not in named]
-            self._mark(refused, str(outcome.error), is_refused=True)
-            current.beats[:0] = self._beats_of(rest)
-        elif len(beat.claims) > 1:
-            # Claim by claim, to find out whose it is.
-            parts = [
-                [name for name in beat.names if name in set(claim.names)]
-                for claim in reversed(beat.claims)
-            ]
-            current.beats[:0] = [b for part in parts for b in self._beats_of(part)]
-        else:
-            self._mark(beat.names, str(outcome.error), is_refused=True)
-
-    def _beats_of(self, names: Iterable[Name]) -> list[Beat]:
-        table = self.wanted()
-        part = {name: table[name] for name in names if name in table}
-        return merged(self.shared.settings.subscribe_key, self.user_id, part)
-
-    def _mark(self, names: Iterable[Name], trouble: str, *, is_refused: bool) -> None:
-        for name in names:
-            told = self.told.get(name)
-            if told is not None:
-                told.trouble, told.is_refused = trouble, is_refused
-
-    def shorten(self, operation: HeartbeatOperation, until_s: float) -> None:
+    def shorten(self, operation: HeartbeatOperation, answer: Acknowledged) -> None:
         """Note that a heartbeat beside the claims ends some of their names sooner."""
         timeout_s = operation.presence_timeout_s
+        until_s = answer.sent_at_s + timeout_s - answer.age_s
         for name in names_of(operation.channels, operation.channel_groups):
             told = self.told.get(name)
-            if told is None:
-                continue
-            told.timeout_s = timeout_s
-            told.until_s = min(told.until_s, until_s)
+            if told is not None:
+                told.timeout_s = timeout_s
+                told.until_s = min(told.until_s, until_s)
+
+    def beats(self, names: Collection[Name] | None = None, *extra: Claim) -> list[Beat]:
+        """Return the heartbeats for some of the names wanted; ``None``: for all."""
+        table = self.wanted(*extra)
+        if names is not None:
+            table = {name: entry for name, entry in table.items() if name in names}
+        refused = [name for name, told in self.told.items() if told.is_refused]
+        key = self.shared.settings.subscribe_key
+        return merged(key, self.user_id, table, refused)

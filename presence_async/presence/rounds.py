@@ -1,0 +1,107 @@
+"""The regular heartbeats of a user: as few as possible, each name at its own risk."""
+
+from __future__ import annotations
+
+from ..errors import ServiceError, TransportError
+from .claims import Name, Patience, names_of
+from .merging import Beat
+from .patience import NO_RETRY
+from .user import Round, UserTable
+from .wire import Acknowledged, Failed, Outcome, Refused, Send
+
+__all__ = ["begin", "kept", "next_send"]
+
+
+def begin(user: UserTable, attempt_s: float) -> None:
+    """Plan the heartbeats for everything that is kept."""
+    user.round = Round(_in_turn(user, user.beats()), attempt_s, user.due_s)
+    user.due_s, user.is_held = float("inf"), False
+
+
+def _in_turn(user: UserTable, beats: list[Beat]) -> list[Beat]:
+    """Order beats by the nearest end; after each failure another one is the first.
+
+    Otherwise one that is never answered would keep the rest from being sent. Names that
+    were refused before come last.
+    """
+    if len(beats) == 1:
+        return beats
+    told = user.told
+    beats.sort(key=lambda beat: min(told[name].until_s for name in beat.names))
+    first = user.failures % len(beats) if beats else 0
+    beats = beats[first:] + beats[:first]
+    return sorted(beats, key=lambda beat: told[beat.names[0]].is_refused)
+
+
+def next_send(user: UserTable, now_s: float) -> Send | None:
+    """Return the next heartbeat of the round under way."""
+    current = user.round
+    while current is not None and current.beats:
+        beat = _as_wanted_now(user, current.beats.pop(0), current)
+        if beat is not None:
+            limit_s = 2 * user.shared.settings.attempt_timeout_s
+            return Send(
+                user_id=user.user_id,
+                operation=beat.operation,
+                params=beat.params,
+                attempt_s=current.attempt_s,
+                patience=Patience(now_s, now_s + limit_s, NO_RETRY),
+                due_s=current.due_s,
+                beat=beat,
+            )
+    return None
+
+
+def _as_wanted_now(user: UserTable, beat: Beat, current: Round) -> Beat | None:
+    """Return a planned heartbeat as it has to be by now.
+
+    While an earlier one of the round was out, names may have been left and states set.
+    """
+    if not current.is_answered and not current.is_pressing:
+        return beat
+    beats = user.beats(beat.names)
+    current.beats[:0] = beats[1:]
+    return beats[0] if beats else None
+
+
+def kept(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
+    """Take in the outcome of one heartbeat of the round."""
+    beat, current = send.beat, user.round
+    if beat is None or current is None:
+        return
+    match outcome:
+        case Acknowledged():
+            user.tell(beat, outcome, user.told)
+            current.is_answered = True
+        case Refused():
+            current.is_answered |= isinstance(outcome.error, ServiceError)
+            _refused(user, beat, outcome, current)
+        case Failed():
+            _failed(user, beat, outcome, current)
+    user.update_health(now_s)
+
+
+def _failed(user: UserTable, beat: Beat, outcome: Failed, current: Round) -> None:
+    user.mark(beat.names, str(outcome.error))
+    current.is_pressing = True
+    current.is_about_service |= outcome.is_about_service
+    current.retry_after_s = max(current.retry_after_s, outcome.retry_after_s or 0.0)
+    if isinstance(outcome.error, TransportError) or not outcome.is_about_service:
+        # Waiting for each of the rest in turn could use up the time they have left.
+        current.beats.clear()
+
+
+def _refused(user: UserTable, beat: Beat, outcome: Refused, current: Round) -> None:
+    """Say again what was not refused, so that no claim suffers from another's."""
+    named = set(names_of(outcome.channels, outcome.channel_groups))
+    refused = named.intersection(beat.names)
+    rest: list[set[Name]] = []
+    if refused:
+        rest = [set(beat.names) - refused]
+    elif len(beat.claims) > 1:
+        # Claim by claim, to find out whose it is.
+        rest = [set(claim.names) & set(beat.names) for claim in reversed(beat.claims)]
+    else:
+        refused = set(beat.names)
+    user.mark(refused, str(outcome.error), is_refused=True)
+    current.beats[:0] = [again for names in rest for again in user.beats(names)]
