@@ -117,6 +117,11 @@ class RequestPipeline:
         """Drop idle connections, which may have died unseen."""
         self._transport.drop_idle()
 
+    def forget_user(self, user_id: str) -> None:
+        """Release the token of a user for whom there is nothing left to do."""
+        if user_id != self._config.user_id:
+            self._tokens.forget(user_id)
+
     def close(self) -> None:
         """End what is on its way with ``ClientClosedError``; send nothing more."""
         self._is_closed = True
