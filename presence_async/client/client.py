@@ -50,8 +50,8 @@ from .lifecycle import Lifecycle
 from .occupants import OccupantPages
 from .pipeline import Budget, RequestPipeline
 from .reports import CloseReport
-from .roster.desk import RosterDesk
-from .roster.roster import Roster
+from .roster import Roster
+from .snapshot_requests import SnapshotRequests
 from .transport import Session, Transport
 
 __all__ = ["PresenceClient"]
@@ -105,9 +105,7 @@ class PresenceClient:
         )
         self._life = Lifecycle()
         self._feed = PresenceFeed(config, self._pipeline)
-        self._rosters = RosterDesk(
-            self._pipeline, self._feed, snapshot_timeout_s=config.attempt_timeout_s
-        )
+        self._snapshots = SnapshotRequests(config, self._pipeline)
         self._presence = HeartbeatLoop(
             config,
             self._pipeline,
@@ -197,8 +195,8 @@ class PresenceClient:
             self._close_report = self._presence.report()
             try:
                 await self._feed.finish()
-                await self._rosters.finish()
                 await self._presence.finish()
+                await self._tokens.close()
             finally:
                 try:
                     await self._transport.close()
@@ -643,7 +641,8 @@ class PresenceClient:
             )
         limit_s = None if timeout_s is None else checked_timeout_s(timeout_s)
         return Roster(
-            self._rosters,
+            self._feed,
+            self._snapshots,
             lambda: self._begin(limit_s),
             channel=one[0],
             params=checked_query_params(query_params),
@@ -721,25 +720,32 @@ class PresenceClient:
     def set_auth(self, token: Auth, *, user_id: str | None = None) -> None:
         """Use another token from now on; refused leases and streams try it at once.
 
+        It also replaces the answer of a token function that is being asked. A token
+        set for one user outlives the user's leases, but a client keeps only the
+        1,000 newest of those whose users have no lease.
+
         Args:
             token: A token, or, for all users, an ``async`` function or ``None``.
             user_id: For this user only; ``None``: for all.
 
         Raises:
-            InvalidArgumentError: One of them is none.
+            InvalidArgumentError: The token or the user id is invalid.
         """
         user = None if user_id is None else names.user_id(user_id)
         self._tokens.set(token, user)
         self._try_refused(user)
 
     def refresh_auth(self, user_id: str | None = None) -> None:
-        """Ask the token function anew at the next request; what is refused, at once.
+        """Drop the tokens at hand, so that the next request asks the token function.
+
+        Refused leases and streams try again at once. The answer of a token function
+        that is being asked already does not count.
 
         Args:
             user_id: For this user only; ``None``: for all.
         """
         user = None if user_id is None else names.user_id(user_id)
-        self._tokens.forget(user)
+        self._tokens.refresh(user)
         self._try_refused(user)
 
     def _try_refused(self, user_id: str | None) -> None:

@@ -303,7 +303,7 @@ class HeartbeatLoop:
             if future is not None and not future.done():
                 future.set_result(change)
         elif isinstance(change, UserForgotten):
-            pass
+            self._pipeline.forget_user(change.user_id)
         else:
             if isinstance(change, HealthChanged):
                 if change.claim.owner is None:

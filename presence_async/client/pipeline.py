@@ -35,7 +35,7 @@ from .request.deadlines import Deadlines, TimeLimit
 from .request.gates import Gate
 from .request.long_names import LongNames
 from .request.request_size import check_size
-from .retry import RetryPolicy, is_retryable
+from .retry import RetryPolicy
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
@@ -116,6 +116,11 @@ class RequestPipeline:
     def forget_connections(self) -> None:
         """Drop idle connections, which may have died unseen."""
         self._transport.drop_idle()
+
+    def forget_user(self, user_id: str) -> None:
+        """Release the token of a user for whom there is nothing left to do."""
+        if user_id != self._config.user_id:
+            self._tokens.forget(user_id)
 
     def close(self) -> None:
         """End what is on its way with ``ClientClosedError``; send nothing more."""
@@ -304,7 +309,7 @@ class RequestPipeline:
             call.has_new_connection = True
             return 0
         call.failures += 1
-        if not is_retryable(failure):
+        if not failure.is_retryable:
             return None
         delay_s = policy.delay_s(call.failures, self._random)
         if delay_s is None:

@@ -8,6 +8,7 @@ outcome to ``answered``, acts on ``drain`` and comes back at ``next_s``.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator
 
@@ -359,12 +360,31 @@ class PresenceEngine:
             self._forget(user)
             return
         else:
-            wake_s = min(user.wake_s(now_s), orders.wake_s(user, now_s))
+            wake_s = user.wake_s(now_s)
+            if user.orders:
+                wake_s = min(wake_s, orders.wake_s(user, now_s))
             self._due.put(user, max(wake_s, not_before_s))
-        alarm_s = min(user.next_end_s(now_s), orders.deadline_s(user))
-        # One entry a user is enough: when it rings too early, it is set again.
-        if alarm_s < self._alarms.due_s(user):
+        self._set_alarm(user, now_s)
+
+    def _set_alarm(self, user: UserTable, now_s: float) -> None:
+        """Look at a user when something runs out before its next heartbeat is due.
+
+        One entry a user is enough: when it rings too early, it is set again.
+        """
+        alarm_s = orders.deadline_s(user) if user.orders else math.inf
+        end_s = user.next_end_s(now_s)
+        if end_s <= self._looked_at_s(user, now_s):
+            alarm_s = min(alarm_s, end_s)
+        if alarm_s < self._alarms.due_s(user) or alarm_s == math.inf:
             self._alarms.put(user, alarm_s)
+
+    def _looked_at_s(self, user: UserTable, now_s: float) -> float:
+        """Return when a user is looked at in any case."""
+        if user.out is not None:
+            return user.out.deadline_s
+        if user.is_held or user.due_s <= now_s:
+            return math.inf
+        return user.due_s
 
     def _forget(self, user: UserTable) -> None:
         self._due.discard(user)

@@ -135,10 +135,12 @@ def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
             return None
         order.operation = _state_of(user, claim)
         order.version = claim.state_version
-    if order.parts is None:
+    parts: list[Any] | None = order.parts
+    if parts is None:
         is_heartbeat = order.kind is OrderKind.HEARTBEAT
-        order.parts = [order.operation] if is_heartbeat else split(order.operation)
-    return _send(user, order, order.parts[0])
+        parts = [order.operation] if is_heartbeat else list(split(order.operation))
+        order.parts = parts
+    return _send(user, order, parts[0])
 
 
 def _send(
@@ -429,8 +431,10 @@ def _leave(user: UserTable, order: Order, now_s: float) -> Send | None:
     if not rest:
         finish(user, order, now_s, None)
         return None
-    part = split(operation.about(channels_of(rest), groups_of(rest)))[0]
-    return _send(user, order, part)
+    operation = operation.about(channels_of(rest), groups_of(rest))
+    # Sent part by part: the order shrinks with each acknowledgement.
+    part = split(operation)[0]
+    return _send(user, order, part)  # type: ignore[arg-type]  # a part of a leave
 
 
 def _leave_acknowledged(

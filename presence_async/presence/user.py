@@ -237,7 +237,7 @@ class UserTable:
         """Return when the first name of a claim runs out."""
         told = self.told
         if len(claim.channels) == 1 and not claim.channel_groups:
-            known = told.get(Name(False, claim.channels[0]))  # noqa: FBT003  # a field
+            known = told.get(claim.channels[0])
             return 0.0 if known is None else known.until_s
         return min(
             (told[name].until_s if name in told else 0.0 for name in claim.names),

@@ -8,24 +8,22 @@ import socket
 from collections import Counter
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from presence_async import ConnectError, Lease, LeaseHealth, PresenceClient
+from presence_async import (
+    ConnectError,
+    Lease,
+    LeaseHealth,
+    PresenceClient,
+    RequestError,
+)
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 
-KINDS = {
-    "cut": Fault(operation="heartbeat", cut=True),
-    "half-open": Fault(operation="heartbeat", delay_s=math.inf),
-    "slow": Fault(operation="heartbeat", delay_s=60),
-    "500": Fault(operation="heartbeat", status=500),
-    "503": Fault(operation="heartbeat", status=503, retry_after_s=3600),
-    "429": Fault(operation="heartbeat", status=429),
-    "html": Fault(operation="heartbeat", body=b"<html>sign in</html>"),
-}
+from .outages import KINDS, outage
+
 RECOVERY_S = 15
 
 
@@ -53,11 +51,43 @@ async def test_everybody_is_fresh_soon_after_any_outage(
 ) -> None:
     leases = await join_many(client, 5)
     await asyncio.sleep(100)
-    emulator.inject(attrs.evolve(KINDS[kind], for_s=outage_s))
+    emulator.inject(outage(kind, "heartbeat", for_s=outage_s))
     await asyncio.sleep(outage_s + RECOVERY_S)
 
     assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
     assert emulator.occupants("lobby") == {f"user-{n:03}": {"n": n} for n in range(5)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_join_that_never_gives_up_outlasts_any_outage(
+    client: PresenceClient, emulator: PresenceEmulator, kind: str
+) -> None:
+    emulator.inject(outage(kind, for_s=600))
+    joining = asyncio.create_task(client.join("lobby", timeout_s=math.inf))
+    await asyncio.sleep(599)
+    was_joined = joining.done()
+    await asyncio.sleep(1 + RECOVERY_S)
+
+    assert not was_joined
+    assert joining.result().health is LeaseHealth.FRESH
+    assert set(emulator.occupants("lobby")) == {"bob"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_leave_that_failed_in_any_outage_is_repeated(
+    client: PresenceClient, emulator: PresenceEmulator, kind: str
+) -> None:
+    lease = await client.join("lobby")
+    emulator.inject(outage(kind, for_s=100))
+    with pytest.raises(RequestError):
+        await lease.leave()
+    still_leaving = client.heartbeats.stats().leaving
+    await asyncio.sleep(100 + RECOVERY_S)
+
+    assert still_leaving == 1
+    assert not emulator.occupants("lobby")
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+    assert client.heartbeats.stats().leaving == 0
 
 
 async def test_a_bot_deployed_while_no_name_can_be_looked_up_joins_afterwards(
@@ -155,7 +185,7 @@ def test_observers_see_no_timeout_in_a_short_outage(
             leases = await join_many(client, 4)
             await asyncio.sleep(start_s)
             outage_s = share * (300 - 149 - 10)
-            emulator.inject(attrs.evolve(KINDS[kind], for_s=outage_s))
+            emulator.inject(outage(kind, "heartbeat", for_s=outage_s))
             await asyncio.sleep(outage_s + 320)
             assert timeouts(emulator) == 0
             assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
