@@ -730,8 +730,11 @@ class PresenceClient:
 
         Raises:
             InvalidArgumentError: The token or the user id is invalid.
+            ClientClosedError: Called from another event loop than the client's, or
+                from another thread.
         """
         user = None if user_id is None else names.user_id(user_id)
+        self._check_own_loop()
         self._tokens.set(token, user)
         self._try_refused(user)
 
@@ -745,8 +748,13 @@ class PresenceClient:
             user_id: For this user only; ``None``: for all.
         """
         user = None if user_id is None else names.user_id(user_id)
+        self._check_own_loop()
         self._tokens.refresh(user)
         self._try_refused(user)
+
+    def _check_own_loop(self) -> None:
+        if self._life.is_open:
+            self._life.check_loop()
 
     def _try_refused(self, user_id: str | None) -> None:
         if self._life.is_open:

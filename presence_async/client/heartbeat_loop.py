@@ -15,12 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..errors import (
-    ClientClosedError,
-    ConnectionLostError,
-    PresenceError,
-    RequestError,
-)
+from ..errors import ConnectionLostError, PresenceError, RequestError
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Claim, Order, Params, Patience, State
@@ -30,6 +25,7 @@ from ..presence.wire import Acknowledged, Outcome, Purpose, Send, judged
 from ..protocol.exchange import Operation
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
+from .lifecycle import check_loop
 from .pipeline import Budget, RequestPipeline
 from .presence_log import log_blocked, log_change
 from .reports import ClosedPresence, CloseReport
@@ -100,10 +96,7 @@ class HeartbeatLoop:
         Raises:
             ClientClosedError: The running loop is another one.
         """
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
-            raise ClientClosedError(
-                "the client belongs to another event loop; make one for each loop"
-            )
+        check_loop(self._loop, "the client")
 
     # What callers want. Each waits for a change that the engine reports.
 

@@ -258,6 +258,7 @@ class Lease:
         return LeaseChanges(self, self._news, self._loop)
 
     async def __aenter__(self) -> Self:
+        self._loop.check_loop()
         return self
 
     async def __aexit__(
@@ -266,6 +267,8 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Before the try: a use in another loop is the caller's fault, no failed leave.
+        self._loop.check_loop()
         try:
             await self._loop.release(self._claim, is_closing=True)
         except PresenceError as failure:
