@@ -25,7 +25,7 @@ from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Claim, Order, Params, Patience, State
 from ..presence.engine import PresenceEngine
-from ..presence.user import Settings
+from ..presence.settings import Settings
 from ..presence.wire import Acknowledged, Outcome, Purpose, Send, judged
 from ..protocol.exchange import Operation
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
@@ -456,7 +456,7 @@ class _Place:
 
     def try_enter(self) -> bool:
         """Take the place; there always is one."""
-        self._engine.unpark(self._send)
+        self._engine.places.unpark(self._send)
         return True
 
     async def enter(self) -> None:
@@ -464,7 +464,7 @@ class _Place:
 
     def leave(self) -> None:
         """Give the place to others."""
-        self._engine.park(self._send)
+        self._engine.places.park(self._send)
 
 
 def _outcome_of(send: Send, task: asyncio.Task[Outcome]) -> Outcome:
