@@ -598,7 +598,11 @@ class UserTable:
             )
             current.is_answered = True
         elif isinstance(outcome, Refused):
-            current.is_answered |= isinstance(outcome.error, ServiceError)
+            is_answer = isinstance(outcome.error, ServiceError)
+            current.is_answered |= is_answer and outcome.is_about_service
+            # A probe that never reached the service has to be followed by a pause.
+            is_probe_lost = self.shared.is_down and not outcome.is_about_service
+            current.is_pressing |= is_probe_lost
             self._refused(beat, outcome, current)
         else:
             self._failed(beat, outcome, current)
