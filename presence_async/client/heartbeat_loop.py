@@ -294,7 +294,11 @@ class HeartbeatLoop:
             task.add_done_callback(functools.partial(self._ended, send))
         for change in engine.drain():
             self._publish(change)
-        if engine.next_s < self._sleeps_until_s:
+        self._hasten()
+
+    def _hasten(self) -> None:
+        """Wake the loop if something is due sooner than it sleeps."""
+        if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
 
     def _publish(self, change: Change) -> None:
@@ -315,7 +319,9 @@ class HeartbeatLoop:
 
     async def _send(self, send: Send) -> Outcome:
         doubt = _Doubt()
-        place = _Place(self.engine, send)
+        place = _Place(self.engine, send, self._hasten)
+        if not self._pipeline.has_token(send.user_id):
+            place.leave()
         operation: Operation[Any] = send.operation
         try:
             answer = await self._pipeline.send(
@@ -328,12 +334,15 @@ class HeartbeatLoop:
                 on_unclear=doubt.note,
             )
         except PresenceError as error:
+            is_about_service = True
             if isinstance(error, RequestError):
                 error.attempts += send.attempts
+                is_about_service = error.is_about_service
             return judged(
                 error,
                 has_effect=doubt.has_effect,
                 is_in_doubt=doubt.is_pending,
+                is_about_service=is_about_service,
             )
         return Acknowledged(
             answer.sent_at_s, answer.age_s, answer.value, doubt.is_pending
@@ -444,15 +453,18 @@ class _Doubt:
 class _Place:
     """A request's place on the wire, in the shape of a gate.
 
-    The engine has reserved it. The pipeline leaves it while it waits for a token, so
-    that a token provider that hangs holds back nobody but its own user.
+    The engine has reserved it. A request leaves it while it waits for a token, so that
+    a token provider that hangs holds back nobody but its own user.
     """
 
-    __slots__ = ("_engine", "_send")
+    __slots__ = ("_engine", "_on_left", "_send")
 
-    def __init__(self, engine: PresenceEngine, send: Send) -> None:
+    def __init__(
+        self, engine: PresenceEngine, send: Send, on_left: Callable[[], None]
+    ) -> None:
         self._engine = engine
         self._send = send
+        self._on_left = on_left
 
     def try_enter(self) -> bool:
         """Take the place; there always is one."""
@@ -465,6 +477,7 @@ class _Place:
     def leave(self) -> None:
         """Give the place to others."""
         self._engine.places.park(self._send)
+        self._on_left()
 
 
 def _outcome_of(send: Send, task: asyncio.Task[Outcome]) -> Outcome:

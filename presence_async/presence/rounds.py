@@ -113,7 +113,11 @@ def kept(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
             user.tell(beat, outcome, user.told)
             current.is_answered = True
         case Refused():
-            current.is_answered |= isinstance(outcome.error, ServiceError)
+            is_answer = isinstance(outcome.error, ServiceError)
+            current.is_answered |= is_answer and outcome.is_about_service
+            # A probe that never reached the service has to be followed by a pause.
+            is_probe_lost = user.shared.is_down and not outcome.is_about_service
+            current.is_pressing |= is_probe_lost
             _refused(user, beat, outcome, current)
         case Failed():
             _failed(user, beat, outcome, current)
