@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
-from ..checks import at_least_one, positive_finite
+from ..checks import Field, at_least_one, positive_finite
 from ..errors import (
     ConnectError,
     ConnectionLostError,
@@ -59,7 +59,9 @@ class ExponentialRetry:
 
     base_s: float = attrs.field(default=0.25, validator=positive_finite)
     cap_s: float = attrs.field(default=5.0, validator=positive_finite)
-    attempts: float = attrs.field(default=4, validator=at_least_one)
+    attempts: int | float = attrs.field(  # an int stays one in msgspec
+        default=4, validator=at_least_one
+    )
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:
         """Return a wait with full jitter, or ``None`` after the last attempt."""
@@ -81,7 +83,9 @@ class LinearRetry:
 
     wait_s: float = attrs.field(default=2.0, validator=positive_finite)
     jitter_s: float = attrs.field(default=1.0, validator=positive_finite)
-    attempts: float = attrs.field(default=4, validator=at_least_one)
+    attempts: int | float = attrs.field(  # an int stays one in msgspec
+        default=4, validator=at_least_one
+    )
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:
         """Return the wait, or ``None`` after the last attempt."""
@@ -99,7 +103,7 @@ class NoRetry:
         return None
 
 
-def retry_policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
+def retry_policy(_: object, field: Field, value: object) -> None:
     """Refuse what is no policy, such as the class of one."""
     if isinstance(value, type) or not callable(getattr(value, "delay_s", None)):
         raise InvalidArgumentError(

@@ -59,30 +59,38 @@ class ChannelOccupancy:
         occupancy: How many users are present, by the service's count.
         user_ids: Who they are, as far as this page goes; ``None``: not asked for.
         is_complete: Whether ``user_ids`` are all of them; ``None`` without ids.
+        encoded_states: The users' states as JSON text, one for each user id, empty
+            where there is none; ``None``: not asked for. ``occupants`` decodes them.
     """
 
     channel: str
     occupancy: int
     user_ids: tuple[str, ...] | None = attrs.field(default=None, repr=_shown)
     is_complete: bool | None = None
-    # Undecoded, one for each user id; empty where there is none.
-    _states: tuple[bytes, ...] | None = attrs.field(
+    # Public, since msgspec encodes nothing else: what it encodes has to decode again.
+    encoded_states: tuple[bytes, ...] | None = attrs.field(
         default=None, repr=False, eq=_decoded
     )
 
-    @functools.cached_property
+    @property
     def occupants(self) -> tuple[Occupant, ...] | None:
         """The users with their states, made when first read; ``None``: not asked."""
+        return self._occupants
+
+    @functools.cached_property
+    def _occupants(self) -> tuple[Occupant, ...] | None:
         if self.user_ids is None:
             return None
-        if self._states is None:
+        if self.encoded_states is None:
             return tuple([Occupant(user_id=user_id) for user_id in self.user_ids])
         try:
             # All in one go: a tenth of the cost of one by one.
-            together = b"[" + b",".join([s or b"{}" for s in self._states]) + b"]"
+            together = (
+                b"[" + b",".join([s or b"{}" for s in self.encoded_states]) + b"]"
+            )
             decoded = decode_objects(together)
         except JsonError:
-            return tuple(map(_occupant, self.user_ids, self._states))
+            return tuple(map(_occupant, self.user_ids, self.encoded_states))
         return tuple([
             Occupant(user_id=user_id, state=state)
             for user_id, state in zip(self.user_ids, decoded, strict=True)
@@ -115,12 +123,12 @@ class ChannelOccupancy:
             occupancy=count,
             user_ids=user_ids,
             is_complete=count == len(user_ids) if is_complete is None else is_complete,
-            states=states,
+            encoded_states=states,
         )
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields ready for JSON."""
-        occupants = self.occupants if self._states is not None else None
+        occupants = self.occupants if self.encoded_states is not None else None
         return {
             "channel": self.channel,
             "occupancy": self.occupancy,
