@@ -159,9 +159,72 @@ def test_the_environment_is_read_and_arguments_win(
     assert config.base_url == "http://localhost:1"
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\n\n"], ids=repr)
+def test_line_ends_around_variables_are_dropped(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    settings: dict[str, Any] = {
+        "subscribe_key": "sub",
+        "publish_key": "pub",
+        "secret_key": "sec",
+        "user_id": "bob",
+        "auth": "token",
+        "origin": "http://localhost:1",
+        "proxy": "http://u:hidden@proxy:3128",
+        "presence_timeout_s": 60,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PUBNUB_{name.upper()}", f"{value}{ends}")
+
+    assert PresenceConfig.from_env() == PresenceConfig(**settings)
+
+
+def test_a_variable_of_line_ends_alone_counts_as_unset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBNUB_AUTH", "\r\n")
+
+    assert PresenceConfig.from_env(**KEYS).auth is None
+
+
+@pytest.mark.parametrize(
+    "bad", ["a\nb", "a\x1bb", "a\tb", "a\x7fb", "a\u2028b"], ids=ascii
+)
+@pytest.mark.parametrize(
+    "name", ["SUBSCRIBE_KEY", "SECRET_KEY", "USER_ID", "AUTH", "ORIGIN", "PROXY"]
+)
+def test_control_characters_in_a_variable_are_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, bad: str
+) -> None:
+    monkeypatch.setenv("PUBNUB_SUBSCRIBE_KEY", "sub")
+    monkeypatch.setenv("PUBNUB_USER_ID", "bob")
+    monkeypatch.setenv(f"PUBNUB_{name}", f"hidden{bad}")
+
+    with pytest.raises(InvalidArgumentError, match="control characters") as caught:
+        PresenceConfig.from_env()
+
+    shown = traceback.TracebackException.from_exception(
+        caught.value, capture_locals=True
+    )
+    assert caught.value.argument == f"PUBNUB_{name}"
+    assert "hidden" not in "".join(shown.format())
+
+
+def test_a_variable_that_an_argument_replaces_is_not_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBNUB_USER_ID", "a\nb")
+
+    assert PresenceConfig.from_env(**KEYS).user_id == "bob"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PUBNUB_PRESENCE_TIMEOUT_S", "soon"), ("PUBNUB_ORIGIN", "a/b")],
+    [
+        ("PUBNUB_PROXY", "proxy:3128"),
+        ("PUBNUB_PRESENCE_TIMEOUT_S", "soon"),
+        ("PUBNUB_ORIGIN", "a/b"),
+    ],
 )
 def test_a_wrong_variable_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
