@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 import unicodedata
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, Self
 
 import attrs
@@ -188,6 +189,24 @@ class PresenceConfig:
         if variable is None or refused.argument in overrides:
             raise refused
         raise InvalidArgumentError(variable, refused.rule)
+
+    # Only query_params could be changed in a copy. The rest is immutable or, like a
+    # token function and its connections, cannot be copied.
+
+    def __copy__(self) -> Self:
+        return attrs.evolve(self)
+
+    def __deepcopy__(self, _: object) -> Self:
+        return attrs.evolve(self)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...]]:
+        if self.ssl_context is not None:
+            raise TypeError(
+                "PresenceConfig.ssl_context cannot be pickled; pickle"
+                " attrs.evolve(config, ssl_context=None) and add a context afterwards"
+            )
+        settings = {f.name: getattr(self, f.name) for f in attrs.fields(type(self))}
+        return functools.partial(type(self), **settings), ()
 
     @property
     def base_url(self) -> str:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import math
 import pickle
+import ssl
 import traceback
+from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from presence_async import (
@@ -135,6 +139,36 @@ def test_a_config_pickles_and_compares() -> None:
 
     assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301  # our own
     assert config != PresenceConfig(**KEYS, retry=ExponentialRetry())
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_shares_what_cannot_be_copied(
+    copied: Callable[[PresenceConfig], PresenceConfig],
+) -> None:
+    async def provider(_: str) -> str:
+        return "token"
+
+    context = ssl.create_default_context()
+    config = PresenceConfig(
+        **KEYS, ssl_context=context, auth=provider, query_params={"a": "1"}
+    )
+
+    other = copied(config)
+
+    assert other == config
+    assert other.ssl_context is context
+    assert other.auth is provider
+    assert other.query_params is not config.query_params
+
+
+def test_pickling_a_config_with_an_ssl_context_says_what_to_do() -> None:
+    config = PresenceConfig(**KEYS, ssl_context=ssl.create_default_context())
+
+    with pytest.raises(TypeError, match=r"ssl_context cannot be pickled; pickle attrs"):
+        pickle.dumps(config)
+
+    bare = attrs.evolve(config, ssl_context=None)
+    assert pickle.loads(pickle.dumps(bare)) == bare  # noqa: S301  # our own
 
 
 def test_the_environment_is_read_and_arguments_win(
