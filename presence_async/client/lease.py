@@ -26,27 +26,6 @@ __all__ = ["Joining", "Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
 _GATHER_S = 0.05
 
 
-@attrs.frozen(kw_only=True)
-class LeaseChange:
-    """One change of a lease's health.
-
-    Attributes:
-        lease: The lease.
-        previous: The health before; ``None`` in the first item of ``changes()``.
-        health: The health now.
-        reason: Why, in a few words.
-        at: Loop time of the change.
-        remaining_s: Seconds of presence left then.
-    """
-
-    lease: Lease
-    previous: LeaseHealth | None
-    health: LeaseHealth
-    reason: str
-    at: float
-    remaining_s: float
-
-
 class LeaseNews:
     """The latest change of a lease, and whoever waits for the next one.
 
@@ -276,6 +255,27 @@ class Lease:
         self._loop.check_loop()
         if not self._loop.engine.holds(self._claim):
             raise LeaseReleasedError
+
+
+@attrs.frozen(kw_only=True)
+class LeaseChange:
+    """One change of a lease's health.
+
+    Attributes:
+        lease: The lease.
+        previous: The health before; ``None`` in the first item of ``changes()``.
+        health: The health now.
+        reason: Why, in a few words.
+        at: Loop time of the change.
+        remaining_s: Seconds of presence left then.
+    """
+
+    lease: Lease
+    previous: LeaseHealth | None
+    health: LeaseHealth
+    reason: str
+    at: float
+    remaining_s: float
 
 
 class LeaseChanges:
