@@ -349,7 +349,7 @@ async def test_a_token_is_fetched_outside_the_gate_also_after_a_refusal(
 
     emulator.inject(Fault(status=403, times=1))
     async with PresenceClient(emulator.config(auth=token)) as client:
-        pipeline = client._pipeline
+        pipeline = client._core.pipeline
         operation = WhereNowOperation(
             subscribe_key=pipeline.subscribe_key, user_id="tester"
         )
@@ -534,11 +534,11 @@ async def test_another_event_loop_is_told_apart(client: PresenceClient) -> None:
 
 async def test_a_client_never_closed_warns(emulator: PresenceEmulator) -> None:
     client = PresenceClient(emulator.config())
-    client._life.open()
+    client._core.life.open()
 
     with pytest.warns(ResourceWarning, match="never closed"):
         client.__del__()
-    client._life.end_closing()
+    client._core.life.end_closing()
 
 
 # The parts.
