@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from .errors import InvalidArgumentError
 
 __all__ = [
+    "Field",
     "at_least_one",
     "checked_buffer_size",
     "checked_linger_s",
@@ -41,7 +42,12 @@ MAX_PRESENCE_TIMEOUT_S = 10**9
 MAX_PAGE_SIZE = 1000
 MAX_OFFSET = 2**63 - 1
 
-Validator = Callable[[object, "attrs.Attribute[Any]", object], None]
+if TYPE_CHECKING:
+    Field: TypeAlias = attrs.Attribute[Any]
+else:
+    Field = attrs.Attribute  # takes no parameter at run time
+
+Validator: TypeAlias = Callable[[object, Field, object], None]
 
 
 # Of any argument.
@@ -216,7 +222,7 @@ def checked_presence_timeout_s(
 def validator(check: Callable[..., object], **limits: Any) -> Validator:  # noqa: ANN401  # the check's own
     """Return a validator of attrs that calls a check with limits."""
 
-    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    def validate(_: object, field: Field, value: object) -> None:
         check(value, field.name, **limits)
 
     return validate
@@ -228,7 +234,7 @@ positive_finite = validator(number, above=0)
 positive_count = validator(whole_number, least=1)
 
 
-def at_least_one(_: object, field: attrs.Attribute[Any], value: object) -> None:
+def at_least_one(_: object, field: Field, value: object) -> None:
     """Check that a field is a whole number from 1 on, or ``math.inf``."""
     if value != math.inf:
         whole_number(value, field.name, least=1)

@@ -211,8 +211,6 @@ class DeadlineError(TransportError, TimeoutError):
         last_failure: The failure of the attempt before, or ``None`` if there was none.
     """
 
-    _advice = "Give the call a larger timeout_s, or find out why the service is slow."
-
     def __init__(
         self,
         problem: str,
@@ -222,6 +220,12 @@ class DeadlineError(TransportError, TimeoutError):
     ) -> None:
         super().__init__(problem, **facts)
         self.last_failure = last_failure
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, which depends on what took so long."""
+        slow = "the service is slow" if self.is_about_service else "it had to wait"
+        return f"Give the call a larger timeout_s, or find out why {slow}."
 
 
 class ServiceError(RequestError):

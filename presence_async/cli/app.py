@@ -20,7 +20,8 @@ app: typer.Typer = typer.Typer(
     help="Ask PubNub who is present, and keep users present.",
     epilog=(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
-        " PUBNUB_AUTH, PUBNUB_ORIGIN and their like; secrets from there only."
+        " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like; secrets from there"
+        " only."
         " Exit code: 0 done, 1 the service or the network said no, 2 wrong usage."
     ),
     no_args_is_help=True,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from ..client.config import environment_value
 from ..emulator import EventFault, Fault, Grant, PresenceEmulator
 from ..emulator.control import is_loopback
 from ..errors import InvalidArgumentError
@@ -169,8 +169,8 @@ def emulate(
 
 
 def _secret_key() -> str:
-    secret_key = os.environ.get("PUBNUB_SECRET_KEY", "")
-    if not secret_key:
+    secret_key = environment_value("PUBNUB_SECRET_KEY")
+    if secret_key is None:
         raise InvalidArgumentError(
             "--verify-signatures", "set PUBNUB_SECRET_KEY in the environment"
         )

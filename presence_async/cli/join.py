@@ -29,6 +29,7 @@ def join(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
@@ -39,7 +40,7 @@ def join(
 
     async def stay() -> None:
         config = options.config_of(
-            subscribe_key, user_id, origin, presence_timeout_s=presence_timeout
+            subscribe_key, user_id, origin, proxy, presence_timeout_s=presence_timeout
         )
         first = parsed_state(state) if state is not None else None
         async with PresenceClient(config) as client:

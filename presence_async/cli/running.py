@@ -25,6 +25,7 @@ _FLAGS = {
     "offset": "--offset",
     "origin": "--origin",
     "presence_timeout_s": "--presence-timeout",
+    "proxy": "--proxy",
     "subscribe_key": "--subscribe-key",
     "timeout_s": "--timeout",
 }

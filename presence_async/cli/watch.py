@@ -34,6 +34,7 @@ def watch(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, a line for each event.")
@@ -48,7 +49,7 @@ def watch(
     """
 
     async def follow() -> None:
-        config = options.config_of(subscribe_key, user_id, origin)
+        config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with (
             PresenceClient(config) as client,
             client.roster(channel, timeout_s=timeout_s) as roster,

@@ -14,12 +14,12 @@ __all__ = ["EventBuffer"]
 
 
 class EventBuffer:
-    """A bounded queue with one reader, who is told of every loss by a ``GapEvent``.
+    """A bounded queue with one reader, who gets a ``GapEvent`` for every loss.
 
     Putting never waits. When the buffer is full, the oldest events are dropped and a
-    gap in their place tells how many. A reader who is told of *changes* could do
-    nothing with those that follow a gap: with a ``snapshot``, all events are dropped,
-    and a fresh snapshot follows the gap.
+    gap in their place counts them. A reader who follows *changes* could do nothing with
+    those after a gap: with a ``snapshot``, all events are dropped, and a fresh snapshot
+    follows the gap.
 
     Args:
         name: What is being read, as an error calls it.
@@ -38,7 +38,7 @@ class EventBuffer:
         self._size = size
         self._snapshot = snapshot
         self._events: deque[PresenceEvent] = deque()
-        # Why and how many events were dropped since the reader was last told.
+        # Why and how many events were dropped since the reader last got a gap.
         self._gap_reason: GapReason | None = None
         self._dropped = 0
         self._dropped_until = 0

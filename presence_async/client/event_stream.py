@@ -29,7 +29,7 @@ class EventStream:
     events that are lost nevertheless.
 
     A slow reader never delays the poll: when the buffer is full, its oldest events are
-    dropped, and one ``GapEvent`` with ``reason="slow_consumer"`` tells how many. Events
+    dropped, and one ``GapEvent`` with ``reason="slow_consumer"`` counts them. Events
     of one channel come in the order in which the service sent them.
 
     A stream is entered once and has one reader at a time; open another stream for each

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
-from ..checks import at_least_one, positive_finite
+from ..checks import Field, at_least_one, positive_finite
 from ..errors import InvalidArgumentError
 
 __all__ = [
@@ -46,7 +46,9 @@ class ExponentialRetry:
 
     base_s: float = attrs.field(default=0.25, validator=positive_finite)
     cap_s: float = attrs.field(default=5.0, validator=positive_finite)
-    attempts: float = attrs.field(default=4, validator=at_least_one)
+    attempts: int | float = attrs.field(  # an int stays one in msgspec
+        default=4, validator=at_least_one
+    )
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:
         """Return a wait with full jitter, or ``None`` after the last attempt."""
@@ -68,7 +70,9 @@ class LinearRetry:
 
     wait_s: float = attrs.field(default=2.0, validator=positive_finite)
     jitter_s: float = attrs.field(default=1.0, validator=positive_finite)
-    attempts: float = attrs.field(default=4, validator=at_least_one)
+    attempts: int | float = attrs.field(  # an int stays one in msgspec
+        default=4, validator=at_least_one
+    )
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:
         """Return the wait, or ``None`` after the last attempt."""
@@ -86,7 +90,7 @@ class NoRetry:
         return None
 
 
-def retry_policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
+def retry_policy(_: object, field: Field, value: object) -> None:
     """Reject values that are not retry policies, such as a policy class."""
     if isinstance(value, type) or not callable(getattr(value, "delay_s", None)):
         raise InvalidArgumentError(

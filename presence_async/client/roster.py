@@ -39,7 +39,7 @@ class Roster:
     second; entering returns once both are answered. From then on events keep the list,
     whether or not anybody reads it. Here now corrects it, soon after anything that
     casts doubt on it: an occupancy that does not fit for longer than a few seconds, a
-    gap, a long outage, an interval event that does not tell who. A correction is an
+    gap, a long outage, an interval event without names. A correction is an
     event with ``synthesized=True``. The list is correct again ``RECONCILE_PERIOD_S``
     (15 s) after the end of any detectable fault, or 20 s where here now takes several
     pages.
@@ -50,7 +50,7 @@ class Roster:
     or does not follow from the last; then less and less often, every five minutes once
     all has gone well for an hour. So a calm roster costs about 65 here-now requests in
     its first hour and 13 in each later one. It costs one every ten seconds in constant
-    trouble, where interval events tell who joins, and where events come so quickly that
+    trouble, where interval events list who joins, and where events come so quickly that
     answers often run ahead of them. Each page of 1,000 occupants is a request. Once
     open, all rosters of a client together begin at most 25 snapshots a second.
 
@@ -108,7 +108,7 @@ class Roster:
 
     @property
     def as_of(self) -> datetime:
-        """When the service last told who is here, in UTC, by this machine's clock.
+        """When the service was last heard, in UTC, by this machine's clock.
 
         Raises:
             ClientClosedError: The roster was never entered.
@@ -252,7 +252,7 @@ class RosterChanges:
     The first item is a ``SnapshotEvent``. Each later ``JoinEvent``, ``LeaveEvent``,
     ``TimeoutEvent`` or ``StateChangeEvent`` changes one user, so that together they
     always lead to the current list. When the buffer is full it is emptied: a
-    ``GapEvent`` tells how many events were dropped, and a new ``SnapshotEvent`` shows
+    ``GapEvent`` counts the dropped events, and a new ``SnapshotEvent`` shows
     the current list.
 
     Iteration ends when the roster is closed and the buffer is empty.

@@ -46,10 +46,10 @@ class RosterSync:
     Attributes:
         state: Who is here.
         schedule: When to ask, and whether the list is beyond doubt.
-        readers: The buffers that are told of every change.
+        readers: The buffers that receive every change.
         health: Whether events arrive.
         error: The failure behind the last change of ``health``, or ``None``.
-        heard_at_s: Unix time when the service last told who is here; 0 if never.
+        heard_at_s: Unix time when the service was last heard; 0 if never.
         channels: The channel, as the feed asks a listener for it.
         channel_groups: None.
     """
@@ -225,8 +225,8 @@ class RosterSync:
     def _crashed(self) -> None:
         """Distrust the list, which may have changed half-way.
 
-        Readers start over from it, since they may not have been told of a change that
-        was made before the crash.
+        Readers start over from it, since a change that was made before the crash may
+        not have reached them.
         """
         self._has_crashed = True
         self.schedule.doubt(now_s=_now_s())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..checks import whole_number
+from ..client.config import PresenceConfig
 from ..protocol.json_codec import Json
 from .event_faults import EventFault
 from .faults import Fault
@@ -16,9 +17,6 @@ from .occupancy import OccupancyChange
 from .options import Options
 from .server import Server
 from .service import RESTART_SHIFT_S
-
-if TYPE_CHECKING:
-    from ..client.config import PresenceConfig
 
 __all__ = ["PresenceEmulator"]
 
@@ -157,8 +155,6 @@ class PresenceEmulator:
 
     def config(self, **overrides: Any) -> PresenceConfig:  # noqa: ANN401  # as the class
         """Return a config that points here; overrides are ``PresenceConfig``'s."""
-        from ..client.config import PresenceConfig  # noqa: PLC0415  # only when asked
-
         settings: dict[str, Any] = {
             "subscribe_key": self._subscribe_key,
             "publish_key": self._options.publish_key,

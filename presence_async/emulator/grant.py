@@ -94,7 +94,7 @@ Grants = Grant | Iterable[Grant]
 
 
 def access_table(
-    access: Mapping[str, Grants] | None,
+    access: Mapping[str, Grant | Iterable[Grant]] | None,
 ) -> dict[str, tuple[Grant, ...]] | None:
     """Return the ``access`` option with a tuple of grants for each token.
 

@@ -241,8 +241,15 @@ class Order:
     attempts: int = 0
     failures: int = 0
     error: Exception | None = None
-    parts: list[Any] | None = None
+    parts: Any = None
     replies: list[Any] = attrs.field(factory=list)
+
+    @property
+    def its_claim(self) -> Claim:
+        """The claim of an order that is about one."""
+        if self.claim is None:
+            raise TypeError(f"{self.name} is about no claim")
+        return self.claim
 
     @property
     def is_about_state(self) -> bool:

@@ -204,7 +204,7 @@ class HereNowOperation:
             occupancy=0,
             user_ids=(),
             is_complete=self.offset == 0,
-            states=() if self.include_state else None,
+            encoded_states=() if self.include_state else None,
         )
 
     def _parsed(
@@ -223,7 +223,7 @@ class HereNowOperation:
             occupancy=occupancy,
             user_ids=user_ids,
             is_complete=self.offset == 0 and len(user_ids) == occupancy,
-            states=_raw_states(entries) if self.include_state else None,
+            encoded_states=_raw_states(entries) if self.include_state else None,
         )
 
     def _encoded(self, channel: ChannelOccupancy) -> dict[str, object]:

@@ -11,7 +11,7 @@ import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -30,9 +30,14 @@ __all__ = [
     "plain_state",
 ]
 
-Json: TypeAlias = (
-    "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
-)
+if TYPE_CHECKING:
+    Json: TypeAlias = (
+        bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+    )
+else:
+    # Read at run time, as by typing.get_type_hints and msgspec, an alias must not name
+    # itself: other modules that use it would have to know the name, too.
+    Json = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
 WireT = TypeVar("WireT")
 
 MAX_STATE_DEPTH = 100

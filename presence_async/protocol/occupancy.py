@@ -59,30 +59,37 @@ class ChannelOccupancy:
         occupancy: The number of users present, by the service's count.
         user_ids: The IDs of those on this page; ``None`` if not asked for.
         is_complete: Whether these are all of them; ``None`` without IDs.
+        encoded_states: The users' states as JSON, one for each user ID, empty where
+            there is none; ``None`` if not asked for. ``occupants`` decodes them.
     """
 
     channel: str
     occupancy: int
     user_ids: tuple[str, ...] | None = attrs.field(default=None, repr=_shown)
     is_complete: bool | None = None
-    # Undecoded, one for each user ID; empty for users without state.
-    _states: tuple[bytes, ...] | None = attrs.field(
+    # Public, since msgspec encodes nothing else: what it encodes has to decode again.
+    encoded_states: tuple[bytes, ...] | None = attrs.field(
         default=None, repr=False, eq=_decoded
     )
 
-    @functools.cached_property
+    @property
     def occupants(self) -> tuple[Occupant, ...] | None:
         """The users with their states; ``None`` if IDs were not asked for."""
+        return self._occupants
+
+    @functools.cached_property
+    def _occupants(self) -> tuple[Occupant, ...] | None:
         if self.user_ids is None:
             return None
-        if self._states is None:
+        if self.encoded_states is None:
             return tuple([Occupant(user_id=user_id) for user_id in self.user_ids])
         try:
             # Decoding all at once takes a tenth of the time of one by one.
-            together = b"[" + b",".join([s or b"{}" for s in self._states]) + b"]"
+            states = [state or b"{}" for state in self.encoded_states]
+            together = b"[" + b",".join(states) + b"]"
             decoded = decode_objects(together)
         except JsonError:
-            return tuple(map(_occupant, self.user_ids, self._states))
+            return tuple(map(_occupant, self.user_ids, self.encoded_states))
         return tuple([
             Occupant(user_id=user_id, state=state)
             for user_id, state in zip(self.user_ids, decoded, strict=True)
@@ -115,12 +122,12 @@ class ChannelOccupancy:
             occupancy=count,
             user_ids=user_ids,
             is_complete=count == len(user_ids) if is_complete is None else is_complete,
-            states=states,
+            encoded_states=states,
         )
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields ready for JSON."""
-        occupants = self.occupants if self._states is not None else None
+        occupants = self.occupants if self.encoded_states is not None else None
         return {
             "channel": self.channel,
             "occupancy": self.occupancy,

@@ -38,7 +38,7 @@ def state_change(event: JoinEvent) -> StateChangeEvent:
 def listed_user(
     kind: type[EventT], user_id: str, interval: PresenceEvent, occupancy: int
 ) -> EventT:
-    """Return the event of one user whom an interval event lists."""
+    """Return the event of one user on a list of an interval event."""
     return kind(
         channel=interval.channel or "",
         occupancy=max(0, occupancy),

@@ -37,7 +37,7 @@ _GOOD_FOR_S = 600.0
 
 @attrs.define(slots=True, eq=False)
 class LastSeen:
-    """What events have told about one user since the last snapshot.
+    """The newest events about one user since the last snapshot.
 
     Attributes:
         presence: Timetoken of the newest join, leave or timeout.
@@ -73,7 +73,7 @@ def occupant_of(event: UserEvent) -> Occupant:
 
 
 def lacks_state(occupant: Occupant) -> bool:
-    """Return True if nothing has told yet which state a user has."""
+    """Return True if the state of a user is not known yet."""
     return occupant.state is None and occupant.state_error is None
 
 
@@ -81,7 +81,7 @@ class OccupancyCheck:
     """Compares a number of occupants with the one that the newest event carries.
 
     Attributes:
-        is_interval: True while only interval events tell who comes and goes.
+        is_interval: True while joins and leaves arrive in interval events only.
     """
 
     def __init__(self) -> None:
@@ -92,8 +92,8 @@ class OccupancyCheck:
     def record(self, event: PresenceEvent) -> None:
         """Learn from an event.
 
-        Between interval events the number that a state change carries counts users of
-        whom nothing has been told yet, so it proves nothing.
+        Between interval events, the number that a state change carries includes joins
+        and leaves that have not been announced yet, so it proves nothing.
         """
         is_state = isinstance(event, StateChangeEvent)
         if not is_state:
@@ -148,8 +148,8 @@ class ServiceClock:
     def shown_at(self, loop_s: float) -> int | None:
         """Return a timetoken that the service had reached at a loop time.
 
-        The true one may be later, never earlier. ``None`` if no event of the last ten
-        minutes tells.
+        The true one may be later, never earlier. ``None`` without an event in the last
+        ten minutes.
         """
         least_s = min(self._least_s, self._least_before_s)
         if least_s == math.inf or loop_s - self._heard_s > _GOOD_FOR_S:

@@ -58,7 +58,7 @@ class SnapshotSchedule:
 
     *Doubt* means that events are known to be missing; a snapshot that was asked for
     ``SETTLE_S`` later ends it. *Suspicion* means that the occupancy of an event does
-    not fit; it may be a matter of order, and becomes doubt only if it lasts.
+    not fit. Events out of order cause it, too, so it becomes doubt only if it lasts.
 
     Args:
         rng: The source of jitter.

@@ -13,7 +13,7 @@ __all__ = ["Snapshot"]
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
-    """Who was on one channel, as here now told.
+    """Who was on one channel, by here now.
 
     Attributes:
         channel: The channel.

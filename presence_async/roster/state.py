@@ -41,19 +41,22 @@ _QUEUE_S = 1200.0
 _MANY_SEEN = 10_000
 """With unsettled events of more users than this, a snapshot is asked for."""
 
+_UNSEEN = LastSeen()
+"""Of a user without recent events; never changed."""
+
 
 class RosterState:
     """The occupants of one channel.
 
-    ``apply`` and ``reconcile`` return the changes as events for readers: no reader is
-    ever told of two joins, or two leaves, of one user in a row.
+    ``apply`` and ``reconcile`` return the changes as events for readers: never two
+    joins, or two leaves, of one user in a row.
 
     Attributes:
         channel: The channel.
 
     Args:
         channel: The channel.
-        schedule: Is told what casts doubt on the list or confirms it.
+        schedule: Learns what casts doubt on the list or confirms it.
     """
 
     def __init__(self, channel: str, schedule: SnapshotSchedule) -> None:
@@ -87,14 +90,12 @@ class RosterState:
         self._record_time(event.timetoken, now_s)
         if event.timetoken <= self._settled:
             return ()
-        changes: Sequence[PresenceEvent]
-        match event:
-            case UserEvent():
-                changes = self._apply_to_user(event, now_s)
-            case IntervalEvent():
-                changes = self._apply_interval(event, now_s)
-            case _:
-                return ()
+        if isinstance(event, UserEvent):
+            changes = self._apply_to_user(event, now_s)
+        elif isinstance(event, IntervalEvent):
+            changes = self._apply_interval(event, now_s)
+        else:
+            return ()
         self._check.record(event)
         self._compare(now_s)
         return changes
@@ -115,7 +116,7 @@ class RosterState:
             self._clock.forget()
             self._forget_times()
 
-    def _apply_to_user(self, event: UserEvent, now_s: float) -> Sequence[PresenceEvent]:
+    def _apply_to_user(self, event: UserEvent, now_s: float) -> list[PresenceEvent]:
         if (event.user_id in self._members) is isinstance(event, JoinEvent):
             # The event before it has not arrived.
             self._schedule.record_trouble(now_s=now_s)
@@ -128,7 +129,7 @@ class RosterState:
                 return self._leave(event)
 
     def _join(self, event: JoinEvent, *, has_state: bool = True) -> list[PresenceEvent]:
-        seen = self._seen_of(event.user_id)
+        seen = self._seen.setdefault(event.user_id, LastSeen())
         if event.timetoken < seen.presence:
             return []
         seen.presence = event.timetoken
@@ -150,7 +151,7 @@ class RosterState:
         return [event]
 
     def _leave(self, event: UserEvent) -> list[PresenceEvent]:
-        seen = self._seen_of(event.user_id)
+        seen = self._seen.setdefault(event.user_id, LastSeen())
         if event.timetoken < seen.presence:
             return []
         seen.presence = event.timetoken
@@ -158,7 +159,7 @@ class RosterState:
         return [] if gone is None else [event]
 
     def _change_state(self, event: StateChangeEvent) -> list[PresenceEvent]:
-        seen = self._seen_of(event.user_id)
+        seen = self._seen.setdefault(event.user_id, LastSeen())
         if event.timetoken < seen.newest:
             return []
         seen.state, seen.change = event.timetoken, event
@@ -175,33 +176,23 @@ class RosterState:
     def _apply_interval(
         self, event: IntervalEvent, now_s: float
     ) -> list[PresenceEvent]:
-        gone = {*event.left, *event.timed_out}
-        # Of a user in both lists it does not tell which came last.
-        ambiguous = gone.intersection(event.joined)
+        # If a user has left and joined, either may have come last.
+        ambiguous = {*event.left, *event.timed_out}.intersection(event.joined)
+        leaves = [(user_id, LeaveEvent) for user_id in event.left]
+        timeouts = [(user_id, TimeoutEvent) for user_id in event.timed_out]
         changes: list[PresenceEvent] = []
-        for user_ids, kind in (
-            (event.left, LeaveEvent),
-            (event.timed_out, TimeoutEvent),
-        ):
-            for user_id in user_ids:
-                if user_id not in ambiguous:
-                    occupancy = len(self._members) - 1
-                    changes += self._leave(listed_user(kind, user_id, event, occupancy))
+        for user_id, kind in (*leaves, *timeouts):
+            if user_id not in ambiguous:
+                left = listed_user(kind, user_id, event, len(self._members) - 1)
+                changes += self._leave(left)
         for user_id in event.joined:
             if user_id not in ambiguous:
-                occupancy = len(self._members) + 1
-                join = listed_user(JoinEvent, user_id, event, occupancy)
+                join = listed_user(JoinEvent, user_id, event, len(self._members) + 1)
                 changes += self._join(join, has_state=False)
         # The lists carry no states; the next snapshot does.
         if ambiguous or event.here_now_refresh or event.joined:
             self._schedule.ask_soon(now_s=now_s)
         return changes
-
-    def _seen_of(self, user_id: str) -> LastSeen:
-        seen = self._seen.get(user_id)
-        if seen is None:
-            seen = self._seen[user_id] = LastSeen()
-        return seen
 
     def _compare(self, now_s: float) -> None:
         if self._check.fits(len(self._members)):
@@ -222,7 +213,8 @@ class RosterState:
         unsettled = self._settle(self._clock.shown_at(snapshot.sent_at_s - SETTLE_S))
         changes = self._remove(self._find_gone(snapshot, unsettled), snapshot)
         for occupant in snapshot.occupants.values():
-            changes += self._adopt(occupant, snapshot, unsettled.get(occupant.user_id))
+            seen = unsettled.get(occupant.user_id, _UNSEEN)
+            changes += self._adopt(occupant, snapshot, seen)
         self._schedule.answered(
             sent_s=snapshot.sent_at_s, found=len(changes), now_s=now_s
         )
@@ -243,7 +235,7 @@ class RosterState:
 
         Args:
             settled: The snapshot shows everything up to this timetoken; ``None`` if no
-                event tells the service's time any more.
+                recent event shows the service's time.
         """
         if settled is None:
             # So long without an event, the snapshot shows all there were.
@@ -265,27 +257,20 @@ class RosterState:
     def _find_gone(
         self, snapshot: Snapshot, unsettled: Mapping[str, LastSeen]
     ) -> list[str]:
-        """Return the members that a snapshot proves to be gone.
-
-        A snapshot in several pages may miss somebody, so they must be absent from two
-        in a row.
-        """
+        """Return the members that a snapshot proves to be gone."""
         missing = [
             user_id
             for user_id in self._members
             if user_id not in snapshot.occupants
-            and not self._has_newer_presence(unsettled.get(user_id))
+            and unsettled.get(user_id, _UNSEEN).presence <= self._settled
         ]
         if snapshot.is_whole:
             self._missing = frozenset()
             return missing
+        # Several pages may miss somebody, so they must be absent twice in a row.
         gone = [user_id for user_id in missing if user_id in self._missing]
         self._missing = frozenset(missing).difference(gone)
         return gone
-
-    def _has_newer_presence(self, seen: LastSeen | None) -> bool:
-        """Return True if a join, leave or timeout is newer than the snapshot."""
-        return seen is not None and seen.presence > self._settled
 
     def _remove(self, gone: Iterable[str], snapshot: Snapshot) -> list[PresenceEvent]:
         changes: list[PresenceEvent] = []
@@ -295,20 +280,19 @@ class RosterState:
         return changes
 
     def _adopt(
-        self, theirs: Occupant, snapshot: Snapshot, seen: LastSeen | None
+        self, theirs: Occupant, snapshot: Snapshot, seen: LastSeen
     ) -> list[PresenceEvent]:
         """Take over what a snapshot shows of a user, unless an event is newer."""
         mine = self._members.get(theirs.user_id)
-        if seen is not None:
-            if mine is None and self._has_newer_presence(seen):
-                return []
-            if seen.state > self._settled:
-                theirs = mine or seen.with_state(theirs)
+        if mine is None and seen.presence > self._settled:
+            return []
+        if seen.state > self._settled:
+            theirs = mine or seen.with_state(theirs)
         if mine == theirs:
             return []
         self._members[theirs.user_id] = theirs
         if mine is not None and lacks_state(mine) and theirs.state == {}:
-            # Unknown until now, and empty: nothing to tell a reader.
+            # Unknown until now, and empty: no change for a reader.
             return []
         kind = JoinEvent if mine is None else StateChangeEvent
         return [correction(kind, theirs, snapshot, len(self._members))]

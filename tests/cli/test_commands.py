@@ -350,7 +350,10 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["emulate", "--fault", "beat:503"], "unknown operation 'beat'; use None or one of"),
+        (
+            ["emulate", "--fault", "beat:503"],
+            "unknown operation 'beat'; use None or one of",
+        ),
         (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
         (
             ["here-now", "a,b", *KEYS],
@@ -408,6 +411,33 @@ async def test_no_service_at_all_ends_with_1_and_one_line() -> None:
     assert code == 1
     assert errors.count("\n") == 1
     assert "Connection refused" in errors
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+async def test_a_proxy_is_named_by_an_option_or_a_variable(
+    emulator: PresenceEmulator, service: dict[str, str], way: str
+) -> None:
+    # The emulator understands what is sent to a proxy.
+    proxy = f"http://someone:hidden@{emulator.origin}"
+    service["PUBNUB_ORIGIN"] = "http://service.invalid"
+    options = ["--proxy", proxy] if way == "option" else []
+    if way == "variable":
+        service["PUBNUB_PROXY"] = proxy
+
+    assert await run("where-now", *options, **service) == (0, "", "")
+    assert emulator.requests.total == 1
+
+
+async def test_a_password_of_a_proxy_is_not_shown(service: dict[str, str]) -> None:
+    service["PUBNUB_ORIGIN"] = "http://service.invalid"
+    service["PUBNUB_PROXY"] = "http://someone:hidden@127.0.0.1:9"
+    failed = await run("where-now", **service)
+    service["PUBNUB_PROXY"] = "someone:hidden@127.0.0.1:9"
+    refused = await run("where-now", **service)
+
+    assert (failed[0], refused[0]) == (1, 2)
+    assert "PUBNUB_PROXY: must be the URL of an HTTP proxy" in refused[2]
+    assert "hidden" not in "".join((*failed[1:], *refused[1:]))
 
 
 async def test_control_characters_of_strangers_do_not_reach_the_terminal(

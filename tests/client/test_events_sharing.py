@@ -171,7 +171,7 @@ async def test_a_listener_may_hear_what_came_just_before_it(
             await asyncio.sleep(1)
         late = watcher.events("lobby")
         budget = watcher._pipeline.budget(10)
-        await watcher._feed.attach(late._listener, budget=budget, replay_s=5)
+        await watcher._core.feed.attach(late._listener, budget=budget, replay_s=5)
         late._listener.set_health(StreamHealth.LIVE, None)
         await settle()
 

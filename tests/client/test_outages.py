@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import math
 import socket
 from collections import Counter
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presence_async import (
+    AuthToken,
     ConnectError,
     Lease,
     LeaseHealth,
@@ -149,6 +151,66 @@ async def test_a_user_with_a_fault_of_its_own_keeps_nobody_down(
     await asyncio.sleep(400)
 
     assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
+
+
+class Vault:
+    """Gives every user a token for three minutes, and the hanging ones no other."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+        self.served: set[str] = set()
+
+    async def token(self, user_id: str) -> AuthToken:
+        if user_id in self.served and user_id.startswith("ill"):
+            if self.fails:
+                raise ValueError("vault sealed")
+            await asyncio.Event().wait()
+        self.served.add(user_id)
+        wall_s = asyncio.get_running_loop().wall_time()  # type: ignore[attr-defined]
+        end = dt.datetime.fromtimestamp(wall_s + 180, tz=dt.UTC)
+        return AuthToken(value=f"of-{user_id}", expires_at=end)
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "hangs"])
+async def test_users_whose_token_cannot_be_fetched_hold_nobody_back(
+    emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture, fails: bool
+) -> None:
+    vault = Vault(fails=fails)
+    names = [f"ill-{n}" for n in range(70)] + [f"well-{n}" for n in range(100)]
+    async with PresenceClient(emulator.config(auth=vault.token)) as client:
+        leases = [await client.join("lobby", user_id=name) for name in names]
+        with caplog.at_level("INFO", "presence_async"):
+            await asyncio.sleep(1800)
+        present = set(emulator.occupants("lobby"))
+        healths = [lease.health for lease in leases]
+        # The users with a token come and go as ever.
+        began_s = now_s()
+        await client.join("news", user_id="well-new")
+        assert now_s() == began_s
+
+    absent = [e for e in emulator.events("lobby") if e.action == "timeout"]
+    assert present == set(names[70:])
+    assert set(healths[70:]) == {LeaseHealth.FRESH}
+    assert set(healths[:70]) == {LeaseHealth.REFUSED if fails else LeaseHealth.LOST}
+    assert sorted(e.user_id for e in absent) == sorted(names[:70])
+    assert "cannot be reached" not in caplog.text
+
+
+async def test_refusals_of_a_token_provider_end_no_outage(
+    emulator: PresenceEmulator,
+) -> None:
+    vault = Vault(fails=True)
+    async with PresenceClient(emulator.config(auth=vault.token)) as client:
+        for name in [f"{kind}-{n}" for kind in ("ill", "well") for n in range(5)]:
+            await client.join("lobby", user_id=name)
+        emulator.inject(Fault(operation="heartbeat", cut=True))
+        await asyncio.sleep(1800)
+        began = emulator.requests.total
+        await asyncio.sleep(60)
+
+        # One probe every few seconds, and nobody else.
+        assert emulator.requests.total - began <= 60
+        assert client.heartbeats.stats().fresh == 0
 
 
 async def test_health_tells_the_truth_while_others_probe(

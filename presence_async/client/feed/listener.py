@@ -49,7 +49,7 @@ class Listener(Protocol):
 
 
 def gap(reason: GapReason, timetoken: int, dropped: int | None = None) -> GapEvent:
-    """Return an event that tells that events after a timetoken are missing."""
+    """Return the event that stands for missing events after a timetoken."""
     return GapEvent(
         timetoken=timetoken,
         timestamp_ms=unix_ms(timetoken),

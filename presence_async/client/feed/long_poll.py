@@ -71,7 +71,7 @@ class LongPoll:
     """One long poll for the names of a routing table.
 
     A check, which is a handshake, comes before the first poll after trouble. It is
-    answered at once, while a poll says nothing for minutes, and its reply tells the
+    answered at once, while a poll is silent for minutes, and its reply shows the
     service's time.
 
     Args:

@@ -62,6 +62,6 @@ async def _pause(seconds: float, pipeline: RequestPipeline, budget: Budget) -> N
         with limit:
             await asyncio.sleep(seconds)
     except TimeoutError:
-        # Cut because the client was closed, which the next request will say.
+        # Cut because the client was closed, which the next request will raise.
         if not limit.is_up:
             raise

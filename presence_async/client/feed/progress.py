@@ -39,12 +39,12 @@ class Cursor(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What a reply tells about lost events.
+    """What a reply shows about lost events.
 
     Attributes:
         is_restart: The service was restarted, and its timetokens begin again.
         gap: The gap for listeners, or ``None`` if nothing is known to be lost, or if
-            they have been told already.
+            they have had one already.
         before: The gap concerns those who listen since before this timetoken;
             ``None``: everybody.
     """
@@ -72,8 +72,8 @@ class PollProgress:
         self.cursor: Cursor = cursor
         self._complete_until_s = complete_until_s
         self._service_ahead = service_ahead
-        # Listeners have been told of a loss, and no poll has gone well since.
-        self._has_told_gap = False
+        # Listeners have had a gap, and no poll has gone well since.
+        self._has_reported_gap = False
         # Polls in a row that were refused while handshakes were not.
         self._refusals = 0
 
@@ -115,7 +115,7 @@ class PollProgress:
         self.rewind(cursor)
         is_expired = sent_at_s - self._complete_until_s > QUEUE_S
         is_refused = self._refusals > 1
-        if is_refused or (is_expired and self._has_told_gap):
+        if is_refused or (is_expired and self._has_reported_gap):
             # Handshakes are answered and polls from this cursor are not: give it up.
             self.cursor = cursor
         if not (is_restart or is_expired or is_refused):
@@ -127,7 +127,7 @@ class PollProgress:
     # Polls.
 
     def find_loss(self, cursor: Cursor, messages: Sequence[Message]) -> Loss:
-        """Return what the reply to a poll tells about events before its messages."""
+        """Return what the reply to a poll shows about events before its messages."""
         if cursor.timetoken < self.cursor.timetoken - _RESTART:
             return Loss(is_restart=True, gap=self._gap("reconnect"))
         if len(messages) >= QUEUE_MESSAGES:
@@ -140,7 +140,7 @@ class PollProgress:
     def advance(self, cursor: Cursor, *, now_s: float) -> None:
         """Go on after a reply whose messages have been delivered."""
         self.cursor = cursor
-        self._has_told_gap = False
+        self._has_reported_gap = False
         self._refusals = 0
         self._complete_until_s = now_s
 
@@ -150,7 +150,7 @@ class PollProgress:
         It answers at once what it has after a cursor, so there was nothing when the
         poll was sent: up to then the poll is complete.
         """
-        self._has_told_gap = False
+        self._has_reported_gap = False
         self._refusals = 0
         self._complete_until_s = max(self._complete_until_s, sent_at_s)
 
@@ -160,9 +160,9 @@ class PollProgress:
 
     def _gap(self, reason: GapReason) -> GapEvent | None:
         """Return a gap at the cursor, once until a poll goes well again."""
-        if self._has_told_gap:
+        if self._has_reported_gap:
             return None
-        self._has_told_gap = True
+        self._has_reported_gap = True
         return gap(reason, self.cursor.timetoken)
 
 

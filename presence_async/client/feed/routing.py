@@ -67,7 +67,7 @@ class Subscription:
     Attributes:
         listener: Receives the events.
         names: Its names, as polls list them.
-        health: The health that the listener was last told.
+        health: The health that the listener knows.
     """
 
     __slots__ = (
@@ -100,7 +100,7 @@ class Subscription:
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
         """Hand events to the listener, whose crash does not harm other listeners.
 
-        After a crash the events are lost to it; a gap before the next ones tells so.
+        After a crash the events are lost to it; a gap precedes the next ones.
         """
         if self._has_missed:
             events = (gap("reconnect", events[0].timetoken), *events)
