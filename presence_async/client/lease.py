@@ -252,7 +252,8 @@ class Lease:
             await self._calls.release(self._claim, is_end_of_block=True)
         except PresenceError as failure:
             # The block itself went well; the leave is still tried.
-            log_failed_leave(self.user_id, failure)
+            is_shared = self._calls.loop.engine.is_down
+            log_failed_leave(self.user_id, failure, is_shared=is_shared)
 
     def _check_held(self) -> None:
         self._calls.loop.check_loop()
