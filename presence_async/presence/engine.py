@@ -290,9 +290,10 @@ class PresenceEngine:
                 return self._start(send, now_s)
         while (user := self._due.pop_due(now_s)) is not None:
             send = self._next(user, now_s)
-            self._plan(user, now_s)
             if send is not None:
+                # Planned once it is out: until then the user may look forgotten.
                 return self._start(send, now_s)
+            self._plan(user, now_s)
         return None
 
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:

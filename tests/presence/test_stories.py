@@ -1,0 +1,46 @@
+"""Short stories, each of which a rule once did not survive."""
+
+from __future__ import annotations
+
+import pytest
+
+from presence_async.protocol.leave import LeaveOperation
+
+from .scene import Setup
+from .troubles import NEVER, Fate
+from .world import World
+
+FINE = Fate(0.02, 0.04)
+SLOW = Fate(0.02, 1.0)
+LOST = Fate()
+LOST_REPLY = Fate(0.02)
+NO_TOKEN = Fate(0.02, 0.04, needs_token_s=NEVER)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(Setup())
+
+
+def sent(world: World, kind: type, since: int = 0) -> list[float]:
+    """Return when requests of a kind were sent, seconds from the begin."""
+    return [
+        at_s - 1000
+        for at_s, send in world.scene.sent[since:]
+        if isinstance(send.operation, kind)
+    ]
+
+
+def test_a_user_whose_last_repeat_is_due_is_forgotten_only_after_it(
+    world: World,
+) -> None:
+    world.network.script.append(LOST)
+    world.join(0, "u", ("a",))
+    world.run_for(1)
+    world.give_up(0)
+
+    world.run_for(60)
+
+    # The leave, and once more when the lost heartbeat cannot come any more.
+    assert sent(world, LeaveOperation) == pytest.approx([1, 11], abs=0.1)
+    assert list(world.scene.engine) == []
