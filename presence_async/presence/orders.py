@@ -325,7 +325,10 @@ def _join_acknowledged(
 def _joined(user: UserTable, order: Order, now_s: float) -> None:
     claim = order.claim
     error: Exception | None = None
-    if claim is not None and claim in user.claims:
+    if claim is None or claim not in user.claims:
+        # All its names were left while it was joining.
+        error = LeaseReleasedError()
+    else:
         drop_names(user, claim.channels, claim.channel_groups, now_s)
         if claim.extends is None:
             user.begin(claim, now_s)

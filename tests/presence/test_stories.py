@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from presence_async.errors import LeaseReleasedError
 from presence_async.protocol.leave import LeaveOperation
 
 from .scene import Setup
@@ -44,3 +45,16 @@ def test_a_user_whose_last_repeat_is_due_is_forgotten_only_after_it(
     # The leave, and once more when the lost heartbeat cannot come any more.
     assert sent(world, LeaveOperation) == pytest.approx([1, 11], abs=0.1)
     assert list(world.scene.engine) == []
+
+
+def test_a_join_whose_names_are_left_meanwhile_fails(world: World) -> None:
+    world.network.script.append(SLOW)
+    world.join(0, "u", ("a",))
+    world.run_for(0.5)
+    world.leave("u", ("a",))
+
+    world.run_for(2)
+
+    call, error = world.scene.settled[0]
+    assert call.kind == "join"
+    assert isinstance(error, LeaseReleasedError)
