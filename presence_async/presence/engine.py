@@ -633,6 +633,9 @@ class PresenceEngine:
             self._hold_back(current.retry_after_s, now_s)
             attempt_s = self._settings.attempt_timeout_s
             gap_s = max(gap_s, hold_s(current.retry_after_s, end_s - now_s, attempt_s))
+        if not user.has_joined:
+            # Released while the heartbeat was out: there is nothing to send again.
+            return
         user.not_before_s = user.due_s = now_s + gap_s
         if self._outage.is_down:
             self._hold(user, now_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from presence_async.errors import LeaseReleasedError
@@ -58,3 +60,19 @@ def test_a_join_whose_names_are_left_meanwhile_fails(world: World) -> None:
     call, error = world.scene.settled[0]
     assert call.kind == "join"
     assert isinstance(error, LeaseReleasedError)
+
+
+def test_nothing_is_due_for_a_user_released_while_a_heartbeat_fails(
+    world: World,
+) -> None:
+    engine = world.scene.engine
+    world.join(0, "u", ("a",), timeout_s=300)
+    world.run_for(1)
+    due_s = engine.next_heartbeat_s
+    world.network.script.append(LOST)
+    world.run_until(due_s + 1)
+    engine.close(world.scene.patience(10), world.scene.now_s, leave=True)
+
+    world.run_until(due_s + 10)
+
+    assert engine.next_heartbeat_s == math.inf
