@@ -622,13 +622,17 @@ class UserTable:
             rest = [name for name in beat.names if name not in named]
             self._mark(refused, str(outcome.error), is_refused=True)
             current.beats[:0] = self._beats_of(rest)
-        elif len(beat.claims) > 1:
-            # Claim by claim, to find out whose it is.
-            parts = [
-                [name for name in beat.names if name in set(claim.names)]
-                for claim in reversed(beat.claims)
+            return
+        # Claim by claim, to find out whose it is; names of the same claims stand or
+        # fall together, so each part is smaller than the whole.
+        parts: dict[tuple[Claim, ...], list[Name]] = {}
+        for name in beat.names:
+            holders = tuple(c for c in beat.claims if name in c.names)
+            parts.setdefault(holders, []).append(name)
+        if len(parts) > 1:
+            current.beats[:0] = [
+                b for part in parts.values() for b in self._beats_of(part)
             ]
-            current.beats[:0] = [b for part in parts for b in self._beats_of(part)]
         else:
             self._mark(beat.names, str(outcome.error), is_refused=True)
 

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from presence_async.errors import LeaseReleasedError
+from presence_async.presence.claims import LeaseHealth
 from presence_async.protocol.leave import LeaveOperation
 
 from .scene import Setup
@@ -76,3 +77,33 @@ def test_nothing_is_due_for_a_user_released_while_a_heartbeat_fails(
     world.run_until(due_s + 10)
 
     assert engine.next_heartbeat_s == math.inf
+
+
+def test_names_of_the_same_leases_are_refused_together_and_once(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.join(1, "u", ("a",), timeout_s=60)
+    world.run_for(1)
+    before = len(world.scene.sent)
+    world.trouble("refused without names", 32)
+
+    world.run_for(32)
+
+    assert len(world.scene.sent) == before + 1
+    assert world.leases[0].health is LeaseHealth.REFUSED
+    assert world.leases[1].health is LeaseHealth.REFUSED
+
+
+def test_a_lease_is_refused_without_those_it_shares_some_names_with(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.join(1, "u", ("a", "b"), timeout_s=60)
+    world.run_for(1)
+    world.trouble("refused without names", 32, names=("b",))
+
+    world.run_for(32)
+
+    assert world.leases[0].health is LeaseHealth.FRESH
+    assert world.leases[1].health is LeaseHealth.REFUSED
