@@ -115,20 +115,28 @@ def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
     if order.parts is None:
         is_heartbeat = order.kind is OrderKind.HEARTBEAT
         order.parts = [order.operation] if is_heartbeat else split(order.operation)
-    return _send(user, order, order.parts[0])
+    return _send(user, order, order.parts[0], now_s)
 
 
 def _send(
-    user: UserTable, order: Order, operation: object, beat: Beat | None = None
+    user: UserTable,
+    order: Order,
+    operation: object,
+    now_s: float,
+    beat: Beat | None = None,
 ) -> Send:
-    patience = order.patience
+    attempt_s = user.shared.settings.attempt_timeout_s
+    started_s, deadline_s = order.patience.started_s, order.patience.deadline_s
+    if order.patience.is_endless:
+        # A token that never comes must not keep the user's other requests waiting.
+        started_s, deadline_s = now_s, now_s + 2 * attempt_s
     return Send(
         user_id=user.user_id,
         operation=operation,  # type: ignore[arg-type]  # one of the three
         params=order.params,
-        attempt_s=user.shared.settings.attempt_timeout_s,
-        started_s=patience.started_s,
-        deadline_s=patience.deadline_s,
+        attempt_s=attempt_s,
+        started_s=started_s,
+        deadline_s=deadline_s,
         due_s=order.not_before_s,
         purpose=Purpose.ORDER,
         order=order,
@@ -279,7 +287,7 @@ def _join(user: UserTable, order: Order, now_s: float) -> Send | None:
         return None
     order.parts = [beat.names for beat in beats]
     claim.is_announced = True
-    return _send(user, order, beats[0].operation, beats[0])
+    return _send(user, order, beats[0].operation, now_s, beats[0])
 
 
 def _beats_of(
@@ -430,7 +438,7 @@ def _leave(user: UserTable, order: Order, now_s: float) -> Send | None:
         finish(user, order, now_s, None)
         return None
     part = split(operation.about(channels_of(rest), groups_of(rest)))[0]
-    return _send(user, order, part)
+    return _send(user, order, part, now_s)
 
 
 def _leave_acknowledged(

@@ -107,3 +107,17 @@ def test_a_lease_is_refused_without_those_it_shares_some_names_with(
 
     assert world.leases[0].health is LeaseHealth.FRESH
     assert world.leases[1].health is LeaseHealth.REFUSED
+
+
+def test_a_join_without_deadline_that_waits_for_a_token_holds_no_heartbeat_up(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.run_for(1)
+    world.network.script.append(NO_TOKEN)
+    world.join(1, "u", ("b",), timeout_s=60, patience_s=math.inf)
+
+    world.run_for(120)
+
+    assert world.scene.service.timeouts == 0
+    assert world.leases[1].health is LeaseHealth.FRESH
