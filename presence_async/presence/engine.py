@@ -307,7 +307,8 @@ class PresenceEngine:
             user.note_doubt(send, outcome, now_s)
             if send.purpose is Purpose.KEEP:
                 user.kept(send, outcome, now_s)
-            elif send.purpose is Purpose.ORDER:
+            else:
+                orders.note_effect(user, send, outcome, now_s)
                 orders.answered(user, send, outcome, now_s)
                 self._note_join(send, outcome, now_s)
             self._settle(user, now_s)

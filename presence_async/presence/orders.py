@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from ..errors import LeaseReleasedError
+from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.leave import LeaveOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
@@ -40,6 +41,7 @@ __all__ = [
     "give_up",
     "leave",
     "next_send",
+    "note_effect",
     "wake_s",
 ]
 
@@ -134,6 +136,7 @@ def _send(
         user_id=user.user_id,
         operation=operation,  # type: ignore[arg-type]  # one of the three
         params=order.params,
+        taken_s=now_s,
         attempt_s=attempt_s,
         started_s=started_s,
         deadline_s=deadline_s,
@@ -157,6 +160,31 @@ def _state_of(user: UserTable, claim: Claim) -> SetStateOperation:
 
 
 # What came of it.
+
+
+def note_effect(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
+    """Expect the worst of what a request may have done to names that claims hold.
+
+    Not of one that keeps them, nor of a join that succeeded.
+    """
+    is_acknowledged = isinstance(outcome, Acknowledged)
+    is_join = send.order is not None and send.order.kind is OrderKind.JOIN
+    may_have_effect = isinstance(outcome, Failed) and outcome.has_effect
+    if not may_have_effect and (is_join or not is_acknowledged):
+        return
+    operation = send.operation
+    if isinstance(operation, HeartbeatOperation):
+        since_s = send.taken_s
+        if isinstance(outcome, Acknowledged):
+            since_s = outcome.sent_at_s - outcome.age_s
+        user.shorten(operation, since_s + operation.presence_timeout_s)
+        user.update_health(now_s)
+        user.catch_up(now_s)
+    if isinstance(operation, SetStateOperation):
+        return
+    # A channel may be a member of a group: leaving one may end the other.
+    if operation.channel_groups or any(name.is_group for name in user.held()):
+        user.hasten(now_s)
 
 
 def answered(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
@@ -207,12 +235,7 @@ def _acknowledged(
         _leave_acknowledged(user, order, send, now_s)
         return
     operation = send.operation
-    if order.kind is OrderKind.HEARTBEAT:
-        timeout_s = operation.presence_timeout_s  # type: ignore[union-attr]  # a heartbeat
-        until_s = answer.sent_at_s + timeout_s - answer.age_s
-        user.shorten(operation, until_s)  # type: ignore[arg-type]  # a heartbeat
-        user.catch_up(now_s)
-    else:
+    if order.kind is not OrderKind.HEARTBEAT:
         for name in names_of(operation.channels, operation.channel_groups):
             told = user.told.get(name)
             if told is not None:
@@ -446,9 +469,6 @@ def _leave_acknowledged(
 ) -> None:
     operation = send.operation
     _shrink(order, {*operation.channels}, {*operation.channel_groups})
-    if operation.channel_groups:
-        # Members of the group may be channels that other claims hold.
-        user.hasten(now_s)
     rest: LeaveOperation = order.operation
     if not rest.channels and not rest.channel_groups:
         finish(user, order, now_s, None)

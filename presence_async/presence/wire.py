@@ -41,6 +41,7 @@ class Send:
         user_id: The user it is about; no other request of that user is under way.
         operation: What to say.
         params: Query parameters beside the client's.
+        taken_s: Loop time when it was handed out; it is sent then, or later.
         attempt_s: Seconds it may be on the wire.
         started_s: When the call it belongs to began.
         deadline_s: When that call has to be over.
@@ -55,6 +56,7 @@ class Send:
     user_id: str
     operation: PresenceOperation
     params: Params
+    taken_s: float
     attempt_s: float
     started_s: float
     deadline_s: float

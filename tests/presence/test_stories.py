@@ -121,3 +121,56 @@ def test_a_join_without_deadline_that_waits_for_a_token_holds_no_heartbeat_up(
 
     assert world.scene.service.timeouts == 0
     assert world.leases[1].health is LeaseHealth.FRESH
+
+
+def test_a_join_that_failed_with_a_short_timeout_ends_no_other_lease(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=300)
+    world.run_for(1)
+    world.network.script.append(LOST_REPLY)
+    world.join(1, "u", ("a",), timeout_s=12, patience_s=9)
+    world.run_for(11)
+
+    world.run_for(60)
+
+    assert world.scene.service.timeouts == 0
+    assert world.scene.service.until_s["u", "a"] > world.scene.now_s + 200
+
+
+def test_a_heartbeat_without_a_lease_that_failed_ends_no_lease(world: World) -> None:
+    world.join(0, "u", ("a",), timeout_s=300)
+    world.run_for(1)
+    world.network.script.append(LOST_REPLY)
+    world.say_heartbeat("u", ("a",), 12)
+
+    world.run_for(60)
+
+    assert world.scene.service.timeouts == 0
+
+
+def test_a_leave_of_a_group_that_failed_makes_the_other_names_due(
+    world: World,
+) -> None:
+    world.join(0, "u", ("c",), timeout_s=300)
+    world.join(1, "u", (), ("g",), timeout_s=300)
+    world.run_for(1)
+    world.network.script.append(LOST_REPLY)
+    world.release(1)
+
+    world.run_for(11)
+
+    assert ("u", "c") in world.scene.service.until_s
+
+
+def test_leaving_a_channel_of_a_group_that_is_held_makes_the_group_due(
+    world: World,
+) -> None:
+    world.join(0, "u", ("c",), timeout_s=300)
+    world.join(1, "u", (), ("g",), timeout_s=300)
+    world.run_for(1)
+    world.release(0)
+
+    world.run_for(1)
+
+    assert ("u", "c") in world.scene.service.until_s
