@@ -348,6 +348,8 @@ def _join_acknowledged(
         until_s,
         timeout_s,
     )
+    # Other claims may hold some of the names.
+    user.update_health(now_s)
     order.parts = (order.parts or [])[1:]
     if not order.parts:
         _joined(user, order, now_s)

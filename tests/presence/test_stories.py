@@ -174,3 +174,20 @@ def test_leaving_a_channel_of_a_group_that_is_held_makes_the_group_due(
     world.run_for(1)
 
     assert ("u", "c") in world.scene.service.until_s
+
+
+def test_health_follows_the_first_of_several_heartbeats_of_a_join(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=20)
+    world.run_for(1)
+    world.trouble("cut", 60)
+    world.run_for(60)
+    healths = [world.leases[0].health]
+    world.network.script += [FINE, SLOW]
+    world.join(1, "u", ("a", "b"), timeout_s=300)
+
+    world.run_for(0.1)
+
+    healths.append(world.leases[0].health)
+    assert healths == [LeaseHealth.LOST, LeaseHealth.FRESH]
