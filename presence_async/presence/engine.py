@@ -304,13 +304,14 @@ class PresenceEngine:
         if not isinstance(outcome, Acknowledged) and send.purpose is Purpose.KEEP:
             self._sent["failed"] += 1
         if not user.confirm(send, outcome):
-            user.note_doubt(send, outcome, now_s)
             if send.purpose is Purpose.KEEP:
                 user.kept(send, outcome, now_s)
             else:
                 orders.note_effect(user, send, outcome, now_s)
                 orders.answered(user, send, outcome, now_s)
                 self._note_join(send, outcome, now_s)
+            # After it was taken in: a claim that has just joined repeats its own.
+            user.note_doubt(send, outcome, now_s)
             self._settle(user, now_s)
         self._plan(user, now_s)
 

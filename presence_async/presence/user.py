@@ -545,9 +545,9 @@ class UserTable:
     def _say_again(self, send: Send, at_s: float) -> None:
         operation: PresenceOperation = send.operation
         if isinstance(operation, HeartbeatOperation):
-            held = self.held()
+            kept = {name for claim in self.joined for name in claim.names}
             names = names_of(operation.channels, operation.channel_groups)
-            loose = [name for name in names if name not in held]
+            loose = [name for name in names if name not in kept]
             if len(loose) < len(names):
                 # The claims' own heartbeat says it, with what is wanted by then.
                 self.hasten(at_s)

@@ -8,6 +8,8 @@ import pytest
 
 from presence_async.errors import LeaseReleasedError
 from presence_async.presence.claims import LeaseHealth
+from presence_async.presence.wire import Purpose
+from presence_async.protocol.heartbeat import HeartbeatOperation
 from presence_async.protocol.leave import LeaveOperation
 
 from .scene import Setup
@@ -191,3 +193,19 @@ def test_health_follows_the_first_of_several_heartbeats_of_a_join(
 
     healths.append(world.leases[0].health)
     assert healths == [LeaseHealth.LOST, LeaseHealth.FRESH]
+
+
+def test_what_a_join_announced_in_doubt_is_said_again(world: World) -> None:
+    world.network.script += [LOST, LOST]
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.run_for(1)
+    world.give_up(0)
+    world.run_for(1)
+    world.join(1, "u", ("a",), timeout_s=300)
+    world.run_for(10)
+
+    world.run_for(12)
+
+    # The join, and once more when the leave lost before it cannot come any more.
+    assert sent(world, HeartbeatOperation)[1:] == pytest.approx([11.1, 21.1], abs=0.3)
+    assert world.scene.sent[-1][1].purpose is Purpose.KEEP
