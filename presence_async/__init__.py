@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
     from .client.reports import HeartbeatStats as HeartbeatStats
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
     from .client.retry import RetryPolicy as RetryPolicy
-    from .client.roster.readers import RosterChanges as RosterChanges
-    from .client.roster.roster import Roster as Roster
+    from .client.roster import Roster as Roster
+    from .client.roster import RosterChanges as RosterChanges
     from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
+    from .errors import ConcurrencyError as ConcurrencyError
     from .errors import ConnectError as ConnectError
     from .errors import ConnectionLostError as ConnectionLostError
     from .errors import DeadlineError as DeadlineError
@@ -70,6 +72,7 @@ _HOMES = {
     "ClientClosedError": "errors",
     "CloseReport": "client.reports",
     "ClosedPresence": "client.reports",
+    "ConcurrencyError": "errors",
     "ConnectError": "errors",
     "ConnectionLostError": "errors",
     "DeadlineError": "errors",
@@ -92,6 +95,7 @@ _HOMES = {
     "LinearRetry": "client.retry",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
+    "OccupantPages": "client.occupants",
     "LeaseReleasedError": "errors",
     "PresenceClient": "client.client",
     "PresenceConfig": "client.config",
@@ -103,7 +107,7 @@ _HOMES = {
     "RequestError": "errors",
     "RetryPolicy": "client.retry",
     "Roster": "client.roster",
-    "RosterChanges": "client.roster.readers",
+    "RosterChanges": "client.roster",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",

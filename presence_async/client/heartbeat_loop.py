@@ -16,25 +16,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..errors import (
-    ClientClosedError,
-    ConnectionLostError,
     PresenceError,
-    RequestError,
 )
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
-from ..presence.claims import Claim, Order, Params, Patience, State
+from ..presence.claims import Patience
 from ..presence.engine import PresenceEngine
-from ..presence.user import Settings
-from ..presence.wire import Acknowledged, Outcome, Purpose, Send, judged
-from ..protocol.exchange import Operation
+from ..presence.settings import Settings
+from ..presence.wire import Outcome, Purpose, Send
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
-from .pipeline import Budget, RequestPipeline
+from .lifecycle import check_loop
+from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
+from .presence_request import Place, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
-from .sizes import check_fits
 from .task_owner import TaskOwner
 
 __all__ = ["HeartbeatLoop"]
@@ -100,126 +97,23 @@ class HeartbeatLoop:
         Raises:
             ClientClosedError: The running loop is another one.
         """
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
-            raise ClientClosedError(
-                "the client belongs to another event loop; make one for each loop"
-            )
+        check_loop(self._loop, "the client")
 
-    # What callers want. Each waits for a change that the engine reports.
-
-    def patience(self, timeout_s: float) -> Patience:
-        """Return the patience of a call that begins now."""
-        now_s = self.now_s()
-        return Patience(now_s, now_s + timeout_s, self._config.retry)
-
-    def check_fits(
-        self,
-        user_id: str,
-        names: tuple[str, ...],
-        *,
-        state: State | None,
-        params: Params,
-    ) -> None:
-        """Refuse what no heartbeat, and no change of state, could carry."""
-        check_fits(
-            self._pipeline, user_id=user_id, names=names, state=state, params=params
-        )
-
-    async def join(self, claim: Claim, timeout_s: float | None = None) -> None:
-        """Join a claim; returns after its first acknowledged heartbeat.
-
-        Cancellation: what the service may have been told is taken back by a leave.
-        """
-        names = (*claim.channels, *claim.channel_groups)
-        state = (claim.extends or claim).state
-        self.check_fits(claim.user_id, names, state=state, params=claim.params)
-        limit_s = self._config.call_timeout_s if timeout_s is None else timeout_s
-        patience = self.patience(limit_s)
-        ticket = self.engine.join(claim, patience, self.now_s())
-        await self._settled(claim.user_id, ticket)
-
-    async def release(self, claim: Claim, *, is_closing: bool = False) -> None:
-        """End a claim and wait for its leave, unless it lingers.
-
-        Args:
-            claim: The claim; nothing happens if it has ended before.
-            is_closing: Whether it is the end of a block, which waits for
-                ``close_timeout_s`` at most.
-
-        Cancellation: ends the waiting, not the leave.
-        """
-        self.check_loop()
-        config = self._config
-        limit_s = config.close_timeout_s if is_closing else config.call_timeout_s
-        patience = self.patience(limit_s)
-        ticket = self.engine.release(claim, patience, self.now_s())
-        if ticket is None:
-            self._pump()
-        else:
-            await self._settled(claim.user_id, ticket)
-
-    async def narrow(self, claim: Claim, channels: tuple[str, ...]) -> None:
-        """Take channels out of a claim and wait for their leave.
-
-        Cancellation: ends the waiting, not the leave.
-        """
-        patience = self.patience(self._config.call_timeout_s)
-        ticket = self.engine.narrow(claim, channels, patience, self.now_s())
-        await self._settled(claim.user_id, ticket)
-
-    async def leave(
-        self,
-        user_id: str,
-        channels: tuple[str, ...],
-        channel_groups: tuple[str, ...],
-        *,
-        params: Params,
-        timeout_s: float,
-    ) -> None:
-        """Take names out of every claim of a user and leave them.
-
-        Cancellation: ends the waiting, not the leave.
-        """
-        patience = self.patience(timeout_s)
-        ticket = self.engine.leave(
-            user_id,
-            channels,
-            channel_groups,
-            params=params,
-            patience=patience,
-            now_s=self.now_s(),
-        )
-        await self._settled(user_id, ticket)
-
-    async def set_claim_state(
-        self, claim: Claim, state: State, *, gather_s: float | None = None
-    ) -> None:
-        """Give a claim another state and wait until the service has it."""
-        names = (*claim.channels, *claim.channel_groups)
-        self.check_fits(claim.user_id, names, state=state, params=claim.params)
-        ticket = self.engine.set_claim_state(
-            claim,
-            state,
-            self.patience(self._config.call_timeout_s),
-            self.now_s(),
-            gather_s=gather_s,
-        )
-        await self._settled(claim.user_id, ticket)
-
-    async def say(self, order: Order) -> Any:  # noqa: ANN401  # the reply's own type
-        """Say something once and return the reply."""
-        ticket = self.engine.say(order, self.now_s())
-        return await self._settled(order.user_id, ticket)
+    # What callers want: each waits for a change that the engine reports.
 
     def retry_refused(self, user_id: str | None) -> None:
         """Try at once what was refused, of one user or of all."""
         self.engine.retry_refused(user_id, self.now_s())
-        self._pump()
+        self.pump()
 
-    async def _settled(self, user_id: str, ticket: int) -> Any:  # noqa: ANN401
+    async def settled(self, user_id: str, ticket: int) -> Any:  # noqa: ANN401  # the reply's own type
+        """Wait until a wish has come true; return the service's reply to it.
+
+        Cancellation: forgets the wish, but for a leave, and cuts its request.
+        """
         future = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
-        self._pump()
+        self.pump()
         try:
             settled = await future
         except BaseException:
@@ -236,7 +130,7 @@ class HeartbeatLoop:
         if send is not None and send in self._sends:
             self._sends[send].cancel()
         if not self._is_aborted:
-            self._pump()
+            self.pump()
 
     # The loop.
 
@@ -270,7 +164,7 @@ class HeartbeatLoop:
     async def _sleep(self) -> float:
         """Send what is due and sleep until the engine is due next; returns when."""
         self._wake.clear()
-        self._pump()
+        self.pump()
         began_s = self.now_s()
         due_s = min(self.engine.next_s, began_s + LONGEST_TICK_S)
         self._sleeps_until_s = due_s
@@ -281,20 +175,26 @@ class HeartbeatLoop:
             timer.cancel()
         return max(due_s, began_s)
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Send everything that may go out now and tell what has changed."""
         now_s, engine = self.now_s(), self.engine
         while (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
+            place = Place(engine.places, send, self._hasten)
             task = asyncio.get_running_loop().create_task(
-                self._send(send), name=f"presence {send.operation.name}"
+                send_once(self._pipeline, send, place),
+                name=f"presence {send.operation.name}",
             )
             self._sends[send] = task
             task.add_done_callback(functools.partial(self._ended, send))
         for change in engine.drain():
             self._publish(change)
-        if engine.next_s < self._sleeps_until_s:
+        self._hasten()
+
+    def _hasten(self) -> None:
+        """Wake the loop if something is due sooner than it sleeps."""
+        if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
 
     def _publish(self, change: Change) -> None:
@@ -313,32 +213,6 @@ class HeartbeatLoop:
 
     # One request.
 
-    async def _send(self, send: Send) -> Outcome:
-        doubt = _Doubt()
-        place = _Place(self.engine, send)
-        operation: Operation[Any] = send.operation
-        try:
-            answer = await self._pipeline.send(
-                operation,
-                budget=Budget(send.patience.started_s, send.deadline_s),
-                retry=_NO_RETRY,
-                gate=place,
-                attempt_timeout_s=send.attempt_s,
-                params=send.params,
-                on_unclear=doubt.note,
-            )
-        except PresenceError as error:
-            if isinstance(error, RequestError):
-                error.attempts += send.attempts
-            return judged(
-                error,
-                has_effect=doubt.has_effect,
-                is_in_doubt=doubt.is_pending,
-            )
-        return Acknowledged(
-            answer.sent_at_s, answer.age_s, answer.value, doubt.is_pending
-        )
-
     def _ended(self, send: Send, task: asyncio.Task[Outcome]) -> None:
         del self._sends[send]
         if self._is_aborted:
@@ -346,8 +220,8 @@ class HeartbeatLoop:
                 task.exception()
             return
         try:
-            self.engine.answered(send, _outcome_of(send, task), self.now_s())
-            self._pump()
+            self.engine.answered(send, outcome_of(send, task), self.now_s())
+            self.pump()
         except Exception:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
@@ -382,9 +256,11 @@ class HeartbeatLoop:
         self._is_stopping = True
         self._task.abort()
         leave = self._config.leave_on_close
-        self.engine.close(self.patience(timeout_s), self.now_s(), leave=leave)
+        now_s = self.now_s()
+        patience = Patience(now_s, now_s + timeout_s, self._config.retry)
+        self.engine.close(patience, now_s, leave=leave)
         while True:
-            self._pump()
+            self.pump()
             if self.engine.is_done:
                 return
             await self._sleep()
@@ -424,61 +300,3 @@ class HeartbeatLoop:
         return CloseReport(
             left=tuple(left), failed=tuple(failed), skipped=tuple(skipped)
         )
-
-
-class _Doubt:
-    """What the pipeline tells of attempts without a clear answer."""
-
-    __slots__ = ("has_effect", "is_pending")
-
-    def __init__(self) -> None:
-        self.has_effect = False
-        self.is_pending = False
-
-    def note(self, *, is_pending: bool) -> None:
-        """Note an attempt that the service may have acted on, or still may."""
-        self.has_effect = True
-        self.is_pending |= is_pending
-
-
-class _Place:
-    """A request's place on the wire, in the shape of a gate.
-
-    The engine has reserved it. The pipeline leaves it while it waits for a token, so
-    that a token provider that hangs holds back nobody but its own user.
-    """
-
-    __slots__ = ("_engine", "_send")
-
-    def __init__(self, engine: PresenceEngine, send: Send) -> None:
-        self._engine = engine
-        self._send = send
-
-    def try_enter(self) -> bool:
-        """Take the place; there always is one."""
-        self._engine.unpark(self._send)
-        return True
-
-    async def enter(self) -> None:
-        """Take the place; never called, since ``try_enter`` does not fail."""
-
-    def leave(self) -> None:
-        """Give the place to others."""
-        self._engine.park(self._send)
-
-
-def _outcome_of(send: Send, task: asyncio.Task[Outcome]) -> Outcome:
-    """Return the outcome of a request's task, whatever ended it."""
-    error = None if task.cancelled() else task.exception()
-    if not task.cancelled() and error is None:
-        return task.result()
-    if error is not None:
-        name = send.operation.name
-        logger.critical("a %s of %s crashed", name, send.user_id, exc_info=error)
-        problem = f"{type(error).__name__} inside"
-    else:
-        problem = "it was cancelled"
-    failure = ConnectionLostError(
-        problem, operation=send.operation.name, attempts=send.attempts + 1
-    )
-    return judged(failure, has_effect=True, is_in_doubt=True, is_about_service=False)

@@ -18,7 +18,7 @@ from ..presence.changes import HealthChanged
 from ..presence.claims import Claim, LeaseHealth
 from ..protocol import names
 from ..protocol.json_codec import Json, plain_state
-from .heartbeat_loop import HeartbeatLoop
+from .presence_calls import PresenceCalls
 from .presence_log import log_failed_leave
 
 __all__ = ["Joining", "Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
@@ -70,10 +70,10 @@ class Lease:
     loop than the client's.
     """
 
-    __slots__ = ("__weakref__", "_claim", "_loop", "_news")
+    __slots__ = ("__weakref__", "_calls", "_claim", "_news")
 
-    def __init__(self, loop: HeartbeatLoop, claim: Claim) -> None:
-        self._loop = loop
+    def __init__(self, calls: PresenceCalls, claim: Claim) -> None:
+        self._calls = calls
         self._claim = claim
         self._news = claim.owner = LeaseNews(self)
 
@@ -120,14 +120,14 @@ class Lease:
         Counted from when the last acknowledged heartbeat was sent, less what the
         machine has slept since.
         """
-        return self._loop.engine.expires_s(self._claim)
+        return self._calls.loop.engine.expires_s(self._claim)
 
     @property
     def remaining_s(self) -> float:
         """Seconds until the service times the user out; 0.0 once passed."""
         if self.health is LeaseHealth.RELEASED:
             return 0.0
-        return max(0.0, self.expires_at_s - self._loop.now_s())
+        return max(0.0, self.expires_at_s - self._calls.loop.now_s())
 
     async def leave(self) -> None:
         """Leave; the lease is released whatever comes of it.
@@ -138,7 +138,7 @@ class Lease:
 
         Cancellation: ends the waiting, not the leave.
         """
-        await self._loop.release(self._claim)
+        await self._calls.release(self._claim)
 
     async def add(self, channels: str | Iterable[str]) -> None:
         """Be present on more channels; returns after the heartbeat that says so.
@@ -162,7 +162,7 @@ class Lease:
             params=self._claim.params,
             extends=self._claim,
         )
-        await self._loop.join(claim)
+        await self._calls.join(claim)
 
     async def remove(self, channels: str | Iterable[str]) -> None:
         """Leave some of the channels and keep the rest.
@@ -179,7 +179,7 @@ class Lease:
         if len(gone) == len(self.channels) and not self.channel_groups:
             await self.leave()
         elif gone:
-            await self._loop.narrow(self._claim, gone)
+            await self._calls.narrow(self._claim, gone)
 
     async def set_state(self, state: Mapping[str, Json]) -> None:
         """Replace the state, tell the service now and in every later heartbeat.
@@ -194,7 +194,7 @@ class Lease:
         """
         plain = plain_state(state)
         self._check_held()
-        await self._loop.set_claim_state(self._claim, plain)
+        await self._calls.set_claim_state(self._claim, plain)
 
     async def patch_state(
         self,
@@ -225,7 +225,7 @@ class Lease:
         }
         kept = {k: v for k, v in (self.state or {}).items() if k not in gone}
         self._check_held()
-        await self._loop.set_claim_state(
+        await self._calls.set_claim_state(
             self._claim, {**kept, **patch}, gather_s=_GATHER_S
         )
 
@@ -234,7 +234,7 @@ class Lease:
 
         Each caller has an iterator of its own; a slow one sees the latest.
         """
-        return LeaseChanges(self, self._news, self._loop)
+        return LeaseChanges(self, self._news, self._calls)
 
     async def __aenter__(self) -> Self:
         return self
@@ -246,14 +246,14 @@ class Lease:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self._loop.release(self._claim, is_closing=True)
+            await self._calls.release(self._claim, is_end_of_block=True)
         except PresenceError as failure:
             # The block itself went well; the leave is still tried.
             log_failed_leave(self.user_id, failure)
 
     def _check_held(self) -> None:
-        self._loop.check_loop()
-        if not self._loop.engine.holds(self._claim):
+        self._calls.loop.check_loop()
+        if not self._calls.loop.engine.holds(self._claim):
             raise LeaseReleasedError
 
 
@@ -283,10 +283,10 @@ class LeaseChanges:
 
     __slots__ = ("_lease", "_loop", "_news", "_seen")
 
-    def __init__(self, lease: Lease, news: LeaseNews, loop: HeartbeatLoop) -> None:
+    def __init__(self, lease: Lease, news: LeaseNews, calls: PresenceCalls) -> None:
         self._lease = lease
         self._news = news
-        self._loop = loop
+        self._loop = calls.loop
         self._seen: LeaseChange | None = None
 
     def __aiter__(self) -> Self:

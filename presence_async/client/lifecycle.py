@@ -103,6 +103,6 @@ class Lifecycle:
             self._is_over.set()
 
     async def wait_closed(self) -> None:
-        """Wait for whoever is closing."""
+        """Wait until the client is closed."""
         if self._is_over is not None:
             await self._is_over.wait()

@@ -8,29 +8,16 @@ from typing import Protocol
 import attrs
 
 from ..checks import Field, at_least_one, positive_finite
-from ..errors import (
-    ConnectError,
-    ConnectionLostError,
-    DeadlineError,
-    InvalidArgumentError,
-    RateLimitedError,
-    RequestError,
-    ServiceError,
-    UnavailableError,
-)
+from ..errors import InvalidArgumentError
 
 __all__ = [
     "ExponentialRetry",
     "LinearRetry",
     "NoRetry",
     "RetryPolicy",
-    "is_refusal",
-    "is_retryable",
     "retry_policy",
 ]
 
-_HTTP_BAD_REQUEST = 400
-_HTTP_REQUEST_TIMEOUT = 408
 _LARGEST_EXPONENT = 60
 
 
@@ -104,35 +91,9 @@ class NoRetry:
 
 
 def retry_policy(_: object, field: Field, value: object) -> None:
-    """Refuse what is no policy, such as the class of one."""
+    """Reject values that are not retry policies, such as a policy class."""
     if isinstance(value, type) or not callable(getattr(value, "delay_s", None)):
         raise InvalidArgumentError(
             field.name,
             "must be a retry policy; write ExponentialRetry() or NoRetry()",
         )
-
-
-def is_retryable(error: RequestError) -> bool:
-    """Tell whether another attempt of the same request may fare better.
-
-    Yes for what never got a whole answer, for 408, 429 and 5xx; no for other refusals
-    and for success with an undocumented body.
-    """
-    if isinstance(error, ServiceError):
-        return (
-            isinstance(error, (RateLimitedError, UnavailableError))
-            or error.status == _HTTP_REQUEST_TIMEOUT
-        )
-    return isinstance(error, (ConnectError, ConnectionLostError, DeadlineError))
-
-
-def is_refusal(error: RequestError) -> bool:
-    """Tell whether the service itself said no, and will again.
-
-    A redirect is no word of the service, which has none, but of somebody between.
-    """
-    return (
-        isinstance(error, ServiceError)
-        and error.status >= _HTTP_BAD_REQUEST
-        and not is_retryable(error)
-    )

@@ -172,7 +172,7 @@ def _short_form(text: str) -> dict[str, object]:
 
 
 def short_value(text: str) -> object:
-    """Return a field of the short form: the JSON value, or the text if it is none."""
+    """Return a field of the short form: the JSON value, or else the text."""
     try:
         value: object = msgspec.json.decode(text.encode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

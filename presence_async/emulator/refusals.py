@@ -86,7 +86,7 @@ def registry_refusal(message: str) -> HttpReply:
 
 def not_found(path: str) -> HttpReply:
     """Return the reply to a path that no service knows."""
-    return envelope.error_reply(404, f"Not found: '{path}'", error=1, says_status=False)
+    return envelope.error_reply(404, f"Not found: '{path}'", error=1, has_status=False)
 
 
 def other_method(method: str) -> HttpReply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -34,6 +35,7 @@ _MAX_LINE_BYTES = 1024 * 1024
 # aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
 # virtual time, while its client does so by the system's clock.
 _KEEPALIVE_S = 10_000_000.0
+_UNREADABLE = (ConnectionError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge)
 
 
 class Server:
@@ -125,9 +127,8 @@ class Server:
     def _unix_s(self) -> float:
         if self._clock is not None:
             return self._clock()
-        read: Callable[[], float] = getattr(
-            asyncio.get_running_loop(), "wall_time", time.time
-        )
+        loop = asyncio.get_running_loop()
+        read: Callable[[], float] = getattr(loop, "wall_time", time.time)
         return read()
 
     # Serving.
@@ -144,14 +145,12 @@ class Server:
             )
             reply = await self._answered(request, pending)
         if logger.isEnabledFor(logging.INFO):
-            outcome = "cut" if reply is None else reply.status
-            logger.info("%s %s", outcome, _shown(http))
-        return _cut(request) if reply is None else _response(reply)
+            logger.info("%s %s", "cut" if reply is None else reply.status, _shown(http))
+        return _response(request, reply)
 
     async def _controlled(
         self, request: web.BaseRequest, http: HttpRequest, target_host: str | None
     ) -> HttpReply:
-        peer = request.remote or ""
         # Repeated headers are joined, so that every ``Host`` is checked.
         headers = {
             name.lower(): ", ".join(request.headers.getall(name))
@@ -159,18 +158,14 @@ class Server:
         }
         try:
             body = await request.read()
-        except (
-            ConnectionError,
-            web.RequestPayloadError,
-            web.HTTPRequestEntityTooLarge,
-        ):
+        except _UNREADABLE:
             return refusals.bad_request("Bad Request")
         asked = ControlRequest(
             method=request.method,
             http=http,
             target_host=target_host,
             headers=headers,
-            peer=peer,
+            peer=request.remote or "",
             body=body,
         )
         return self._control.answer(asked, now_s=self.now_s())
@@ -178,13 +173,14 @@ class Server:
     async def _answered(
         self, request: web.BaseRequest, pending: PendingReply
     ) -> HttpReply | None:
-        """Answer a request, and record the status in the journal in any case."""
+        """Return as ``_answer``, and record the status in the journal in any case."""
         reply = None
         try:
             reply = await self._answer(request, pending)
         finally:
             # Without a transport the client has hung up, and gets no answer.
-            pending.finish(None if request.transport is None else reply)
+            reply = None if request.transport is None else reply
+            pending.finish(reply)
         return reply
 
     async def _answer(
@@ -200,7 +196,6 @@ class Server:
             return None
         answer = self.service.reply(pending, now_s=self.now_s())
         self._timer.arm()
-        reply: HttpReply | None
         if isinstance(answer, PendingPoll):
             reply = await self._held(request, answer)
         else:
@@ -233,17 +228,13 @@ class Server:
 
         A delay without end also ends when the client hangs up.
         """
-        if delay_s <= 0:
-            return
         if delay_s == math.inf:
             if request.transport is not None:
                 await self._polls.stall(request.protocol)
-            return
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._is_closing.wait()
-        except TimeoutError:
-            return
+        elif delay_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._is_closing.wait()
 
 
 class _HttpServer(web.Server):
@@ -299,12 +290,10 @@ def _shown(http: HttpRequest) -> str:
     return ascii(shown)[1:-1]
 
 
-def _cut(request: web.BaseRequest) -> web.Response:
-    """End the connection; aiohttp wants a response, which reaches nobody."""
+def _response(request: web.BaseRequest, reply: HttpReply | None) -> web.Response:
+    """Return the response; without a reply it reaches nobody, but aiohttp wants one."""
+    if reply is not None:
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
-
-
-def _response(reply: HttpReply) -> web.Response:
-    return web.Response(status=reply.status, body=reply.body, headers=reply.headers)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from . import health
 from .changes import OutageBegan, OutageEnded, OutageGoesOn
 from .outage import Outage
 from .overview import standing
 from .pace import attempt_limit_s, first_attempt_s, hold_s, retry_gap_s
-from .user import Round, Shared, UserTable
+from .records import Round
+from .settings import Shared
+from .user import UserTable
 
 __all__ = ["Backoff"]
 
@@ -41,7 +44,7 @@ class Backoff:
     def may_begin(self, user: UserTable, now_s: float) -> bool:
         """Return True if a user who is due may be sent a heartbeat now."""
         if self._outage.is_down:
-            user.hold(_OUTAGE, now_s)
+            health.hold(user, _OUTAGE, now_s)
             return False
         until_s = self._wait_until_s(user, now_s)
         user.due_s = max(user.due_s, until_s)
@@ -75,7 +78,7 @@ class Backoff:
             gap_s = max(gap_s, hold_s(asked_s, remaining_s, self._attempt_timeout_s))
         user.not_before_s = user.due_s = now_s + gap_s
         if self._outage.is_down:
-            user.hold(_OUTAGE, now_s)
+            health.hold(user, _OUTAGE, now_s)
 
     def _wait_until_s(self, user: UserTable, now_s: float) -> float:
         """Return until when a user who is due has to wait all the same.

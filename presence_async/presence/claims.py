@@ -10,7 +10,7 @@ import enum
 import math
 import random
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -33,18 +33,17 @@ __all__ = [
     "channels_of",
     "groups_of",
     "names_of",
+    "text_of",
 ]
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
 State: TypeAlias = Mapping[str, Json]
+Name: TypeAlias = str
+"""A channel, or a channel group with a comma in front, which no name contains.
+
+The two have separate name spaces. A plain string, since every user has some.
+"""
 PresenceOperation: TypeAlias = HeartbeatOperation | LeaveOperation | SetStateOperation
-
-
-class Name(NamedTuple):
-    """A channel or a channel group; the two have separate name spaces."""
-
-    is_group: bool
-    text: str
 
 
 class LeaseHealth(enum.StrEnum):
@@ -242,8 +241,15 @@ class Order:
     attempts: int = 0
     failures: int = 0
     error: Exception | None = None
-    parts: list[Any] | None = None
+    parts: Any = None
     replies: list[Any] = attrs.field(factory=list)
+
+    @property
+    def its_claim(self) -> Claim:
+        """The claim of an order that is about one."""
+        if self.claim is None:
+            raise TypeError(f"{self.name} is about no claim")
+        return self.claim
 
     @property
     def is_about_state(self) -> bool:
@@ -259,17 +265,19 @@ class Order:
 
 def names_of(channels: Iterable[str], channel_groups: Iterable[str]) -> list[Name]:
     """Return channels and groups as names."""
-    names = [Name(False, channel) for channel in channels]  # noqa: FBT003  # a field
-    if channel_groups:
-        names += [Name(True, group) for group in channel_groups]  # noqa: FBT003
-    return names
+    return [*channels, *(f",{group}" for group in channel_groups)]
 
 
 def channels_of(names: Iterable[Name]) -> tuple[str, ...]:
     """Return the channels among names."""
-    return tuple(name.text for name in names if not name.is_group)
+    return tuple(name for name in names if name[0] != ",")
 
 
 def groups_of(names: Iterable[Name]) -> tuple[str, ...]:
     """Return the channel groups among names."""
-    return tuple(name.text for name in names if name.is_group)
+    return tuple(name[1:] for name in names if name[0] == ",")
+
+
+def text_of(name: Name) -> str:
+    """Return a name as the service knows it."""
+    return name.removeprefix(",")

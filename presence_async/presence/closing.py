@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from ..errors import ClientClosedError
-from . import orders
+from . import health, leaving, orders
 from .claims import Order, OrderKind, Patience
 from .user import UserTable
 
@@ -44,9 +44,9 @@ def close(
     channels = tuple(dict.fromkeys(c for x in heard for c in x.channels))
     groups = tuple(dict.fromkeys(g for x in heard for g in x.channel_groups))
     # One leave for what is held, whatever waits to be left as well.
-    orders.drop_names(user, channels, groups, now_s)
+    leaving.drop_names(user, channels, groups)
     for claim in list(user.claims):
-        user.release(claim, "the client was closed", now_s)
+        health.release(user, claim, "the client was closed", now_s)
     departures = [
         _last(order, patience, now_s)
         for order in user.orders
@@ -54,12 +54,12 @@ def close(
     ]
     for order in [x for x in user.orders if x.kind is not OrderKind.LEAVE]:
         error = ClientClosedError(f"the client was closed while {order.name} went on")
-        orders.finish(user, order, now_s, error)
+        orders.fail(user, order, error, now_s)
     if not heard:
         return departures
     if not leave:
         return [*departures, Departure(user.user_id, channels, groups, None)]
-    order = orders.leave(
+    order = leaving.leave(
         user, channels, groups, heard[0].params, patience, until_s=patience.deadline_s
     )
     return [*departures, _last(order, patience, now_s)]

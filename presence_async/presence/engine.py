@@ -11,13 +11,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 
-from ..deadlines import DueHeap
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, orders, overview, repeats, rounds
+from . import closing, health, leaving, orders, overview, repeats, rounds
 from .backoff import Backoff
 from .changes import Change, UserForgotten
 from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
-from .user import Settings, Shared, UserTable
+from .places import Places
+from .settings import Settings, Shared
+from .timetable import Timetable
+from .user import UserTable
 from .wire import Acknowledged, Outcome, Purpose, Send
 
 __all__ = ["PresenceEngine"]
@@ -38,6 +40,7 @@ class PresenceEngine:
         heartbeats_sent: Heartbeats that kept claims, since the start.
         heartbeats_failed: Of these, how many were not acknowledged.
         departures: What became of every user at the close.
+        places: Who may be on the wire.
     """
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
@@ -45,11 +48,8 @@ class PresenceEngine:
         self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
         self._backoff = Backoff(self._shared, self._users)
-        self._due: DueHeap[UserTable] = DueHeap()
-        self._alarms: DueHeap[UserTable] = DueHeap()
-        self._out = 0
-        self._parked: set[Send] = set()
-        self._next_entry_s = 0.0
+        self._timetable = Timetable(self._users)
+        self.places: Places = Places(settings)
         self._versions = 0
         self._tickets = 0
         self._is_closing = False
@@ -79,11 +79,11 @@ class PresenceEngine:
         if not self.holds(claim):
             return None
         user = self._users[claim.user_id]
-        user.release(claim, "left", now_s)
+        health.release(user, claim, "left", now_s)
         linger_s, timeout_s = claim.linger_s, claim.presence_timeout_s
         names = (claim.channels, claim.channel_groups)
         until_s = now_s + linger_s + timeout_s
-        order = orders.leave(user, *names, claim.params, patience, until_s=until_s)
+        order = leaving.leave(user, *names, claim.params, patience, until_s=until_s)
         if not linger_s:
             return self._owe(user, order, now_s)
         order.not_before_s = now_s + linger_s
@@ -96,9 +96,9 @@ class PresenceEngine:
     ) -> int:
         """Take channels out of a claim and leave those no other claim holds."""
         user = self._holding(claim)
-        user.let_go([claim], channels, (), now_s)
+        health.let_go(user, [claim], channels, (), now_s)
         until_s = now_s + claim.presence_timeout_s
-        order = orders.leave(
+        order = leaving.leave(
             user, channels, (), claim.params, patience, until_s=until_s
         )
         return self._owe(user, order, now_s)
@@ -117,9 +117,9 @@ class PresenceEngine:
         user = self._user(user_id)
         ends_s = [user.expires_s(claim) for claim in user.claims]
         until_s = max([now_s + self._settings.presence_timeout_s, *ends_s])
-        user.let_go(list(user.claims), channels, channel_groups, now_s)
+        health.let_go(user, list(user.claims), channels, channel_groups, now_s)
         names = (channels, channel_groups)
-        order = orders.leave(user, *names, params, patience, until_s=until_s)
+        order = leaving.leave(user, *names, params, patience, until_s=until_s)
         return self._owe(user, order, now_s)
 
     def set_claim_state(
@@ -192,7 +192,7 @@ class PresenceEngine:
         """Take in time that the loop clock did not see; everybody is due now."""
         self._backoff.start_over(now_s)
         for user in self:
-            user.slept(seconds, now_s)
+            health.slept(user, seconds, now_s)
         self._hasten(self, now_s)
 
     def close(self, patience: Patience, now_s: float, *, leave: bool) -> None:
@@ -218,7 +218,7 @@ class PresenceEngine:
         closed = ClientClosedError("closed before the service acknowledged it")
         for user in self:
             for order in list(user.orders):
-                orders.finish(user, order, now_s, order.error or closed)
+                orders.fail(user, order, order.error or closed, now_s)
             user.claims.clear()
             user.orders.clear()
 
@@ -227,23 +227,23 @@ class PresenceEngine:
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
         self._ring(now_s)
-        if self._is_full or now_s < self._next_entry_s:
+        if not self.places.are_open(now_s):
             return None
         if not self._is_closing and (user := self._backoff.prober(now_s)) is not None:
             rounds.begin(user, self._backoff.attempt_s(user, now_s))
-            self._due.put(user, now_s)
+            self._timetable.due.put(user, now_s)
             if send := self._next(user, now_s):
                 return self._start(user, send, now_s)
-        while (user := self._due.pop_due(now_s)) is not None:
+        while (user := self._timetable.due.pop_due(now_s)) is not None:
             try:
                 send = self._next(user, now_s)
             except BaseException:
-                self._due.put(user, now_s + _AFTER_A_FAULT_S)
+                self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
                 raise
             if send is not None:
                 return self._start(user, send, now_s)
             # Not due again at once: a fault here must not freeze the event loop.
-            self._plan(user, now_s, not_before_s=now_s + _SHORTEST_PAUSE_S)
+            self._plan(user, now_s, now_s + _SHORTEST_PAUSE_S)
         return None
 
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
@@ -270,30 +270,15 @@ class PresenceEngine:
         user = self._users.get(send.user_id)
         if user is not None and user.out is send:
             user.out = None
-            self.unpark(send)
-            self._out -= 1
-            self._due.put(user, now_s + _AFTER_A_FAULT_S)
-
-    def park(self, send: Send) -> None:
-        """Give the place of a request to others while its token is fetched."""
-        if send not in self._parked:
-            self._parked.add(send)
-            self._out -= 1
-
-    def unpark(self, send: Send) -> None:
-        """Take a place again, over the limit if need be: it has waited enough."""
-        if send in self._parked:
-            self._parked.discard(send)
-            self._out += 1
+            self.places.leave(send)
+            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
 
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
-        soon_s = min(self._alarms.next_due_s, self._backoff.report_at_s)
-        if self._is_full:
-            return soon_s
-        due_s = min(self._due.next_due_s, self._backoff.probe_s)
-        return min(soon_s, max(due_s, self._next_entry_s))
+        soon_s = min(self._timetable.alarms.next_due_s, self._backoff.report_at_s)
+        due_s = min(self._timetable.due.next_due_s, self._backoff.probe_s)
+        return min(soon_s, max(due_s, self.places.next_s))
 
     @property
     def is_done(self) -> bool:
@@ -349,28 +334,12 @@ class PresenceEngine:
         self._versions += 1
         return self._versions
 
-    def _plan(
-        self, user: UserTable, now_s: float, *, not_before_s: float = 0.0
-    ) -> None:
-        """Put a user where it will be looked at next, or forget it."""
-        if user.out is not None:
-            self._due.discard(user)
-        elif user.is_idle(now_s):
-            self._forget(user)
-            return
+    def _plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
+        if user.out is None and user.is_idle(now_s):
+            if self._timetable.forget(user):
+                self._shared.changes.append(UserForgotten(user.user_id))
         else:
-            wake_s = min(user.wake_s(now_s), orders.wake_s(user, now_s))
-            self._due.put(user, max(wake_s, not_before_s))
-        alarm_s = min(user.next_end_s(now_s), orders.deadline_s(user))
-        # One entry a user is enough: when it rings too early, it is set again.
-        if alarm_s < self._alarms.due_s(user):
-            self._alarms.put(user, alarm_s)
-
-    def _forget(self, user: UserTable) -> None:
-        self._due.discard(user)
-        self._alarms.discard(user)
-        if self._users.pop(user.user_id, None) is not None:
-            self._shared.changes.append(UserForgotten(user.user_id))
+            self._timetable.plan(user, now_s, not_before_s)
 
     def _hasten(self, users: Iterable[UserTable], now_s: float) -> None:
         """Make users due within the bounds, first those who can still be saved."""
@@ -382,23 +351,17 @@ class PresenceEngine:
 
     def _ring(self, now_s: float) -> None:
         """Look at users whose presence or whose callers' time has run out."""
-        while (user := self._alarms.pop_due(now_s)) is not None:
-            user.update_health(now_s)
+        while (user := self._timetable.alarms.pop_due(now_s)) is not None:
+            health.update(user, now_s)
             orders.expire(user, now_s)
             self._plan(user, now_s)
         self._backoff.report(now_s)
 
     # Who sends what.
 
-    @property
-    def _is_full(self) -> bool:
-        return self._out >= self._settings.max_in_flight
-
     def _start(self, user: UserTable, send: Send, now_s: float) -> Send:
         user.out = send
-        self._out += 1
-        if self._settings.max_requests_per_s:
-            self._next_entry_s = now_s + 1 / self._settings.max_requests_per_s
+        self.places.enter(now_s)
         if send.purpose is Purpose.KEEP:
             self.heartbeats_sent += 1
         self._plan(user, now_s)
@@ -439,5 +402,5 @@ class PresenceEngine:
         if user.failures and user.has_joined:
             self._backoff.failed(user, current, now_s)
         else:
-            user.plan_next(now_s)
+            rounds.plan_next(user, now_s)
         user.hasten(current.again_s)

@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
+import math
+
 from ..errors import ServiceError, TransportError
+from . import health
 from .claims import Name, Patience, names_of
 from .merging import Beat
+from .pace import SLOT_S, next_beat_s, phase
 from .patience import NO_RETRY
-from .user import Round, UserTable
+from .records import Round
+from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Refused, Send
 
-__all__ = ["begin", "kept", "next_send"]
+__all__ = ["begin", "kept", "next_send", "place", "plan_next"]
+
+_REST = 1 / 16
+
+
+def place(user: UserTable, now_s: float, *, rest: float = 0.0) -> None:
+    """Give a user a place in the interval and plan the next round there.
+
+    Each user gets its own, so users who joined together spread out.
+
+    Args:
+        user: The user.
+        now_s: Loop time.
+        rest: The share of the interval that the user waits in any case.
+    """
+    user.shared.places += 1
+    share = rest + (1 - rest) * (1 - phase(user.shared.places))
+    place_s = now_s + user.interval_s * share
+    place_s = max(now_s, place_s // SLOT_S * SLOT_S)
+    if user.round is None:
+        # A round that is due sooner counts, and becomes the place.
+        user.due_s = user.place_s = min(place_s, user.due_s)
+
+
+def plan_next(user: UserTable, now_s: float) -> None:
+    """Plan the next round after one that went well."""
+    interval_s = user.interval_s
+    user.due_s = math.inf
+    if interval_s == math.inf:
+        return
+    next_s = next_beat_s(user.place_s, interval_s, now_s)
+    if next_s - now_s < _REST * interval_s:
+        place(user, now_s, rest=_REST)
+    else:
+        user.due_s = user.place_s = next_s
 
 
 def begin(user: UserTable, attempt_s: float) -> None:
     """Plan the heartbeats for everything that is kept."""
     user.round = Round(_in_turn(user, user.beats()), attempt_s, user.due_s)
-    user.due_s, user.is_held = float("inf"), False
+    user.due_s, user.is_held = math.inf, False
 
 
 def _in_turn(user: UserTable, beats: list[Beat]) -> list[Beat]:
@@ -74,15 +113,19 @@ def kept(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
             user.tell(beat, outcome, user.told)
             current.is_answered = True
         case Refused():
-            current.is_answered |= isinstance(outcome.error, ServiceError)
+            is_answer = isinstance(outcome.error, ServiceError)
+            current.is_answered |= is_answer and outcome.is_about_service
+            # A probe that never reached the service has to be followed by a pause.
+            is_probe_lost = user.shared.is_down and not outcome.is_about_service
+            current.is_pressing |= is_probe_lost
             _refused(user, beat, outcome, current)
         case Failed():
             _failed(user, beat, outcome, current)
-    user.update_health(now_s)
+    health.update(user, now_s)
 
 
 def _failed(user: UserTable, beat: Beat, outcome: Failed, current: Round) -> None:
-    user.mark(beat.names, str(outcome.error))
+    health.mark(user, beat.names, str(outcome.error))
     current.is_pressing = True
     current.is_about_service |= outcome.is_about_service
     current.retry_after_s = max(current.retry_after_s, outcome.retry_after_s or 0.0)
@@ -103,5 +146,5 @@ def _refused(user: UserTable, beat: Beat, outcome: Refused, current: Round) -> N
         rest = [set(claim.names) & set(beat.names) for claim in reversed(beat.claims)]
     else:
         refused = set(beat.names)
-    user.mark(refused, str(outcome.error), is_refused=True)
+    health.mark(user, refused, str(outcome.error), is_refused=True)
     current.beats[:0] = [again for names in rest for again in user.beats(names)]

@@ -8,116 +8,24 @@ the way leaves the two columns different, and is said again.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Collection, Iterable
-
-import attrs
+from collections.abc import Collection, Iterable
 
 from ..protocol.heartbeat import HeartbeatOperation
-from .changes import Change, HealthChanged
 from .claims import (
     Claim,
     LeaseHealth,
     Name,
     Order,
-    RetryPolicy,
     State,
     names_of,
 )
 from .doubt import Doubts
 from .merging import Beat, Wanted, merged, wanted
-from .pace import SLOT_S, next_beat_s, phase
-from .patience import NO_RETRY
+from .records import Round, Told
+from .settings import Shared
 from .wire import Acknowledged, Send
 
-__all__ = ["Round", "Settings", "Shared", "Told", "UserTable"]
-
-_REST = 1 / 16
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """The figures the engine goes by; ``PresenceConfig`` documents each."""
-
-    subscribe_key: str
-    interval_s: Callable[[int], float]
-    presence_timeout_s: int = 300
-    attempt_timeout_s: float = 10.0
-    close_timeout_s: float = 10.0
-    max_in_flight: int = 64
-    max_requests_per_s: float | None = None
-    retry: RetryPolicy = NO_RETRY
-
-
-class Shared:
-    """What all users of an engine share."""
-
-    __slots__ = ("changes", "is_down", "places", "repeat_by_s", "rng", "settings")
-
-    def __init__(self, settings: Settings, rng: random.Random) -> None:
-        self.settings = settings
-        self.rng = rng
-        self.changes: list[Change] = []
-        self.is_down = False
-        self.places = 0
-        self.repeat_by_s = math.inf
-
-
-class Told:
-    """What the service has been told about one name that a claim holds.
-
-    Attributes:
-        until_s: When the last acknowledged heartbeat runs out.
-        timeout_s: The timeout it carried.
-        version: The version of the state last acknowledged; -1 for none.
-        trouble: Why the latest heartbeat for the name failed; ``None`` if it did not.
-        is_refused: Whether that was a refusal.
-    """
-
-    __slots__ = ("is_refused", "timeout_s", "trouble", "until_s", "version")
-
-    def __init__(self, until_s: float, timeout_s: int, version: int) -> None:
-        self.until_s = until_s
-        self.timeout_s = timeout_s
-        self.version = version
-        self.trouble: str | None = None
-        self.is_refused = False
-
-
-class Round:
-    """The heartbeats that keep all names of a user, sent one after another.
-
-    Attributes:
-        beats: What is still to be sent.
-        attempt_s: How long each may be on the wire.
-        due_s: Since when the round has been due.
-        is_answered: Whether the service acknowledged or refused one of them.
-        is_pressing: Whether one failed that may fare better soon.
-        is_about_service: Whether what failed concerns other users, too.
-        retry_after_s: Seconds the service asked to wait; 0.0 if it did not.
-        again_s: By when another round has to follow.
-    """
-
-    __slots__ = (
-        "again_s",
-        "attempt_s",
-        "beats",
-        "due_s",
-        "is_about_service",
-        "is_answered",
-        "is_pressing",
-        "retry_after_s",
-    )
-
-    def __init__(self, beats: list[Beat], attempt_s: float, due_s: float) -> None:
-        self.beats = beats
-        self.attempt_s = attempt_s
-        self.due_s = due_s
-        self.is_answered = False
-        self.is_pressing = False
-        self.is_about_service = False
-        self.retry_after_s = 0.0
-        self.again_s = math.inf
+__all__ = ["UserTable"]
 
 
 class UserTable:
@@ -237,7 +145,7 @@ class UserTable:
         """Return when the first name of a claim runs out."""
         told = self.told
         if len(claim.channels) == 1 and not claim.channel_groups:
-            known = told.get(Name(False, claim.channels[0]))  # noqa: FBT003  # a field
+            known = told.get(claim.channels[0])
             return 0.0 if known is None else known.until_s
         return min(
             (told[name].until_s if name in told else 0.0 for name in claim.names),
@@ -266,118 +174,11 @@ class UserTable:
         end_s = self.end_s(now_s)
         return end_s if end_s > now_s else math.inf
 
-    def slept(self, seconds: float, now_s: float) -> None:
-        """Take off time that the loop clock did not see."""
-        for told in self.told.values():
-            told.until_s -= seconds
-        for claim in self.joined:
-            if claim.health is not LeaseHealth.REFUSED:
-                is_over = self.expires_s(claim) <= now_s
-                health = LeaseHealth.LOST if is_over else LeaseHealth.AT_RISK
-                self._set(claim, health, "time went by unseen", now_s, is_shared=True)
+    # When to say it.
 
-    # Health: the worst of a claim's names.
-
-    def update_health(self, now_s: float) -> None:
-        """Derive the health of every claim; report what changed."""
-        for claim in self.claims:
-            if claim.health is not None and claim.extends is None:
-                health, reason = self._health(claim, now_s)
-                if health is not claim.health:
-                    self._set(claim, health, reason, now_s)
-
-    def mark(
-        self, names: Iterable[Name], trouble: str, *, is_refused: bool = False
-    ) -> None:
-        """Note that the latest heartbeat for names failed."""
-        for name in names:
-            told = self.told.get(name)
-            if told is not None:
-                told.trouble, told.is_refused = trouble, is_refused
-
-    def hold(self, trouble: str, now_s: float) -> None:
-        """Keep the next round waiting; everything that was fine is at risk by that."""
-        self.is_held = True
-        self.mark([n for n, told in self.told.items() if told.trouble is None], trouble)
-        self.update_health(now_s)
-
-    def _health(self, claim: Claim, now_s: float) -> tuple[LeaseHealth, str]:
-        trouble, is_refused, until_s = None, False, math.inf
-        for name in claim.names:
-            told = self.told.get(name)
-            if told is None:
-                continue
-            until_s = min(until_s, told.until_s)
-            if told.trouble is not None and (told.is_refused or trouble is None):
-                trouble = told.trouble
-            is_refused |= told.is_refused
-        if is_refused:
-            return LeaseHealth.REFUSED, trouble or "refused"
-        if until_s <= now_s:
-            return LeaseHealth.LOST, trouble or "the presence timeout has passed"
-        if trouble is not None:
-            return LeaseHealth.AT_RISK, trouble
-        return LeaseHealth.FRESH, "heartbeat acknowledged"
-
-    def _set(
-        self,
-        claim: Claim,
-        health: LeaseHealth,
-        reason: str,
-        now_s: float,
-        *,
-        is_shared: bool = False,
-    ) -> None:
-        previous = claim.health
-        if previous in {health, LeaseHealth.RELEASED}:
-            return
-        claim.health = health
-        self.shared.changes.append(
-            HealthChanged(
-                claim,
-                previous,
-                health,
-                reason,
-                now_s,
-                max(0.0, self.expires_s(claim) - now_s),
-                is_shared or self.shared.is_down,
-            )
-        )
-
-    def begin(self, claim: Claim, now_s: float) -> None:
-        """Keep a claim from its first acknowledged heartbeat on."""
-        self._set(claim, LeaseHealth.FRESH, "joined", now_s)
-
-    def release(self, claim: Claim, reason: str, now_s: float) -> None:
-        """Remove a claim for good."""
-        self._set(claim, LeaseHealth.RELEASED, reason, now_s)
-        self.claims.remove(claim)
-        self.forget_unwanted()
-        self.catch_up(now_s)
-
-    def let_go(
-        self,
-        claims: Iterable[Claim],
-        channels: Collection[str],
-        channel_groups: Collection[str],
-        now_s: float,
-    ) -> None:
-        """Take names out of claims; those left with none are released."""
-        for claim in claims:
-            claim.channels = tuple(c for c in claim.channels if c not in channels)
-            claim.channel_groups = tuple(
-                g for g in claim.channel_groups if g not in channel_groups
-            )
-            if not claim.channels and not claim.channel_groups:
-                self.release(claim, "its names were left", now_s)
-        self.forget_unwanted()
-        self.catch_up(now_s)
-        self.update_health(now_s)
-
-    # When the next round is due.
-
+    @property
     def interval_s(self) -> float:
-        """Return the seconds between two rounds."""
+        """The seconds between two rounds."""
         interval_s = self.shared.settings.interval_s
         return min(
             (
@@ -387,38 +188,6 @@ class UserTable:
             ),
             default=math.inf,
         )
-
-    def place(self, now_s: float, *, rest: float = 0.0) -> None:
-        """Give the user a place in the interval and plan the next round there.
-
-        Each user gets its own, so users who joined together spread out.
-
-        Args:
-            now_s: Loop time.
-            rest: The share of the interval that the user waits in any case.
-        """
-        self.shared.places += 1
-        share = rest + (1 - rest) * (1 - phase(self.shared.places))
-        place_s = now_s + self.interval_s() * share
-        place_s = max(now_s, place_s // SLOT_S * SLOT_S)
-        if self.round is None:
-            # A round that is due sooner counts, and becomes the place.
-            self.due_s = self.place_s = min(place_s, self.due_s)
-
-    def plan_next(self, now_s: float) -> None:
-        """Plan the next round after one that went well."""
-        interval_s = self.interval_s()
-        if interval_s == math.inf:
-            self.due_s = math.inf
-            return
-        next_s = next_beat_s(self.place_s, interval_s, now_s)
-        if next_s - now_s < _REST * interval_s:
-            self.due_s = math.inf
-            self.place(now_s, rest=_REST)
-        else:
-            self.due_s = self.place_s = next_s
-
-    # What to say next: heartbeats, confirmations and repeats. Orders are beside.
 
     def hasten(self, due_s: float) -> None:
         """Make the next round due no later than a time, whatever failed before."""

@@ -103,11 +103,14 @@ class Refused:
         error: What the caller is told.
         channels: The channels it named, if any.
         channel_groups: The groups it named, if any.
+        is_about_service: Whether the service itself refused; False if the token
+            provider failed.
     """
 
     error: PresenceError
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
+    is_about_service: bool = True
 
 
 @attrs.frozen
@@ -163,4 +166,5 @@ def judged(
         error,
         tuple(getattr(error, "channels", ())),
         tuple(getattr(error, "channel_groups", ())),
+        is_about_service=is_about_service,
     )

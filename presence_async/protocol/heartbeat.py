@@ -1,7 +1,7 @@
-"""Heartbeat: announce a user as present for some seconds.
+"""Heartbeat: announce a user as present for a number of seconds.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/heartbeat-a-channel (read 2026-11)
-and 66 recorded replies, all alike: whether the user was present before does not show.
+and 66 recorded replies, all alike whether the user was present before or not.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _OK = envelope.success_reply({})
 
 @attrs.frozen(kw_only=True)
 class HeartbeatOperation:
-    """Say that a user is present on channels and channel groups.
+    """Announce a user as present on channels and channel groups.
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Who is present.
-        channels: Where.
-        channel_groups: Groups, on whose members the user is present.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups on whose channels the user is present.
         presence_timeout_s: Seconds until the service reports a timeout.
-        state: State by channel or group name; ``None``: say nothing about state.
+        state: State by channel or group name; ``None``: leave states unchanged.
     """
 
     name: ClassVar[str] = "heartbeat"
@@ -51,7 +51,6 @@ class HeartbeatOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who is present."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
@@ -64,7 +63,7 @@ class HeartbeatOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> HeartbeatOperation:
-        """Hear it; names of presence events are left out, as the service does."""
+        # The service ignores names of presence events.
         path = PresencePath.parse(cls.route, request)
         return cls(
             subscribe_key=path.subscribe_key,
@@ -76,7 +75,7 @@ class HeartbeatOperation:
             state=parsed_states(path.params.get("state")),
         )
 
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
+    def to_reply(self, _: None) -> HttpReply:
         return _OK
 
     def from_reply(self, reply: HttpReply) -> None:

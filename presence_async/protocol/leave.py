@@ -1,7 +1,7 @@
-"""Leave: a user is no longer present.
+"""Leave: end the presence of a user.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/leave-a-channel (read 2026-11) and
-266 recorded replies: 200 also when the user was not there; 403 without read access.
+266 recorded replies: 200 even if the user was not there; 403 without read access.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _OK = envelope.success_reply({"action": "leave"})
 
 @attrs.frozen(kw_only=True)
 class LeaveOperation:
-    """Say that a user has left channels and channel groups.
+    """End the presence of a user on channels and channel groups.
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Who leaves.
-        channels: What is left.
-        channel_groups: Groups, whose members are left.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups whose channels the user leaves.
     """
 
     name: ClassVar[str] = "leave"
@@ -44,7 +44,6 @@ class LeaveOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who leaves."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
@@ -54,7 +53,7 @@ class LeaveOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> LeaveOperation:
-        """Hear it; names of presence events are left out, as the service does."""
+        # The service ignores names of presence events.
         path = PresencePath.parse(cls.route, request)
         return cls(
             subscribe_key=path.subscribe_key,
@@ -63,7 +62,7 @@ class LeaveOperation:
             channel_groups=names.without_presence(path.channel_groups),
         )
 
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
+    def to_reply(self, _: None) -> HttpReply:
         return _OK
 
     def from_reply(self, reply: HttpReply) -> None:
@@ -74,8 +73,7 @@ class LeaveOperation:
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Say the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
-    def merged(self, replies: Sequence[None]) -> None:
-        """Put nothing together."""
+    def merged(self, _: Sequence[None]) -> None:
+        return

@@ -1,4 +1,4 @@
-"""How heartbeats and subscribes say for how long and in which state a user is there."""
+"""Query parameters of presence requests, as the service reads them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ import msgspec
 from ..errors import InvalidArgumentError
 from .json_codec import Json, JsonError, decode_strictly, plain_state
 
-__all__ = ["DEFAULT_PRESENCE_TIMEOUT_S", "parsed_states", "parsed_timeout_s"]
+__all__ = [
+    "DEFAULT_PRESENCE_TIMEOUT_S",
+    "parsed_number",
+    "parsed_states",
+    "parsed_timeout_s",
+]
 
 DEFAULT_PRESENCE_TIMEOUT_S = 300
-"""Seconds the service assumes when the request names none."""
+"""Presence timeout of requests that name none, in seconds."""
 
 _LONGEST_TIMEOUT_DIGITS = 9
+_LONGEST_NUMBER_DIGITS = 19
 _STATES: msgspec.json.Decoder[dict[str, Json] | None] = msgspec.json.Decoder(
     dict[str, Any] | None
 )
 
 
 def parsed_timeout_s(text: str) -> int | None:
-    """Read ``heartbeat=``; what is no positive number counts as absent.
+    """Return the seconds in ``heartbeat=``, or ``None`` for anything but a number.
 
-    The service accepts an empty value.
+    The service accepts an empty value, as recorded.
     """
     if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_TIMEOUT_DIGITS:
         return int(text) or None
@@ -32,7 +38,7 @@ def parsed_timeout_s(text: str) -> int | None:
 
 
 def parsed_states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
-    """Read ``state=``, a JSON object keyed by channel or group.
+    """Return the states in ``state=``, a JSON object keyed by channel or group.
 
     PubNub's SDKs write "nothing" in several ways, and none of them changes a state. A
     user without state at all has no parameter (most SDKs), ``{}`` (JavaScript, Ruby) or
@@ -41,7 +47,7 @@ def parsed_states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
     channel whose state is ``{}`` is not among them: that clears the state.
 
     Raises:
-        InvalidArgumentError: It is anything else.
+        InvalidArgumentError: The text is anything else.
     """
     if not text:
         return None
@@ -58,3 +64,18 @@ def parsed_states(text: str | None) -> Mapping[str, Mapping[str, Json]] | None:
         for name, state in states.items()
         if state is not None
     }
+
+
+def parsed_number(params: Mapping[str, str], name: str) -> int | None:
+    """Return a whole number from 0 on, or ``None`` if the value is missing or empty.
+
+    Raises:
+        InvalidArgumentError: The value is anything else.
+    """
+    text = params.get(name)
+    if not text:
+        return None
+    is_number = text.isascii() and text.isdecimal()
+    if not is_number or len(text) > _LONGEST_NUMBER_DIGITS:
+        raise InvalidArgumentError(name, f"must be a whole number, not {text[:40]!r}")
+    return int(text)

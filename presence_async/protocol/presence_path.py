@@ -1,6 +1,6 @@
-"""Whom and what a presence request is about: key, user, channels and groups.
+"""The path of presence requests: key set, channels, user; and the groups beside it.
 
-The parts that here now, state, heartbeat and leave say in the same way.
+Here now, state, heartbeat, leave and subscribe share these parts.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["PresencePath", "channel_path", "group_query"]
 
 @attrs.frozen(kw_only=True)
 class PresencePath:
-    """The path of a request, as the service hears it.
+    """The names in a request, decoded and checked.
 
     Attributes:
         subscribe_key: The key set.
         channels: The channels in the path.
         channel_groups: The groups in the query.
         params: The whole query, decoded.
-        path_user_id: The user in the path, empty where there is none.
+        path_user_id: The user in the path, or empty.
     """
 
     subscribe_key: str
@@ -43,10 +43,10 @@ class PresencePath:
 
     @classmethod
     def parse(cls, route: re.Pattern[str], request: HttpRequest) -> PresencePath:
-        """Read the path of a request.
+        """Parse a request whose path matches a route.
 
         Raises:
-            InvalidArgumentError: A name is none, or an escape is broken.
+            InvalidArgumentError: A name is invalid, or a percent-escape is broken.
         """
         parts, params = route_fields(route, request), request.params()
         groups = split_list(params.get("channel-group", ""))
@@ -63,19 +63,19 @@ class PresencePath:
         """The user in the query.
 
         Raises:
-            InvalidArgumentError: There is none.
+            InvalidArgumentError: It is missing or invalid.
         """
         return names.user_id(self.params.get("uuid"), "uuid")
 
 
 def channel_path(subscribe_key: str, channels: tuple[str, ...]) -> str:
-    """Say key set and channels; no channel is a single comma, as SDKs write it."""
+    """Return the path down to the channels; no channel is a comma, as in SDKs."""
     key = encode_name(subscribe_key)
     return f"/v2/presence/sub-key/{key}/channel/{encode_names(channels)}"
 
 
 def group_query(channel_groups: tuple[str, ...]) -> list[str]:
-    """Say the groups as a part of the query; none is no part."""
+    """Return the query parts for the groups: one, or none without groups."""
     if not channel_groups:
         return []
     return [f"channel-group={encode_names(channel_groups)}"]

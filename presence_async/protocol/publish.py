@@ -1,9 +1,9 @@
-"""Publish: send a message to a channel, as programs do beside presence.
+"""Publish: send a message to a channel.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/publish-message-to-channel (read
 2026-11), PubNub's SDKs, and recorded replies, ``[1,"Sent","17579696193377821"]``.
-The client has no method for it; the emulator serves it, so that programs which also
-send messages can be tested. Meta data, storage and encryption are not looked at.
+The client has no method for it. The emulator serves it, so that programs that also send
+messages can be tested; it ignores metadata, storage and encryption.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _HEADERS: Final[Mapping[str, str]] = {
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Any)
 
 
-class _Reply(msgspec.Struct, array_like=True):
+class _PublishReply(msgspec.Struct, array_like=True):
     is_sent: int
-    words: str
+    text: str
     timetoken: Timetoken
     status: int = 200
     error: object = None
 
 
 # Not strict: the timetoken is a number in a string.
-_REPLY = msgspec.json.Decoder(_Reply, strict=False)
+_REPLY = msgspec.json.Decoder(_PublishReply, strict=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +50,10 @@ class PublishOperation:
 
     Attributes:
         subscribe_key: The key set.
-        publish_key: The key set's other key, which the emulator does not check.
-        user_id: Who sends it.
-        channel: Where to; a name ending in ``-pnpres`` is the service's own.
-        message: Anything that JSON can say.
+        publish_key: The publish key, which the emulator does not check.
+        user_id: The sender.
+        channel: The channel; names ending in ``-pnpres`` belong to the service.
+        message: Any JSON value.
     """
 
     name: ClassVar[str] = "publish"
@@ -70,7 +70,6 @@ class PublishOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who sends it."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
@@ -84,17 +83,16 @@ class PublishOperation:
         parts = route_fields(cls.route, request)
         channel = names.one_channel(decode_name(parts["channel"]))
         if names.is_presence_name(channel):
-            raise InvalidArgumentError("channel", "carries what the service says")
+            raise InvalidArgumentError("channel", "is reserved for presence events")
         return cls(
             subscribe_key=decode_name(parts["key"]),
             publish_key=decode_name(parts["publish"]),
             user_id=names.user_id(request.params().get("uuid"), "uuid"),
             channel=channel,
-            message=_parsed(decode_name(parts["message"])),
+            message=_parsed_message(decode_name(parts["message"])),
         )
 
     def to_reply(self, value: int) -> HttpReply:
-        """Answer with the timetoken of the message."""
         body = json.dumps([1, "Sent", str(value)], separators=(",", ":")).encode()
         return HttpReply(status=200, body=body, headers=_HEADERS)
 
@@ -102,7 +100,7 @@ class PublishOperation:
         return envelope.read(reply, _REPLY).timetoken
 
 
-def _parsed(text: str) -> Json:
+def _parsed_message(text: str) -> Json:
     try:
         message = decode(text.encode(), _ANYTHING)
     except JsonError:

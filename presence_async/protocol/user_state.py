@@ -35,7 +35,7 @@ class UserState:
     """The state of one user.
 
     Attributes:
-        user_id: Whose.
+        user_id: The user.
         states: State by channel; ``{}`` where none is stored.
     """
 
@@ -56,12 +56,12 @@ class _OneState(msgspec.Struct, gc=False):
     error: object = None
 
 
-class _Channels(msgspec.Struct, gc=False):
+class _StateChannels(msgspec.Struct, gc=False):
     channels: dict[str, msgspec.Raw]
 
 
 class _ManyStates(msgspec.Struct, gc=False):
-    payload: _Channels
+    payload: _StateChannels
     status: int = 200
     error: object = None
 
@@ -76,11 +76,11 @@ class SetStateOperation:
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Whose state.
-        channels: Where.
-        channel_groups: Groups, on whose members it is set.
-        state: The new state; ``{}`` clears.
-        acting_user_id: Who asks for it; ``None``: the client's own user.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups on whose channels it is set.
+        state: The new state; ``{}`` clears it.
+        acting_user_id: The user in whose name it is set; ``None``: the client's own.
     """
 
     name: ClassVar[str] = "set state"
@@ -125,11 +125,10 @@ class SetStateOperation:
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Say the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
     def merged(self, replies: Sequence[Mapping[str, Json]]) -> Mapping[str, Json]:
-        """Return what was stored, which is the same everywhere."""
+        # The same state was stored on every channel.
         return replies[-1]
 
 
@@ -139,9 +138,9 @@ class GetStateOperation:
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Whose state.
-        channels: Where.
-        channel_groups: Groups, whose members are answered.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups whose channels are asked about.
     """
 
     name: ClassVar[str] = "get state"
@@ -205,11 +204,9 @@ class GetStateOperation:
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Ask the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
     def merged(self, replies: Sequence[UserState]) -> UserState:
-        """Put together the answers about parts of the names."""
         states = {name: s for reply in replies for name, s in reply.states.items()}
         return UserState(user_id=self.user_id, states=states)
 
@@ -224,7 +221,7 @@ def _read_state(raw: msgspec.Raw, where: str, reply: HttpReply) -> Mapping[str, 
     except JsonError as error:
         reason = str(error)
     raise ReplyFormatError(
-        f"the service answered {reply.status} with a state that is no object",
+        f"the service answered {reply.status} with a state that is not an object",
         excerpt=bytes(raw)[:200].decode(errors="replace"),
         cause=f"{where}: {reason}",
     )

@@ -1,8 +1,8 @@
-"""Where now: the channels a user is present on.
+"""Where now: the channels that a user is present on.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-where-now (read
-2026-11), and 19 recorded replies: a user who is nowhere gets an empty list and 200;
-channels reached through a group are listed, the group never is.
+2026-11), and 19 recorded replies: a user who is nowhere has an empty list; channels
+reached through a group are listed, the group itself never is.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class WhereNow:
     """Where a user is.
 
     Attributes:
-        user_id: The user asked about.
-        channels: The channels that user is present on, in no particular order.
+        user_id: The user.
+        channels: The channels that the user is present on, in no particular order.
     """
 
     user_id: str
@@ -37,22 +37,27 @@ class WhereNow:
         return {"user_id": self.user_id, "channels": list(self.channels)}
 
 
-class _Payload(msgspec.Struct, gc=False):
+class _WhereNowPayload(msgspec.Struct, gc=False):
     channels: tuple[str, ...]
 
 
-class _Reply(msgspec.Struct, gc=False):
-    payload: _Payload
+class _WhereNowReply(msgspec.Struct, gc=False):
+    payload: _WhereNowPayload
     status: int = 200
     error: object = None
 
 
-_REPLY = msgspec.json.Decoder(_Reply)
+_REPLY = msgspec.json.Decoder(_WhereNowReply)
 
 
 @attrs.frozen(kw_only=True)
 class WhereNowOperation:
-    """Ask where one user is."""
+    """Ask where a user is.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: The user.
+    """
 
     name: ClassVar[str] = "where now"
     route: ClassVar[re.Pattern[str]] = re.compile(

@@ -270,7 +270,7 @@ async def test_nothing_is_kept_of_users_who_left(emulator: PresenceEmulator) -> 
             await client.heartbeat("lobby", user_id=f"once-{n}")
             await client.leave("lobby", user_id=f"once-{n}")
         await client.where_now()
-        kept = len(client._tokens)
+        kept = len(client._core.tokens)
 
     assert kept == 1  # the client's own user
 
@@ -285,7 +285,7 @@ async def test_nothing_is_kept_of_a_user_whose_join_was_cancelled_during_a_fetch
         joining.cancel()
         await asyncio.sleep(1000)
 
-        assert len(client._tokens) == 0
+        assert len(client._core.tokens) == 0
 
 
 async def test_a_fetch_for_a_user_who_is_gone_ends_unless_somebody_waits() -> None:

@@ -21,12 +21,12 @@ def crash(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "subscriber.Subscriber.poll",
-        "poll_pace.PollPace.take_pause_s",
-        "poll_pace.PollPace.answered",
-        "audience.Audience.listed",
-        "audience.Audience.deliver",
-        "audience.read_event",
+        "subscribe_requests.SubscribeRequests.poll",
+        "pace.PollPace.take_pause_s",
+        "pace.PollPace.answered",
+        "routing.RoutingTable.listed",
+        "routing.RoutingTable.deliver",
+        "routing.read_event",
     ],
 )
 async def test_a_poll_that_crashes_goes_on_and_is_not_live_meanwhile(
@@ -62,7 +62,7 @@ async def test_a_poll_crashes_in_its_handshake_and_goes_on(
     async with watcher.events("lobby") as stream:
         await asyncio.sleep(1)
         with monkeypatch.context() as patch:
-            patch.setattr(f"{FEED}.subscriber.Subscriber.check", crash)
+            patch.setattr(f"{FEED}.subscribe_requests.SubscribeRequests.check", crash)
             await service.stop()
             await service.start()
             await asyncio.sleep(20)
@@ -81,7 +81,7 @@ async def test_a_listener_that_crashes_is_told_of_the_gap(
 ) -> None:
     async with watcher.events("lobby") as bad, watcher.events("lobby") as good:
         with monkeypatch.context() as patch:
-            patch.setattr(bad, "deliver", crash)
+            patch.setattr(bad._listener, "deliver", crash)
             service.publish("lobby", "amy")
             await asyncio.sleep(1)
         service.publish("lobby", "bob")

@@ -84,7 +84,7 @@ async def test_a_roster_belongs_to_its_loop(client: PresenceClient) -> None:
             lambda: read_one(changes),
         ):
             check(make)
-        readers = len(roster._readers)
+        readers = len(roster._sync.readers)
         await client.heartbeat("lobby", user_id="amy")
         await roster.wait_for(lambda r: "amy" in r.user_ids, timeout_s=1)
 

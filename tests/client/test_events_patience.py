@@ -7,7 +7,6 @@ import logging
 import math
 from typing import Protocol
 
-import attrs
 import pytest
 
 from presence_async import (
@@ -20,15 +19,8 @@ from presence_async import (
 )
 from presence_async.emulator import Fault, PresenceEmulator
 
-OUTAGES = {
-    "cut": Fault(cut=True),
-    "half-open": Fault(delay_s=math.inf),
-    "503": Fault(status=503, retry_after_s=3600),
-    "429": Fault(status=429),
-    "408": Fault(status=408),
-    "portal, redirecting": Fault(status=302),
-    "portal, HTML": Fault(body=b"<html>sign in</html>"),
-}
+from .outages import KINDS, outage
+
 RECOVERY_S = 15.0
 
 
@@ -51,7 +43,7 @@ BOTH = pytest.mark.parametrize("make", [events, roster])
 
 @BOTH
 @pytest.mark.parametrize("operation", ["subscribe", "here now"])
-@pytest.mark.parametrize("kind", OUTAGES)
+@pytest.mark.parametrize("kind", KINDS)
 async def test_opening_without_a_limit_outlasts_any_outage(
     client: PresenceClient,
     emulator: PresenceEmulator,
@@ -59,7 +51,7 @@ async def test_opening_without_a_limit_outlasts_any_outage(
     operation: str,
     kind: str,
 ) -> None:
-    emulator.inject(attrs.evolve(OUTAGES[kind], operation=operation, for_s=600))
+    emulator.inject(outage(kind, operation, for_s=600))
     loop = asyncio.get_running_loop()
     began_s = loop.time()
 

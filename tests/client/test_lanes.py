@@ -143,13 +143,13 @@ async def test_a_crash_while_sending_for_one_user_is_that_users_failure(
 ) -> None:
     mine = await client.join("lobby", presence_timeout_s=20)
     eves = await client.join("lobby", user_id="eve", presence_timeout_s=20)
-    send = client._pipeline.send
+    send = client._core.pipeline.send
 
     async def crash_once(*_: object, **__: object) -> None:
-        monkeypatch.setattr(client._pipeline, "send", send)
+        monkeypatch.setattr(client._core.pipeline, "send", send)
         raise KeyError
 
-    monkeypatch.setattr(client._pipeline, "send", crash_once)
+    monkeypatch.setattr(client._core.pipeline, "send", crash_once)
     await asyncio.sleep(30)
 
     assert {mine.health, eves.health} == {"fresh"}
@@ -167,7 +167,7 @@ async def test_a_crash_of_the_engine_is_survived(
     method: str,
 ) -> None:
     lease = await client.join("lobby", presence_timeout_s=20)
-    engine = client._presence.engine
+    engine = client._core.heartbeats.engine
     sound = getattr(engine, method)
 
     def crash_once(*_: object) -> None:

@@ -12,21 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presence_async import (
-    AccessDeniedError,
-    ConnectError,
-    ConnectionLostError,
-    DeadlineError,
     ExponentialRetry,
     InvalidArgumentError,
     LinearRetry,
     NoRetry,
-    RateLimitedError,
-    RejectedRequestError,
-    ReplyFormatError,
-    RequestError,
-    UnavailableError,
 )
-from presence_async.client.retry import is_retryable
 from presence_async.presence.pace import (
     attempt_limit_s,
     next_beat_s,
@@ -66,27 +56,6 @@ def test_linear_waits_the_same_plus_jitter() -> None:
 def test_a_policy_out_of_range_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         ExponentialRetry(**settings)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (ConnectError("x"), True),
-        (ConnectionLostError("x"), True),
-        (DeadlineError("x"), True),
-        (RateLimitedError("x", status=429), True),
-        (UnavailableError("x", status=503), True),
-        (RejectedRequestError("x", status=408), True),
-        (RejectedRequestError("x", status=400), False),
-        (AccessDeniedError("x", status=403), False),
-        (ReplyFormatError("x"), False),
-    ],
-    ids=repr,
-)
-def test_only_what_may_fare_better_is_retried(
-    error: RequestError, expected: bool
-) -> None:
-    assert is_retryable(error) is expected
 
 
 def test_phases_spread_any_run_of_users_evenly() -> None:

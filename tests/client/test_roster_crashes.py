@@ -13,10 +13,10 @@ from presence_async import (
     SnapshotEvent,
     StreamHealth,
 )
-from presence_async.client.roster.plan import RECONCILE_PERIOD_S
+from presence_async.client.roster import RECONCILE_PERIOD_S
 from presence_async.emulator import EventFault, Fault, PresenceEmulator
 
-ROSTER = "presence_async.client.roster"
+PACKAGE = "presence_async"
 
 
 def crash(*_: object, **__: object) -> None:
@@ -26,11 +26,11 @@ def crash(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "desk.read_snapshot",
-        "desk.RosterDesk.turn",
-        "book.RosterBook.reconcile",
-        "plan.CheckPlan.sent",
-        "plan.CheckPlan.answered",
+        "client.snapshot_requests.SnapshotRequests.ask",
+        "client.snapshot_requests.SnapshotRequests.wait_turn",
+        "roster.state.RosterState.reconcile",
+        "roster.schedule.SnapshotSchedule.sent",
+        "roster.schedule.SnapshotSchedule.answered",
     ],
 )
 async def test_a_check_that_crashes_is_repeated_and_nothing_is_in_sync_meanwhile(
@@ -43,7 +43,7 @@ async def test_a_check_that_crashes_is_repeated_and_nothing_is_in_sync_meanwhile
     async with client.roster("lobby") as roster:
         await roster.wait_for(lambda r: r.is_synced)
         with monkeypatch.context() as patch:
-            patch.setattr(f"{ROSTER}.{place}", crash)
+            patch.setattr(f"{PACKAGE}.{place}", crash)
             emulator.inject(EventFault(drop=1, for_s=60))
             await client.heartbeat("lobby", user_id="amy", presence_timeout_s=900)
             await asyncio.sleep(60)
@@ -53,7 +53,7 @@ async def test_a_check_that_crashes_is_repeated_and_nothing_is_in_sync_meanwhile
         assert not was_synced
         assert roster.is_synced
         assert roster.user_ids == {"amy"}
-    crashes = [r for r in caplog.records if "check crashed" in r.getMessage()]
+    crashes = [r for r in caplog.records if "the check of" in r.getMessage()]
     assert {r.levelname for r in crashes} == {"CRITICAL"}
     assert 5 <= len(crashes) <= 13
 
@@ -64,14 +64,16 @@ async def test_waiting_for_the_next_check_may_crash_too(
     async with client.roster("lobby") as roster:
         await roster.wait_for(lambda r: r.is_synced)
         with monkeypatch.context() as patch:
-            patch.setattr(f"{ROSTER}.checks.RosterChecks._until_due", crash)
+            patch.setattr(f"{PACKAGE}.client.roster_sync.RosterSync._until_due", crash)
             await asyncio.sleep(60)
         await asyncio.sleep(RECONCILE_PERIOD_S)
 
         assert roster.is_synced
 
 
-@pytest.mark.parametrize("place", ["book.RosterBook.apply", "clock.ServiceClock.note"])
+@pytest.mark.parametrize(
+    "place", ["roster.state.RosterState.apply", "roster.evidence.ServiceClock.record"]
+)
 async def test_an_event_that_crashes_the_list_costs_a_check_and_a_snapshot(
     client: PresenceClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -82,7 +84,7 @@ async def test_an_event_that_crashes_the_list_costs_a_check_and_a_snapshot(
         await roster.wait_for(lambda r: r.is_synced)
         changes = roster.changes()
         with monkeypatch.context() as patch:
-            patch.setattr(f"{ROSTER}.{place}", crash)
+            patch.setattr(f"{PACKAGE}.{place}", crash)
             await client.heartbeat("lobby", user_id="amy", presence_timeout_s=900)
             await asyncio.sleep(1)
             was_synced = roster.is_synced
@@ -96,7 +98,7 @@ async def test_an_event_that_crashes_the_list_costs_a_check_and_a_snapshot(
         assert isinstance(join, JoinEvent)
         assert join.user_id == "amy"
         await roster.wait_for(lambda r: r.is_synced, timeout_s=RECONCILE_PERIOD_S)
-    assert "lost events" in caplog.text
+    assert "crashed on events" in caplog.text
 
 
 async def test_a_change_of_health_that_crashes_costs_a_check(
@@ -105,7 +107,9 @@ async def test_a_change_of_health_that_crashes_costs_a_check(
     async with client.roster("lobby") as roster:
         await roster.wait_for(lambda r: r.is_synced)
         with monkeypatch.context() as patch:
-            patch.setattr(f"{ROSTER}.plan.CheckPlan.note_trouble", crash)
+            patch.setattr(
+                f"{PACKAGE}.roster.schedule.SnapshotSchedule.record_trouble", crash
+            )
             emulator.inject(Fault(operation="subscribe", cut=True, for_s=1))
             emulator.restart_timetokens(0)
             await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Speaking to an emulator as no client of ours would: in bytes, and as SDKs do."""
+"""Clients of an emulator other than ours: one of raw bytes, one that acts as an SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Announce and interval mode: pure against a model, then over the wire."""
+"""Single and interval events: pure against a model, then over the wire."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def brief(one: OccupancyChange | Interval) -> Any:
     return (one.action, one.user_id, one.occupancy)
 
 
-def test_up_to_the_limit_each_change_is_told() -> None:
+def test_up_to_the_limit_each_change_has_its_event() -> None:
     channel = Channel()
     channel.join("b", "c")
     channel.leave("b")
@@ -101,7 +101,7 @@ def test_above_it_there_is_an_interval_event_exactly_every_interval() -> None:
     assert channel.taken() == [(13.0, 3, ["d"], [], []), (23.0, 3, [], [], [])]
 
 
-def test_lists_hold_who_came_and_went_and_quiet_intervals_are_told() -> None:
+def test_lists_name_who_came_and_went_and_quiet_intervals_have_events() -> None:
     channel = Channel()
     channel.join("b", "c")
     channel.wait(3)
@@ -119,7 +119,7 @@ def test_lists_hold_who_came_and_went_and_quiet_intervals_are_told() -> None:
     ]
 
 
-def test_who_times_out_is_listed_as_such() -> None:
+def test_timeouts_are_listed_apart_from_leaves() -> None:
     channel = Channel(0)
     channel.join("b", "c")
     channel.join("d", timeout_s=15)
@@ -139,7 +139,7 @@ def test_without_deltas_there_are_no_lists() -> None:
     assert channel.taken() == [(10.0, 2, [], [], [])]
 
 
-def test_a_state_change_is_told_at_any_size() -> None:
+def test_a_state_change_has_its_own_event_at_any_size() -> None:
     channel = Channel(0)
     channel.join("b")
     channel.set_state("b")
@@ -147,7 +147,9 @@ def test_a_state_change_is_told_at_any_size() -> None:
     assert channel.taken() == [("state-change", "b", 1)]
 
 
-def test_a_channel_that_shrinks_tells_each_change_at_once_and_the_rest_once() -> None:
+def test_a_channel_that_shrinks_sends_single_events_at_once_and_the_rest_together() -> (
+    None
+):
     channel = Channel()
     channel.join("b", "c", "d", "e")
     channel.taken()
@@ -162,7 +164,7 @@ def test_a_channel_that_shrinks_tells_each_change_at_once_and_the_rest_once() ->
     assert channel.taken() == [(110.0, 3, ["x"], [], [])]
 
 
-def test_a_short_visit_above_the_limit_leaves_nothing_to_tell() -> None:
+def test_a_short_visit_above_the_limit_sends_no_event() -> None:
     channel = Channel()
     channel.join("b", "c", "d")
     channel.leave("d")
@@ -197,7 +199,7 @@ steps = st.lists(
 
 
 @given(st.integers(0, 4), steps)
-def test_who_follows_what_is_told_knows_who_is_there(
+def test_following_the_events_gives_the_occupants(
     announce_max: int, steps: list[tuple[str, str, int]]
 ) -> None:
     channel = Channel(announce_max)

@@ -1,4 +1,4 @@
-"""Faults as data: which request they hit, what they may say, their form as JSON."""
+"""Faults as data: the requests they hit, their ranges, their forms as text."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
     ],
     ids=str,
 )
-def test_a_fault_that_cannot_be_is_refused(
-    settings: dict[str, Any], words: str
-) -> None:
+def test_a_fault_out_of_range_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words) as caught:
         Fault(**{"status": 500, **settings})
 
@@ -117,7 +115,7 @@ def test_a_fault_that_cannot_be_is_refused(
     [{}, {"operation": "heartbeat", "times": 2}, {"retry_after_s": 3}, {"age_s": 3}],
     ids=str,
 )
-def test_a_fault_by_which_nothing_goes_wrong_is_refused(
+def test_a_fault_that_changes_nothing_is_refused(
     settings: dict[str, Any],
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="changes nothing; give it a status"):
@@ -140,7 +138,7 @@ def test_a_fault_by_which_nothing_goes_wrong_is_refused(
     ],
     ids=ascii,
 )
-def test_text_that_is_no_fault_is_refused(text: str, words: str) -> None:
+def test_invalid_text_of_a_fault_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words):
         Fault.from_text(text)
 

@@ -1,4 +1,4 @@
-"""Holding a poll: whatever ends it, nothing of it stays."""
+"""Held polls: however they end, nothing of them stays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def queued(channel: str, position: int = 2, at_s: float = 0.0) -> QueuedMessage:
     return QueuedMessage(position, channel, at_s, lambda: message)
 
 
-async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> None:
+async def test_messages_end_a_poll_with_an_answer_and_a_lost_connection_without() -> (
+    None
+):
     held, poll, other = HeldPolls(280), a_poll("a"), a_poll("a")
     async with asyncio.TaskGroup() as group:
         answered = group.create_task(held.hold(poll, "one"))
@@ -48,7 +50,7 @@ async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> Non
     assert poll.on_end is None
 
 
-async def test_a_poll_with_news_is_not_held_at_all() -> None:
+async def test_a_poll_with_messages_is_not_held_at_all() -> None:
     held, poll = HeldPolls(280), a_poll("a")
     poll.deliver(queued("a"), "a")
 

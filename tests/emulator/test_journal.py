@@ -1,4 +1,4 @@
-"""What the journal tells of each request: above all what it was answered with."""
+"""The journal of requests, above all the status of each answer."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_refusals_at_the_door_are_recorded(wire: Any) -> None:
     ],
     ids=["status", "body", "delay", "cut"],
 )
-async def test_what_a_fault_makes_of_the_answer_is_recorded(
+async def test_the_answer_of_a_fault_is_recorded(
     wire: Any, emulator: PresenceEmulator, fault: Any, status: int | str, at: Any
 ) -> None:
     emulator.inject(Fault(at=at, **fault))
@@ -125,7 +125,7 @@ async def test_a_client_that_hangs_up_got_no_answer(
     assert [entry.status for entry in emulator.requests] == ["cut"]
 
 
-async def test_an_answer_that_comes_after_the_client_hung_up_is_none(
+async def test_an_answer_after_the_client_hung_up_is_recorded_as_cut(
     emulator: PresenceEmulator,
 ) -> None:
     emulator.inject(Fault(delay_s=60))
@@ -137,7 +137,7 @@ async def test_an_answer_that_comes_after_the_client_hung_up_is_none(
     assert [entry.status for entry in emulator.requests] == ["cut"]
 
 
-async def test_what_is_pending_when_the_emulator_closes_is_cut(wire: Any) -> None:
+async def test_requests_pending_when_the_emulator_closes_are_cut(wire: Any) -> None:
     emulator = await PresenceEmulator().start()
     emulator.inject(Fault(operation="heartbeat", delay_s=3600))
     here = wire.to(emulator)

@@ -1,4 +1,4 @@
-"""What SDKs send beside the plain spelling: each is understood as it is meant."""
+"""The spellings of other SDKs: each is understood as it is meant."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_presence_names_are_answered_as_nobody(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "1e309", "x", "0", "99999999999999"])
-async def test_a_timeout_that_is_none_is_the_services_own(
+async def test_an_invalid_timeout_is_the_services_own(
     wire: Any, emulator: PresenceEmulator, value: str
 ) -> None:
     await body_of(wire, f"{BEAT}&heartbeat={value}")
@@ -299,7 +299,7 @@ async def test_a_leave_takes_every_spelling_of_no_names(
     ],
     ids=["Go", "Swift", "empty values", "comma", "Java"],
 )
-async def test_here_now_without_wishes_names_everybody(wire: Any, query: str) -> None:
+async def test_here_now_without_options_names_every_user(wire: Any, query: str) -> None:
     await body_of(wire, BEAT)
 
     said = await body_of(wire, f"{KEY}/channel/a?uuid=bob&{query}")

@@ -47,7 +47,7 @@ def test_strings_and_objects_in_one_list_are_both_occupants() -> None:
     )
 
 
-def test_a_state_that_was_not_asked_for_is_not_told() -> None:
+def test_a_state_that_was_not_asked_for_is_none() -> None:
     reply = ok(occupancy=1, uuids=[{"uuid": "eve", "state": {"n": 1}}])
 
     here = ask("lobby").from_reply(reply)
@@ -180,7 +180,7 @@ def test_an_undocumented_answer_is_an_error(fields: dict[str, object]) -> None:
     [b"", b"<html>", b'{"occupancy":1,"uu', b"[]", b"\xff", b'{"a":' * 10**6],
     ids=lambda body: str(body[:12]),
 )
-def test_what_is_no_json_is_an_error_with_a_short_excerpt(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_an_error_with_a_short_excerpt(body: bytes) -> None:
     with pytest.raises(ReplyFormatError) as caught:
         ask("a").from_reply(HttpReply(status=200, body=body))
 

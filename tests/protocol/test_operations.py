@@ -1,4 +1,4 @@
-"""Each operation says, hears, answers and understands the same thing."""
+"""The four translations of each operation agree with each other."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ operations: st.SearchStrategy[Any] = st.one_of(
 
 
 @given(operations)
-def test_what_is_said_is_heard(operation: Any) -> None:
+def test_an_operation_survives_its_request(operation: Any) -> None:
     me = Identity(subscribe_key=KEY, user_id="me")
     request = me.stamp(operation.to_request(), user_id=operation.acting_user_id)
 
@@ -116,7 +116,7 @@ HERE = HereNow(
 )
 
 
-def test_here_now_is_understood_as_answered() -> None:
+def test_here_now_survives_the_reply() -> None:
     with_state = HereNowOperation(
         subscribe_key=KEY, channels=("a", "b"), include_state=True
     )
@@ -131,7 +131,7 @@ def test_here_now_is_understood_as_answered() -> None:
 
 
 @given(st.lists(name, unique=True, max_size=5))
-def test_where_now_is_understood_as_answered(found: list[str]) -> None:
+def test_where_now_survives_the_reply(found: list[str]) -> None:
     operation = WhereNowOperation(subscribe_key=KEY, user_id="bob")
     value = WhereNow(user_id="bob", channels=tuple(found))
 
@@ -139,7 +139,7 @@ def test_where_now_is_understood_as_answered(found: list[str]) -> None:
 
 
 @given(channels.filter(bool), state)
-def test_states_are_understood_as_answered(
+def test_states_survive_the_reply(
     named: tuple[str, ...], stored: dict[str, Any]
 ) -> None:
     get = GetStateOperation(subscribe_key=KEY, user_id="bob", channels=named)
@@ -183,7 +183,7 @@ def test_a_long_list_of_ids_has_a_short_repr() -> None:
 @pytest.mark.parametrize(
     "hostile", [b'{"a":"\\ud800"}', b"NaN", b"[1]", b'"x"', b"1e999", b"7"]
 )
-def test_a_hostile_state_is_that_occupants_alone(hostile: bytes) -> None:
+def test_a_hostile_state_spoils_only_that_occupant(hostile: bytes) -> None:
     operation = HereNowOperation(
         subscribe_key=KEY, channels=("lobby",), include_state=True
     )
@@ -282,7 +282,7 @@ def test_an_acknowledgement_may_hold_any_utf8() -> None:
 
 
 @pytest.mark.parametrize("status", [101, 304])
-def test_a_status_that_is_no_success_is_told_as_it_is(status: int) -> None:
+def test_a_status_other_than_success_is_raised_as_it_is(status: int) -> None:
     operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
     with pytest.raises(RejectedRequestError) as caught:
@@ -291,10 +291,10 @@ def test_a_status_that_is_no_success_is_told_as_it_is(status: int) -> None:
     assert caught.value.status == status
 
 
-def test_a_state_that_is_no_object_is_no_state() -> None:
+def test_a_state_that_is_not_an_object_has_an_error() -> None:
     operation = GetStateOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
-    with pytest.raises(ReplyFormatError, match="no object"):
+    with pytest.raises(ReplyFormatError, match="not an object"):
         operation.from_reply(
             HttpReply(status=200, body=b'{"status":200,"payload":[1]}')
         )
@@ -312,7 +312,7 @@ def test_a_state_that_is_no_object_is_no_state() -> None:
         ("heartbeat=99999999999999", 300),
     ],
 )
-def test_a_timeout_that_is_none_is_the_default(query: str, timeout_s: int) -> None:
+def test_an_invalid_timeout_is_the_default(query: str, timeout_s: int) -> None:
     request = HttpRequest(
         path=f"/v2/presence/sub_key/{KEY}/channel/a,a-pnpres/heartbeat",
         query=f"uuid=bob&{query}",
@@ -339,16 +339,14 @@ def test_a_timeout_that_is_none_is_the_default(query: str, timeout_s: int) -> No
         (WhereNowOperation, "/channel/a", ""),
     ],
 )
-def test_requests_that_mean_nothing_are_refused(
-    kind: Any, path: str, query: str
-) -> None:
+def test_invalid_requests_are_refused(kind: Any, path: str, query: str) -> None:
     request = HttpRequest(path=f"/v2/presence/sub-key/{KEY}{path}", query=query)
 
     with pytest.raises(InvalidArgumentError):
         kind.from_request(request)
 
 
-def test_the_spellings_of_other_sdks_are_heard() -> None:
+def test_the_spellings_of_other_sdks_are_parsed() -> None:
     request = HttpRequest(
         path=f"/v2/presence/sub_key/{KEY}/channel/,",
         query='channel-group=g1,g2&disable-uuids=1&limit=0&x={"raw":1}',
@@ -361,7 +359,7 @@ def test_the_spellings_of_other_sdks_are_heard() -> None:
     assert operation.channels == ()
 
 
-def test_parts_are_put_together_and_counted_anew() -> None:
+def test_parts_are_put_together_and_counted_again() -> None:
     operation = HereNowOperation(subscribe_key=KEY, channels=("a", "b", "c"))
 
     merged = operation.merged([HERE, HERE])

@@ -76,7 +76,7 @@ def test_here_now_says_who_and_how_many(
         ("here_now_counts_of_several", {"test-channel1": 1, "test-channel3": 1}),
     ],
 )
-def test_counts_say_only_how_many(
+def test_counts_have_no_user_ids(
     sample: Samples, name: str, expected: dict[str, int]
 ) -> None:
     here = understood(sample(name))

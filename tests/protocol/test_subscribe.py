@@ -1,4 +1,4 @@
-"""Subscribe: recorded replies, and what a request and a reply say."""
+"""Subscribe: recorded replies, requests and replies."""
 
 from __future__ import annotations
 
@@ -195,7 +195,9 @@ def test_a_recorded_reply_is_a_cursor_and_its_events(
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_what_was_read_is_said_again_key_by_key(sample: Samples, name: str) -> None:
+def test_a_delivery_read_is_encoded_again_key_by_key(
+    sample: Samples, name: str
+) -> None:
     """All but ``u``, which is made of the event and did not exist before 2020."""
     one = sample(f"subscribe_{name}")
     operation = heard(one.request)
@@ -211,7 +213,7 @@ def test_what_was_read_is_said_again_key_by_key(sample: Samples, name: str) -> N
         assert isinstance(ours["a"], str)
 
 
-def test_a_request_says_what_it_asks() -> None:
+def test_an_operation_is_encoded_into_its_request() -> None:
     operation = SubscribeOperation(
         subscribe_key="demo",
         user_id="bob",
@@ -247,7 +249,7 @@ def test_a_request_says_what_it_asks() -> None:
         ("uuid=u&t=%7B%22r%22:12,%22t%22:%2214651%22%7D", 14651, 12),
     ],
 )
-def test_a_cursor_is_heard_in_every_spelling(
+def test_a_cursor_is_parsed_in_every_spelling(
     query: str, timetoken: int, region: int | None
 ) -> None:
     operation = asked("a", query)
@@ -258,7 +260,7 @@ def test_a_cursor_is_heard_in_every_spelling(
 @pytest.mark.parametrize(
     "query", ["tt=-1", "tt=x", "tt=1.5", "tr=x", "tt=" + "9" * 40, "state=[]"]
 )
-def test_what_no_sdk_sends_is_refused(query: str) -> None:
+def test_invalid_numbers_and_states_are_refused(query: str) -> None:
     with pytest.raises(InvalidArgumentError):
         asked("a", f"uuid=u&{query}")
 
@@ -289,7 +291,7 @@ def test_a_subscribe_without_a_user_is_refused() -> None:
         ("a.b", "", False),
     ],
 )
-def test_the_match_is_said_unless_one_plain_channel_is_asked_for(
+def test_the_match_is_sent_unless_one_plain_channel_is_named(
     path: str, groups: str, *, is_said: bool
 ) -> None:
     operation = asked(path, f"uuid=u&channel-group={groups}")
@@ -344,7 +346,7 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
 @pytest.mark.parametrize(
     "body", [[], {}, {"t": {}, "m": []}, {"t": {"t": "x"}, "m": []}, {"t": {"t": "1"}}]
 )
-def test_a_reply_without_cursor_or_messages_is_none(body: object) -> None:
+def test_a_reply_without_cursor_or_messages_is_an_error(body: object) -> None:
     with pytest.raises(ReplyFormatError):
         asked("a").from_reply(reply(body))
 

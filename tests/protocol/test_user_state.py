@@ -50,7 +50,9 @@ def ok(body: str) -> HttpReply:
         ),
     ],
 )
-def test_a_question_is_the_request_the_sdks_send(operation: Any, target: str) -> None:
+def test_an_operation_is_encoded_as_the_sdks_send_it(
+    operation: Any, target: str
+) -> None:
     assert operation.to_request().target == target
 
 
@@ -94,7 +96,7 @@ def test_hostile_names_reach_the_service_as_they_are(
     ],
 )
 @pytest.mark.parametrize("spelling", ["sub-key", "sub_key"])
-def test_what_other_sdks_send_is_heard(
+def test_requests_of_other_sdks_are_parsed(
     path: str, query: str, operation: Any, spelling: str
 ) -> None:
     root = ROOT.replace("sub-key", spelling)
@@ -120,7 +122,7 @@ def test_what_other_sdks_send_is_heard(
     ],
     ids=lambda text: text[:30],
 )
-def test_what_is_no_state_is_refused(query: str, rule: str) -> None:
+def test_an_invalid_state_is_refused(query: str, rule: str) -> None:
     request = HttpRequest(path=f"{ROOT}/a/uuid/bob/data", query=query)
 
     with pytest.raises(InvalidArgumentError, match=rule) as caught:
@@ -131,7 +133,7 @@ def test_what_is_no_state_is_refused(query: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize("user", ["..", "%2E%2E", "a%2F..", "%20", "x" * 2049])
-def test_a_user_who_cannot_be_is_refused(user: str) -> None:
+def test_an_invalid_user_id_is_refused(user: str) -> None:
     path = f"{ROOT}/a/uuid/{user}"
 
     with pytest.raises(InvalidArgumentError, match="user_id"):
@@ -161,7 +163,7 @@ def test_a_user_who_cannot_be_is_refused(user: str) -> None:
         (get(channel_groups=("g",)), '{"channels":{}}', {}),
     ],
 )
-def test_the_question_decides_which_shape_is_read(
+def test_the_request_decides_which_shape_is_read(
     operation: GetStateOperation, payload: str, states: dict[str, Any]
 ) -> None:
     found = operation.from_reply(ok(payload))
@@ -179,10 +181,10 @@ def test_the_question_decides_which_shape_is_read(
     ],
     ids=["one", "several", "set"],
 )
-def test_a_state_that_is_no_object_is_an_error_that_says_where(
+def test_a_state_that_is_not_an_object_is_an_error_that_names_the_channel(
     operation: Any, form: str, where: str, payload: str
 ) -> None:
-    with pytest.raises(ReplyFormatError, match="no object") as caught:
+    with pytest.raises(ReplyFormatError, match="not an object") as caught:
         operation.from_reply(ok(form.format(payload)))
 
     assert (caught.value.cause or "").startswith(where)
@@ -231,7 +233,7 @@ def test_answers_have_the_recorded_shapes() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(HOSTILE), state, min_size=1), state)
-def test_answers_are_understood_as_they_were_meant(
+def test_values_survive_the_reply(
     states: dict[str, dict[str, Any]], stored: dict[str, Any]
 ) -> None:
     value = UserState(user_id="bob", states=states)
@@ -240,7 +242,7 @@ def test_answers_are_understood_as_they_were_meant(
     assert put("a").from_reply(put("a").to_reply(stored)) == stored
 
 
-def test_answers_about_parts_are_united() -> None:
+def test_replies_to_parts_are_united() -> None:
     parts = [
         UserState(user_id="bob", states={"a": {"n": 1}}),
         UserState(user_id="bob", states={"b": {}}),
@@ -265,7 +267,7 @@ def test_the_value_pickles_copies_and_becomes_json() -> None:
     }
 
 
-def test_the_user_who_asks_may_be_another_than_the_one_asked_about() -> None:
+def test_the_acting_user_may_differ_from_the_user_asked_about() -> None:
     assert put("a").acting_user_id is None
     assert put("a", acting_user_id="eve").acting_user_id == "eve"
     assert get("a").acting_user_id is None

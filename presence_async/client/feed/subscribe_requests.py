@@ -1,4 +1,4 @@
-"""Subscriber: the two requests of an event stream, handshake and poll."""
+"""SubscribeRequests: the two requests of an event stream, handshake and poll."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ...protocol.names import PRESENCE_SUFFIX
 from ...protocol.subscribe import SubscribeOperation
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
+from ..request.call import Params
 from ..request.gates import Gate
 from ..retry import NoRetry, RetryPolicy
+from .progress import Cursor
+from .routing import Listed
 
-__all__ = ["Cursor", "Params", "Reply", "Subscriber"]
-
-Params = tuple[tuple[str, str], ...]
-Listed = tuple[tuple[str, ...], tuple[str, ...]]
+__all__ = ["Reply", "SubscribeRequests"]
 
 LONGEST_CHECK_S = 8.0
 """With the longest pause, 5 s: the end of an outage is noticed within 15 s."""
@@ -24,20 +24,13 @@ LONGEST_CHECK_S = 8.0
 _NO_LIMIT = 1_000_000
 
 
-class Cursor(NamedTuple):
-    """Where a poll goes on: timetoken and region."""
-
-    timetoken: int
-    region: int
-
-
 class Reply(NamedTuple):
-    """What came back.
+    """The answer to a handshake or a poll.
 
     Attributes:
         cursor: Where the next poll goes on.
         messages: What was published.
-        sent_at_s: Loop time when it was asked for.
+        sent_at_s: Loop time when the request was sent.
     """
 
     cursor: Cursor
@@ -45,14 +38,14 @@ class Reply(NamedTuple):
     sent_at_s: float
 
 
-class Subscriber:
+class SubscribeRequests:
     """Sends handshakes and polls, past gates of their own.
 
-    A poll is held for minutes, so polls wait for nothing and nothing for them.
+    A poll is held for minutes, so polls wait for nothing, and nothing for them.
 
     Args:
-        config: Limits.
-        pipeline: Sends.
+        config: The limits.
+        pipeline: Sends the requests.
     """
 
     def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
@@ -74,7 +67,7 @@ class Subscriber:
             listed: Channels and groups.
             params: Sent beside the config's query parameters.
             budget: Covers all attempts.
-            retry: ``None``: the config's.
+            retry: The retry policy; ``None``: the config's.
 
         Raises:
             RequestError: As any call.
@@ -94,7 +87,7 @@ class Subscriber:
         """Ask whether the service answers, by a handshake of one short attempt.
 
         Raises:
-            RequestError: It does not, or refuses.
+            RequestError: The service cannot be reached, or refuses.
 
         Cancellation: ends at once.
         """
@@ -109,10 +102,10 @@ class Subscriber:
         )
 
     async def poll(self, listed: Listed, params: Params, cursor: Cursor) -> Reply:
-        """Wait for what is published after a cursor; one attempt.
+        """Wait for what is published after a cursor, in one attempt.
 
         Raises:
-            RequestError: As any call; silence longer than ``poll_timeout_s``, too.
+            RequestError: As any call; also after a silence of ``poll_timeout_s``.
 
         Cancellation: ends at once; the same poll can be repeated.
         """
@@ -154,12 +147,13 @@ class Subscriber:
                 gate=gate,
                 attempt_timeout_s=attempt_timeout_s,
                 params=params,
-                # A poll that breaks may mean another service behind the same name.
+                # A poll that breaks may mean another service behind the same name, so
+                # the loop checks before it polls again.
                 repeats_stale=cursor is None,
             )
         except AccessDeniedError as error:
-            error.channels = _plain(error.channels)
-            error.channel_groups = _plain(error.channel_groups)
+            error.channels = _without_suffix(error.channels)
+            error.channel_groups = _without_suffix(error.channel_groups)
             raise
         delivery = answer.value
         return Reply(
@@ -169,6 +163,5 @@ class Subscriber:
         )
 
 
-def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names as callers know them."""
+def _without_suffix(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([name.removesuffix(PRESENCE_SUFFIX) for name in names])

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from presence_async import PresenceEvent, RequestError, StreamHealth, UserEvent
-from presence_async.client.feed.audience import Audience, Seat
 from presence_async.client.feed.listener import gap
+from presence_async.client.feed.routing import RoutingTable, Subscription
 from presence_async.protocol.messages import Message, Published
 
 
@@ -26,7 +26,7 @@ class Hearer:
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
         self.heard += events
 
-    def turn(self, health: StreamHealth, error: RequestError | None) -> None:
+    def set_health(self, health: StreamHealth, error: RequestError | None) -> None:
         """Of no interest here."""
 
     @property
@@ -46,19 +46,19 @@ def message(
     )
 
 
-def audience(*hearers: Hearer, since: int = 0) -> Audience:
-    made = Audience()
+def table(*hearers: Hearer, since: int = 0) -> RoutingTable:
+    made = RoutingTable()
     for hearer in hearers:
-        seat = Seat(hearer)
-        for name in seat.names:
-            made.add(name, seat, since)
+        subscription = Subscription(hearer)
+        for name in subscription.names:
+            made.add(name, subscription, since)
     return made
 
 
 def test_each_hears_of_its_own_names() -> None:
     lobby, group = Hearer(["lobby"]), Hearer(groups=["rooms"])
     wild, both = Hearer(["a.*"]), Hearer(["lobby"], ["rooms"])
-    audience(lobby, group, wild, both).deliver([
+    table(lobby, group, wild, both).deliver([
         message("lobby", "direct", 1, "lobby-pnpres"),
         message("lobby", "direct", 1, "rooms-pnpres"),
         message("hall", "group", 2, "rooms-pnpres"),
@@ -75,7 +75,7 @@ def test_each_hears_of_its_own_names() -> None:
 
 def test_the_same_is_heard_once_and_another_at_the_same_time_too() -> None:
     hearer = Hearer(["lobby", "news"])
-    made = audience(hearer)
+    made = table(hearer)
     for _ in range(3):
         made.deliver([message("lobby", "amy", 7), message("lobby", "bob", 7)])
         made.deliver([message("news", "amy", 7), message("lobby", "amy", 8)])
@@ -84,50 +84,52 @@ def test_the_same_is_heard_once_and_another_at_the_same_time_too() -> None:
 
 
 def test_the_last_four_thousand_are_remembered_and_no_endless_number() -> None:
-    seat = Seat(Hearer(["lobby"]))
+    subscription = Subscription(Hearer(["lobby"]))
     for n in range(20_000):
-        assert seat.is_new(("lobby", n, 0))
+        assert subscription.is_new(("lobby", n, 0))
 
-    assert not any(seat.is_new(("lobby", n, 0)) for n in range(20_000 - 4096, 20_000))
-    assert len(seat._heard) + len(seat._heard_before) <= 2 * 4096
+    assert not any(
+        subscription.is_new(("lobby", n, 0)) for n in range(20_000 - 4096, 20_000)
+    )
+    assert len(subscription._seen) + len(subscription._seen_before) <= 2 * 4096
 
 
 def test_names_go_when_nobody_is_left_to_hear() -> None:
     one, two = Hearer(["lobby", "news"]), Hearer(["lobby"], ["rooms"])
-    made = audience(one, two)
-    seats = list(made.seats)
+    made = table(one, two)
+    subscriptions = list(made.subscriptions)
 
     assert made.listed() == (("lobby-pnpres", "news-pnpres"), ("rooms-pnpres",))
-    assert made.remove(seats[0])
+    assert made.remove(subscriptions[0])
     assert made.listed() == (("lobby-pnpres",), ("rooms-pnpres",))
-    assert not made.remove(seats[0])
-    assert made.remove(seats[1])
-    assert (len(made), made.size, made.seats) == (0, 0, {})
+    assert not made.remove(subscriptions[0])
+    assert made.remove(subscriptions[1])
+    assert (len(made), made.size, made.subscriptions) == (0, 0, {})
 
 
 def test_names_move_with_those_who_hear_them() -> None:
     one, two = Hearer(["lobby", "news"]), Hearer(["news"])
-    source, target = audience(one, two), Audience()
+    source, target = table(one, two), RoutingTable()
     size = source.size
-    source.move(source.among(["news"], []), target)
+    source.move(source.find(["news"], []), target)
     source.deliver([message("news", "gone", 1), message("lobby", "amy", 2)])
     target.deliver([message("news", "bob", 3)])
 
     assert one.users == ["amy", "bob"]
     assert two.users == ["bob"]
     assert source.size + target.size == size
-    assert [len(source.seats), len(target.seats)] == [1, 2]
+    assert [len(source.subscriptions), len(target.subscriptions)] == [1, 2]
 
 
 def test_a_gap_in_the_past_is_told_to_those_who_were_there() -> None:
     early, late = Hearer(["lobby"]), Hearer(["lobby"])
-    made = audience(early, since=10)
-    seat = Seat(late)
-    made.add(seat.names[0], seat, 50)
+    made = table(early, since=10)
+    subscription = Subscription(late)
+    made.add(subscription.names[0], subscription, 50)
 
-    made.tell(gap("service_queue", 5), before=40)
+    made.emit_gap(gap("service_queue", 5), before=40)
     assert [len(early.heard), len(late.heard)] == [1, 0]
-    made.tell(gap("reconnect", 5))
+    made.emit_gap(gap("reconnect", 5))
     assert [len(early.heard), len(late.heard)] == [2, 1]
     made.deliver([message("lobby", "amy", 45)])
     assert (early.users, late.users) == (["amy"], [])

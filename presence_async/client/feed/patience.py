@@ -8,10 +8,10 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..errors import RequestError
-from .feed.poll_pace import PollPace
-from .pipeline import Budget, RequestPipeline
-from .retry import NoRetry, RetryPolicy, is_refusal
+from ...errors import RequestError
+from ..pipeline import Budget, RequestPipeline
+from ..retry import NoRetry, RetryPolicy
+from .pace import PollPace
 
 __all__ = ["until_answered"]
 
@@ -48,7 +48,7 @@ async def until_answered(
         try:
             return await ask(NoRetry())
         except RequestError as error:
-            if is_refusal(error):
+            if not error.is_transient:
                 raise
             logger.log(level, "%s Trying until it is answered.", error)
             pace.failed(error, 0.0)
@@ -62,6 +62,6 @@ async def _pause(seconds: float, pipeline: RequestPipeline, budget: Budget) -> N
         with limit:
             await asyncio.sleep(seconds)
     except TimeoutError:
-        # Cut because the client was closed, which the next request will say.
+        # Cut because the client was closed, which the next request will raise.
         if not limit.is_up:
             raise

@@ -1,27 +1,27 @@
-"""Events that a roster concludes rather than hears, marked as synthesized. Pure."""
+"""Events that a roster concludes instead of receiving them, marked as synthesized."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-from ...protocol.events import (
+from ..protocol.events import (
     JoinEvent,
     LeaveEvent,
     PresenceEvent,
     StateChangeEvent,
     UserEvent,
 )
-from ...protocol.occupancy import Occupant
-from .clock import TIMETOKENS_PER_S
+from ..protocol.occupancy import Occupant
+from ..protocol.timetoken import TIMETOKENS_PER_S
 from .snapshot import Snapshot
 
-__all__ = ["correction", "listed", "state_change"]
+__all__ = ["correction", "listed_user", "state_change"]
 
 EventT = TypeVar("EventT", bound=UserEvent)
 
 
 def state_change(event: JoinEvent) -> StateChangeEvent:
-    """Say the state that a repeated join brings."""
+    """Return the state that a repeated join brings as a state change."""
     return StateChangeEvent(
         channel=event.channel,
         subscription=event.subscription,
@@ -35,10 +35,10 @@ def state_change(event: JoinEvent) -> StateChangeEvent:
     )
 
 
-def listed(
+def listed_user(
     kind: type[EventT], user_id: str, interval: PresenceEvent, occupancy: int
 ) -> EventT:
-    """Say of one user what the lists of an interval event tell."""
+    """Return the event of one user on a list of an interval event."""
     return kind(
         channel=interval.channel or "",
         occupancy=max(0, occupancy),
@@ -52,7 +52,7 @@ def listed(
 def correction(
     kind: type[UserEvent], occupant: Occupant, snapshot: Snapshot, occupancy: int
 ) -> UserEvent:
-    """Say what a snapshot shows that no event told."""
+    """Return the event for a change that only a snapshot shows."""
     has_state = kind is not LeaveEvent
     return kind(
         channel=snapshot.channel,

@@ -1,4 +1,4 @@
-"""RosterBook against a naive world: late, lost, doubled events, stale snapshots."""
+"""RosterState against a naive world: late, lost, doubled events, stale snapshots."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from presence_async.client.roster.book import RosterBook
-from presence_async.client.roster.plan import RECONCILE_PERIOD_S
-from presence_async.client.roster.snapshot import Snapshot
 from presence_async.protocol.events import (
     IntervalEvent,
     JoinEvent,
@@ -26,6 +23,9 @@ from presence_async.protocol.events import (
 )
 from presence_async.protocol.json_codec import Json
 from presence_async.protocol.occupancy import Occupant
+from presence_async.roster.schedule import RECONCILE_PERIOD_S, SnapshotSchedule
+from presence_async.roster.snapshot import Snapshot
+from presence_async.roster.state import RosterState
 
 States = dict[str, Mapping[str, Json]]
 
@@ -62,7 +62,7 @@ class Observer:
 
 @attrs.define
 class World:
-    """A service and the way from it to a book, in a time of its own.
+    """A service and the way from it to a roster's state, in a time of its own.
 
     Attributes:
         rng: What decides everything.
@@ -83,14 +83,16 @@ class World:
     due: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list)
     counter: itertools.count[int] = attrs.field(factory=itertools.count)
     observer: Observer = attrs.field(factory=Observer)
-    book: RosterBook = attrs.field(init=False)
+    schedule: SnapshotSchedule = attrs.field(init=False)
+    roster: RosterState = attrs.field(init=False)
     calm_from_s: float = attrs.field(init=False)
     acted_s: float = 0.0
     asked: list[float] = attrs.field(factory=list)
     last: States = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.book = RosterBook(CHANNEL, self.rng)
+        self.schedule = SnapshotSchedule(self.rng)
+        self.roster = RosterState(CHANNEL, self.schedule)
         self.calm_from_s = self.now_s + TROUBLE_S
         self.note()
 
@@ -101,7 +103,7 @@ class World:
 
     def run_until(self, end_s: float) -> None:
         while True:
-            check_s = max(self.book.plan.due_s, self.now_s)
+            check_s = max(self.schedule.due_s, self.now_s)
             next_s = min(check_s, self.due[0][0] if self.due else end_s, end_s)
             if next_s >= end_s:
                 self.now_s = end_s
@@ -181,19 +183,19 @@ class World:
                     delay_s = min(self.rng.uniform(0, 12), left_s)
         self.at(self.now_s + delay_s, deliver)
 
-    # The way to the book.
+    # The way to the roster.
 
     def deliver(self, event: PresenceEvent) -> None:
-        for told in self.book.apply(event, now_s=self.now_s):
+        for told in self.roster.apply(event, now_s=self.now_s):
             self.observer.hear(told)
 
     def ask(self) -> None:
         sent_s = self.now_s
         self.asked.append(sent_s)
-        self.book.plan.sent(now_s=sent_s)
+        self.schedule.sent(now_s=sent_s)
         takes_s = self.rng.uniform(0, SLOWEST_ANSWER_S)
         if self.is_troubled and self.rng.random() < 0.1:
-            self.at(sent_s + takes_s, lambda: self.book.check_failed(now_s=self.now_s))
+            self.at(sent_s + takes_s, self.fail)
             return
         asked_s, answered_s = sent_s - CACHE_S, sent_s + takes_s
 
@@ -201,12 +203,16 @@ class World:
             # As old as the cache, as new as the reply, or anything between.
             of_s = self.rng.choice((asked_s, answered_s))
             of_s = self.rng.choice((of_s, self.rng.uniform(asked_s, answered_s)))
-            for told in self.book.reconcile(
+            for told in self.roster.reconcile(
                 snapshot_of(self.truth_at(of_s), sent_s=sent_s), now_s=self.now_s
             ):
                 self.observer.hear(told)
 
         self.at(answered_s, answer)
+
+    def fail(self) -> None:
+        self.schedule.failed(now_s=self.now_s)
+        self.roster.forget_old(now_s=self.now_s)
 
     # What is compared.
 
@@ -219,7 +225,7 @@ class World:
 
     @property
     def held(self) -> States:
-        return {u: dict(o.state or {}) for u, o in self.book.members.items()}
+        return {u: dict(o.state or {}) for u, o in self.roster.members.items()}
 
     def check(self) -> None:
         assert self.observer.seen == self.held
@@ -246,7 +252,7 @@ def troubled_world(seed: int, *, interval_s: float, has_deltas: bool) -> World:
     world.note()
     # What the first poll brings: it starts five seconds before the handshake.
     world.run(pace_s=1.0, until_s=world.now_s + 5)
-    world.book.plan.begin(now_s=world.now_s)
+    world.schedule.begin(now_s=world.now_s)
     if interval_s:
         world.tick()
     world.run(pace_s=rng.choice((0.2, 1.0, 5.0)), until_s=world.calm_from_s)
@@ -259,7 +265,7 @@ def troubled_world(seed: int, *, interval_s: float, has_deltas: bool) -> World:
     ids=["announce", "interval with deltas", "interval without"],
 )
 @given(seed=st.integers(0, 2**32))
-def test_a_reconcile_period_after_the_trouble_the_book_is_right(
+def test_a_reconcile_period_after_the_trouble_the_state_is_right(
     seed: int, interval_s: float, has_deltas: bool
 ) -> None:
     world = troubled_world(seed, interval_s=interval_s, has_deltas=has_deltas)
@@ -269,7 +275,7 @@ def test_a_reconcile_period_after_the_trouble_the_book_is_right(
     world.check()
     gaps = [b - a for a, b in itertools.pairwise(world.asked)]
     assert min(gaps) >= 3 - 1e-9
-    assert world.book.plan.is_trusted
+    assert world.schedule.is_trusted
 
 
 @given(seed=st.integers(0, 2**32))

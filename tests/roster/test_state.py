@@ -1,20 +1,14 @@
-"""The rules of a roster one by one: events, snapshots, checksum, clock, plan."""
+"""The rules of a roster's state one by one: events, snapshots, occupancy."""
 
 from __future__ import annotations
 
-import itertools
-import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
-from presence_async.client.roster.book import RosterBook
-from presence_async.client.roster.clock import TIMETOKENS_PER_S, ServiceClock
-from presence_async.client.roster.plan import CheckPlan
-from presence_async.client.roster.snapshot import Snapshot
 from presence_async.protocol.events import (
     GapEvent,
     IntervalEvent,
@@ -27,6 +21,10 @@ from presence_async.protocol.events import (
 )
 from presence_async.protocol.json_codec import Json
 from presence_async.protocol.occupancy import Occupant
+from presence_async.protocol.timetoken import TIMETOKENS_PER_S
+from presence_async.roster.schedule import SnapshotSchedule
+from presence_async.roster.snapshot import Snapshot
+from presence_async.roster.state import RosterState
 
 LAG_S = 0.1
 """From what happens to its event, in loop time; service time is loop time here."""
@@ -69,11 +67,13 @@ def snapshot(
 
 
 class Harness:
-    """A book begun at second 100 with nobody there."""
+    """A state begun at second 100."""
 
     def __init__(self, *present: str) -> None:
-        self.book = RosterBook("lobby", random.Random(1))  # noqa: S311  # repeatable
-        self.book.plan.begin(now_s=100)
+        rng = random.Random(1)  # noqa: S311  # repeatable
+        self.schedule = SnapshotSchedule(rng)
+        self.state = RosterState("lobby", self.schedule)
+        self.schedule.begin(now_s=100)
         self.answer(100, {user_id: {} for user_id in present})
         self.answer(105, {user_id: {} for user_id in present})
 
@@ -81,7 +81,7 @@ class Harness:
         told: list[PresenceEvent] = []
         for event in events:
             now_s = event.timetoken / TIMETOKENS_PER_S + late_s
-            told += self.book.apply(event, now_s=now_s)
+            told += self.state.apply(event, now_s=now_s)
         return shown(told)
 
     def answer(
@@ -91,13 +91,13 @@ class Harness:
         *,
         is_whole: bool = True,
     ) -> list[str]:
-        self.book.plan.sent(now_s=sent_s)
+        self.schedule.sent(now_s=sent_s)
         found = snapshot(sent_s, states, is_whole=is_whole)
-        return shown(self.book.reconcile(found, now_s=sent_s + LAG_S))
+        return shown(self.state.reconcile(found, now_s=sent_s + LAG_S))
 
     @property
     def states(self) -> dict[str, object]:
-        return {u: o.state for u, o in self.book.members.items()}
+        return {u: o.state for u, o in self.state.members.items()}
 
 
 def shown(events: list[PresenceEvent]) -> list[str]:
@@ -189,7 +189,7 @@ def test_what_concerns_nobody_here_is_ignored() -> None:
     elsewhere = JoinEvent(user_id="eve", occupancy=9, **{**at(110), "channel": "news"})
 
     assert roster.hear(unknown, elsewhere) == []
-    assert roster.book.plan.is_trusted
+    assert roster.schedule.is_trusted
 
 
 def test_an_undecodable_state_is_its_users_own() -> None:
@@ -197,7 +197,7 @@ def test_an_undecodable_state_is_its_users_own() -> None:
 
     roster.hear(join(110, "bob", state_error="not JSON"))
 
-    bob = roster.book.members["bob"]
+    bob = roster.state.members["bob"]
     assert (bob.state, bob.state_error) == (None, "not JSON")
 
 
@@ -222,7 +222,7 @@ def test_an_interval_event_is_told_user_by_user() -> None:
         "timeout bob synthesized",
         "join carol synthesized",
     ]
-    assert roster.book.plan.is_trusted
+    assert roster.schedule.is_trusted
 
 
 def test_somebody_in_two_lists_of_an_interval_is_asked_about() -> None:
@@ -231,7 +231,7 @@ def test_somebody_in_two_lists_of_an_interval_is_asked_about() -> None:
     both = ("alice", "bob")
     event = IntervalEvent(occupancy=1, joined=both, left=both, **at(109))
     assert roster.hear(event) == []
-    assert roster.book.plan.due_s <= 109 + LAG_S + 3
+    assert roster.schedule.due_s <= 109 + LAG_S + 3
 
 
 @pytest.mark.parametrize(
@@ -243,11 +243,11 @@ def test_an_interval_event_that_does_not_say_who_is_asked_about_once(
     roster = Harness()
 
     roster.hear(IntervalEvent(**said, **at(109)))
-    due_s = roster.book.plan.due_s
+    due_s = roster.schedule.due_s
     roster.answer(due_s, {"a": {}})
 
     assert due_s <= 109 + LAG_S + 3
-    assert roster.book.plan.due_s >= due_s + 8
+    assert roster.schedule.due_s >= due_s + 8
 
 
 def test_the_state_of_whom_an_interval_lists_comes_from_any_snapshot() -> None:
@@ -266,10 +266,10 @@ def test_between_interval_events_counts_of_state_changes_are_no_checksum() -> No
     roster = Harness("bob")
 
     roster.hear(IntervalEvent(occupancy=1, **at(108)))
-    due_s = roster.book.plan.due_s
+    due_s = roster.schedule.due_s
     roster.hear(change(108.5, "bob", {"n": 1}, occupancy=9))
 
-    assert roster.book.plan.due_s == due_s
+    assert roster.schedule.due_s == due_s
 
 
 # Snapshots.
@@ -322,7 +322,7 @@ def test_missing_from_one_snapshot_in_pages_is_not_gone() -> None:
     roster = Harness("alice", "bob", "carol")
 
     first = roster.answer(110, {"bob": {}}, is_whole=False)
-    due_s = roster.book.plan.due_s
+    due_s = roster.schedule.due_s
     second = roster.answer(115, {"bob": {}, "carol": {}}, is_whole=False)
     third = roster.answer(120, {"bob": {}}, is_whole=True)
 
@@ -335,13 +335,13 @@ def test_missing_from_one_snapshot_in_pages_is_not_gone() -> None:
 def test_after_a_gap_by_reconnecting_old_timetokens_mean_nothing() -> None:
     roster = Harness()
     roster.hear(join(5000, "bob"))
-    roster.book.apply(
+    roster.state.apply(
         GapEvent(timetoken=1, timestamp_ms=1, reason="reconnect"), now_s=5001
     )
 
     roster.answer(5002, {"bob": {}})
-    is_trusted = roster.book.plan.is_trusted
-    told = roster.book.apply(leave(1403, "bob"), now_s=5003)
+    is_trusted = roster.schedule.is_trusted
+    told = roster.state.apply(leave(1403, "bob"), now_s=5003)
 
     assert not is_trusted
     assert shown(list(told)) == ["leave bob"]
@@ -351,28 +351,28 @@ def test_a_restart_nobody_tells_of_is_got_over_in_two_minutes() -> None:
     roster = Harness()
     roster.hear(join(5000, "bob"))
     for second in range(5010, 5200, 10):
-        roster.book.apply(join(second - 600, f"user-{second}", 2), now_s=second)
+        roster.state.apply(join(second - 600, f"user-{second}", 2), now_s=second)
         roster.answer(second + 1, {"bob": {}, f"user-{second}": {}})
 
-    told = roster.book.apply(leave(4600, "bob"), now_s=5200)
+    told = roster.state.apply(leave(4600, "bob"), now_s=5200)
 
     assert shown(list(told)) == ["leave bob"]
 
 
 def test_an_event_from_far_ahead_is_got_over_in_two_minutes() -> None:
     roster = Harness()
-    book = roster.book
+    state = roster.state
     ahead = msgspec.structs.replace(join(120, "ahead", 1), timetoken=2**63 - 1)
-    book.apply(ahead, now_s=120 + LAG_S)
+    state.apply(ahead, now_s=120 + LAG_S)
     for second in range(125, 260, 10):
         roster.hear(join(second, "bob", 1))
         roster.answer(second + 6, {"bob": {}})
     asked_s = second + 6
 
-    assert set(book.members) == {"bob"}
-    assert book.plan.is_trusted
+    assert set(state.members) == {"bob"}
+    assert roster.schedule.is_trusted
     assert roster.hear(join(asked_s, "alice", 7)) == ["join alice"]
-    assert not book.plan.is_trusted
+    assert not roster.schedule.is_trusted
 
 
 def test_a_count_is_forgotten_if_nothing_is_heard_for_very_long() -> None:
@@ -381,7 +381,7 @@ def test_a_count_is_forgotten_if_nothing_is_heard_for_very_long() -> None:
 
     roster.answer(1000, {})
 
-    assert roster.book.plan.is_trusted
+    assert roster.schedule.is_trusted
 
 
 def test_while_no_snapshot_can_be_had_what_is_old_is_forgotten() -> None:
@@ -390,9 +390,9 @@ def test_while_no_snapshot_can_be_had_what_is_old_is_forgotten() -> None:
         roster.hear(join(110 + n, f"user-{n}"), leave(110.5 + n, f"user-{n}"))
     roster.hear(join(2000, "bob"))
 
-    roster.book.check_failed(now_s=2001)
+    roster.state.forget_old(now_s=2001)
 
-    assert set(roster.book._recent) == {"bob"}
+    assert set(roster.state._seen) == {"bob"}
 
 
 @pytest.mark.parametrize(
@@ -409,259 +409,75 @@ def test_an_event_that_does_not_follow_is_a_sign_of_trouble(
     events: list[PresenceEvent],
 ) -> None:
     roster = Harness("bob")
-    plan = roster.book.plan
+    schedule = roster.schedule
     roster.answer(2000, {"bob": {}})
-    calm_until_s = plan.due_s
+    calm_until_s = schedule.due_s
 
     roster.hear(*events)
 
     assert calm_until_s > 2100
-    assert plan.is_trusted
-    assert plan.due_s <= 2007 + LAG_S + 10
+    assert schedule.is_trusted
+    assert schedule.due_s <= 2007 + LAG_S + 10
 
 
 def test_whom_an_interval_lists_is_asked_about_for_the_state() -> None:
     roster = Harness()
-    plan = roster.book.plan
+    schedule = roster.schedule
     roster.answer(2000, {})
-    calm_until_s = plan.due_s
+    calm_until_s = schedule.due_s
 
     roster.hear(IntervalEvent(occupancy=1, joined=("bob",), **at(2010)))
 
     assert calm_until_s > 2100
-    assert plan.due_s <= 2010 + LAG_S + 3
+    assert schedule.due_s <= 2010 + LAG_S + 3
 
 
 def test_events_of_very_many_users_are_settled_before_the_regular_time() -> None:
     roster = Harness()
-    plan = roster.book.plan
+    schedule = roster.schedule
     roster.answer(5000, {})
     for n in range(10_001):
         roster.hear(join(5006 + n / 1000, f"user-{n}", n + 1))
 
-    assert plan.is_trusted
-    assert plan.due_s <= 5016.001 + LAG_S + 3
+    assert schedule.is_trusted
+    assert schedule.due_s <= 5016.001 + LAG_S + 3
 
 
-# The checksum.
+# The occupancy.
 
 
 def test_a_count_that_does_not_fit_is_asked_about_once_it_lasts() -> None:
     roster = Harness()
     roster.hear(join(106, "bob", 2))
-    plan = roster.book.plan
+    schedule = roster.schedule
 
-    assert not plan.is_trusted
-    assert 111 <= plan.due_s <= 112.2
-    assert roster.answer(plan.due_s, {"bob": {}, "lost": {}}) == [
+    assert not schedule.is_trusted
+    assert 111 <= schedule.due_s <= 112.2
+    assert roster.answer(schedule.due_s, {"bob": {}, "lost": {}}) == [
         "join lost synthesized"
     ]
-    assert plan.is_trusted
+    assert schedule.is_trusted
 
 
 def test_a_count_that_soon_fits_again_is_a_matter_of_order() -> None:
     roster = Harness()
-    due_s = roster.book.plan.due_s
+    due_s = roster.schedule.due_s
 
     roster.hear(join(107, "bob", 2))
     roster.hear(join(106.9, "alice", 1), late_s=0.5)
 
-    assert roster.book.plan.is_trusted
-    assert roster.book.plan.due_s == due_s
+    assert roster.schedule.is_trusted
+    assert roster.schedule.due_s == due_s
 
 
 def test_counts_that_never_fit_are_asked_about_less_and_less() -> None:
     roster = Harness()
-    plan, second, asked = roster.book.plan, 110.0, 0
+    schedule, second, asked = roster.schedule, 110.0, 0
     while second < 400:
         roster.hear(join(second, "bob", 7))
-        if plan.due_s <= second + 1:
-            roster.answer(plan.due_s, {"bob": {}})
+        if schedule.due_s <= second + 1:
+            roster.answer(schedule.due_s, {"bob": {}})
             asked += 1
         second += 1
 
     assert asked <= 290 / 8 + 3
-
-
-# The clock.
-
-
-def test_the_clock_of_the_service_is_never_thought_to_be_ahead() -> None:
-    clock = ServiceClock()
-    before = clock.shown_at(100)
-    for received_s, late_s in ((100.0, 3.0), (101.0, 0.2), (102.0, 5.0)):
-        published = int((received_s + 5000 - late_s) * TIMETOKENS_PER_S)
-        clock.note(published, now_s=received_s)
-
-    shown_at = clock.shown_at(110)
-
-    assert before is None
-    assert shown_at is not None
-    assert shown_at / TIMETOKENS_PER_S == pytest.approx(5110 - 0.2)
-
-
-def test_the_quickest_event_of_the_last_minute_counts() -> None:
-    clock = ServiceClock()
-    clock.note(int(1100.0 * TIMETOKENS_PER_S), now_s=100)
-    clock.note(int(1161.0 * TIMETOKENS_PER_S) - 3 * TIMETOKENS_PER_S, now_s=161)
-    clock.note(int(1162.0 * TIMETOKENS_PER_S) - 3 * TIMETOKENS_PER_S, now_s=162)
-
-    late = clock.shown_at(162)
-    clock.forget()
-    clock.note(int(1100.0 * TIMETOKENS_PER_S), now_s=100)
-    clock.note(int(1150.0 * TIMETOKENS_PER_S) - 3 * TIMETOKENS_PER_S, now_s=150)
-    clock.note(int(1161.0 * TIMETOKENS_PER_S) - 3 * TIMETOKENS_PER_S, now_s=161)
-
-    assert late == 1159 * TIMETOKENS_PER_S, "the one before was too long ago"
-    assert clock.shown_at(162) == 1162 * TIMETOKENS_PER_S
-
-
-def test_what_the_clock_has_learned_ages() -> None:
-    clock = ServiceClock()
-    clock.note(1000 * TIMETOKENS_PER_S, now_s=100)
-    for now_s in range(130, 400, 30):
-        # The service's clock has been put back by a minute.
-        clock.note((now_s + 840) * TIMETOKENS_PER_S, now_s=now_s)
-
-    assert clock.shown_at(400) == 1240 * TIMETOKENS_PER_S
-    assert clock.shown_at(1001) is None
-
-
-# The plan.
-
-
-def plan_begun() -> CheckPlan:
-    plan = CheckPlan(random.Random(1))  # noqa: S311  # repeatable, guards nothing
-    plan.begin(now_s=100)
-    return plan
-
-
-def answered(plan: CheckPlan, sent_s: float, found: int = 0) -> float:
-    plan.sent(now_s=sent_s)
-    plan.answered(sent_s=sent_s, found=found, now_s=sent_s)
-    return plan.due_s - sent_s
-
-
-def test_the_first_question_is_due_at_once_and_the_second_confirms() -> None:
-    plan = plan_begun()
-
-    assert plan.due_s == 100
-    assert answered(plan, 100) == 5
-    assert not plan.is_trusted
-    assert 8 <= answered(plan, 105) <= 10
-    assert plan.is_trusted
-
-
-def test_an_answer_that_was_asked_for_too_early_confirms_nothing() -> None:
-    plan = plan_begun()
-    plan.sent(now_s=106)
-    plan.answered(sent_s=104, found=0, now_s=106)
-
-    assert not plan.is_trusted
-
-
-def questions(plan: CheckPlan, begin_s: float, end_s: float) -> list[float]:
-    """Answer all that is asked up to a time, finding nothing wrong."""
-    asked = []
-    while plan.due_s < end_s:
-        asked.append(plan.due_s)
-        answered(plan, plan.due_s)
-    return [second for second in asked if second >= begin_s]
-
-
-def test_while_all_goes_well_it_asks_more_and_more_seldom() -> None:
-    plan = plan_begun()
-
-    first_minutes = questions(plan, 100, 220)
-    first_hour = questions(plan, 220, 3700)
-    second_hour = questions(plan, 3700, 7300)
-
-    assert 12 <= len(first_minutes) <= 16
-    assert len(first_hour) <= 50
-    assert 12 <= len(second_hour) <= 16
-    assert max(b - a for a, b in itertools.pairwise(second_hour)) <= 300
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        lambda plan, now_s: plan.note_trouble(now_s=now_s),
-        lambda plan, now_s: plan.doubt(now_s=now_s),
-        lambda plan, now_s: plan.suspect(now_s=now_s),
-        lambda plan, now_s: plan.ask_soon(now_s=now_s),
-    ],
-    ids=["trouble", "doubt", "suspicion", "a question"],
-)
-def test_any_sign_of_trouble_makes_it_ask_often_for_two_minutes(
-    trouble: Callable[[CheckPlan, float], None],
-) -> None:
-    plan = plan_begun()
-    questions(plan, 100, 7300)
-
-    trouble(plan, 7300)
-    asked = [7300.0, *questions(plan, 7300, 7420)]
-    later = questions(plan, 7420, 8000)
-
-    assert max(b - a for a, b in itertools.pairwise(asked)) <= 10
-    assert len(later) <= 25
-
-
-@pytest.mark.parametrize("trouble", ["corrections", "failure"])
-def test_what_an_answer_shows_is_a_sign_of_trouble_too(trouble: str) -> None:
-    plan = plan_begun()
-    questions(plan, 100, 7300)
-    due_s = plan.due_s
-
-    if trouble == "corrections":
-        answered(plan, due_s, found=1)
-    else:
-        plan.sent(now_s=due_s)
-        plan.failed(now_s=due_s)
-
-    assert plan.due_s - due_s <= 10
-    assert 8 <= answered(plan, plan.due_s) <= 10
-
-
-def test_failures_are_spread_and_never_close_together() -> None:
-    plan = plan_begun()
-    waits = []
-    now_s = 100.0
-    for _ in range(200):
-        plan.sent(now_s=now_s)
-        plan.failed(now_s=now_s + 0.1)
-        plan.doubt(now_s=now_s + 0.1)
-        waits.append(plan.due_s - now_s)
-        now_s = plan.due_s
-
-    assert min(waits) >= 3 - 1e-9
-    assert max(waits) <= 10
-    assert len({round(wait_s, 3) for wait_s in waits}) > 50
-
-
-def test_a_question_that_hung_is_asked_again_at_once() -> None:
-    plan = plan_begun()
-    plan.sent(now_s=100)
-
-    plan.failed(now_s=110)
-
-    assert 110 <= plan.due_s <= 111
-
-
-def test_refused_again_and_again_it_asks_twice_a_minute() -> None:
-    plan = plan_begun()
-    now_s, waits = 100.0, []
-    for _ in range(6):
-        plan.sent(now_s=now_s)
-        plan.failed(now_s=now_s, is_refused=True)
-        waits.append(plan.due_s - now_s)
-        now_s = plan.due_s
-
-    assert max(waits[:2]) <= 10
-    assert min(waits[2:]) >= 24
-    assert max(waits) <= 30
-
-
-def test_before_it_begins_nothing_is_due() -> None:
-    plan = CheckPlan(random.Random(1))  # noqa: S311  # repeatable, guards nothing
-
-    assert plan.due_s == math.inf
