@@ -25,6 +25,7 @@ from ..errors import (
     ServiceError,
     UnavailableError,
 )
+from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
@@ -244,8 +245,8 @@ class RequestPipeline:
         except (UnavailableError, ReplyFormatError):
             call.note_unclear(is_pending=False)
             raise
-        age = reply.headers.get("age")
-        return Answer(value, sent_at_s, float(age) if age and age.isdecimal() else 0.0)
+        age_s = whole_seconds(reply.headers.get("age")) if reply.headers else None
+        return Answer(value, sent_at_s, age_s or 0.0)
 
     async def _fetched(self, call: Call[ReplyT]) -> AuthToken | None:
         """Fetch a token; a failure concerns nobody but the user it is for."""
