@@ -51,6 +51,8 @@ class RawServer:
         self.heads: list[list[str]] = []
         self.connections = 0
         self.writers: list[asyncio.StreamWriter] = []
+        self.cut_when_asked: list[asyncio.StreamWriter] = []
+        self.mute: list[asyncio.StreamWriter] = []
 
     async def start(self) -> RawServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -59,6 +61,13 @@ class RawServer:
 
     async def close(self) -> None:
         self._server.close()
+
+    def _answer(self, writer: asyncio.StreamWriter) -> bytes | None:
+        if writer in self.mute:
+            return SILENCE
+        if writer in self.cut_when_asked or not self.answers:
+            return None
+        return self.answers.pop(0)
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -71,7 +80,7 @@ class RawServer:
                 self.heads.append([])
                 while (header := await reader.readline()) != b"\r\n":
                     self.heads[-1].append(header.decode().strip())
-                answer = self.answers.pop(0) if self.answers else None
+                answer = self._answer(writer)
                 if answer == SILENCE:
                     continue
                 if answer is None:
@@ -517,3 +526,71 @@ async def test_a_connection_waited_for_is_looked_at_too(raw: RawServer) -> None:
         for other in others:
             other.cancel()
         await asyncio.wait(others)
+
+
+async def fill_pool(raw: RawServer, client: PresenceClient, size: int) -> None:
+    """Leave so many idle connections."""
+    first = len(raw.writers)
+    raw.answers = [SILENCE] * size
+    asking = [asyncio.create_task(client.where_now()) for _ in range(size)]
+    await asyncio.sleep(0.05)
+    for writer in raw.writers[first:]:
+        writer.write(on("a"))
+    await asyncio.gather(*asking)
+    assert raw.connections == first + size
+
+
+@pytest.mark.parametrize("call", ["where_now", "heartbeat"])
+async def test_the_repeat_takes_none_of_the_other_dead_connections(
+    raw: RawServer, client_of: Callable[..., PresenceClient], call: str
+) -> None:
+    async with client_of(config_of(raw, retry=NoRetry())) as client:
+        await fill_pool(raw, client, 6)
+        raw.cut_when_asked = [*raw.writers]
+        raw.requests.clear()
+        raw.answers = [http(b'{"status":200,"payload":{"channels":["b"]}}')]
+
+        if call == "where_now":
+            assert (await client.where_now()).channels == ("b",)
+        else:
+            await client.heartbeat("b")
+
+    assert len(raw.requests) == 2
+    assert raw.connections == 7
+
+
+async def test_after_a_timeout_no_idle_connection_is_trusted(
+    raw: RawServer, client_of: Callable[..., PresenceClient]
+) -> None:
+    async with client_of(config_of(raw, attempt_timeout_s=2)) as client:
+        await fill_pool(raw, client, 6)
+        raw.mute = [*raw.writers]
+        raw.requests.clear()
+        raw.answers = [on("b")]
+
+        assert (await client.where_now()).channels == ("b",)
+
+    assert len(raw.requests) == 2
+
+
+async def test_dead_connections_are_dropped_at_no_cost_to_others(
+    raw: RawServer, serve: Serve
+) -> None:
+    elsewhere = await serve(on("x"), on("y"))
+    async with aiohttp.ClientSession() as session:
+        config = config_of(raw, retry=NoRetry())
+        async with PresenceClient(config, session=session) as client:
+            await (await session.get(f"http://127.0.0.1:{elsewhere.port}/")).read()
+            await fill_pool(raw, client, 3)
+            raw.answers = [SILENCE, on("b")]
+            other = asyncio.create_task(session.get(f"http://127.0.0.1:{raw.port}/"))
+            await asyncio.sleep(0.05)
+            raw.cut_when_asked = raw.writers[1:]
+
+            assert (await client.where_now()).channels == ("b",)
+
+            raw.writers[0].write(on("c"))
+            assert b"c" in await (await other).read()
+            await (await session.get(f"http://127.0.0.1:{elsewhere.port}/")).read()
+
+    assert elsewhere.connections == 1
