@@ -27,6 +27,7 @@ from presence_async import (
     RequestError,
     UnavailableError,
 )
+from presence_async.client.request.bodies import UnreadableError, decompressed
 from presence_async.client.request.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
@@ -128,9 +129,33 @@ async def failure(server: RawServer, **settings: Any) -> RequestError:
         return caught.value
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_compressed_answers_are_understood(serve: Serve, coding: str) -> None:
-    body = gzip.compress(OK) if coding == "gzip" else zlib.compress(OK)
+def bare_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+GZIP = gzip.compress(OK)
+COMPRESSED = {
+    "gzip": ("gzip", GZIP),
+    "capitals": ("GZip", GZIP),
+    "x-gzip": ("x-gzip", GZIP),
+    "two members": ("gzip", gzip.compress(OK[:20]) + gzip.compress(OK[20:])),
+    "a member a byte": ("gzip", b"".join(gzip.compress(bytes([x])) for x in OK)),
+    "an empty member": ("gzip", gzip.compress(b"") + GZIP),
+    "zeros behind": ("gzip", GZIP + bytes(512)),
+    "zeros between": ("gzip", gzip.compress(b"") + bytes(512) + GZIP),
+    "zlib": ("deflate", zlib.compress(OK)),
+    "bare deflate": ("deflate", bare_deflate(OK)),
+    "twice": ("deflate, gzip", gzip.compress(zlib.compress(OK))),
+    "identity": ("identity", OK),
+    "identity too": ("gzip, identity", GZIP),
+}
+
+
+@pytest.mark.parametrize(("coding", "body"), COMPRESSED.values(), ids=COMPRESSED)
+async def test_compressed_answers_are_understood(
+    serve: Serve, coding: str, body: bytes
+) -> None:
     server = await serve(http(body, f"Content-Encoding: {coding}"))
 
     async with PresenceClient(config_of(server)) as client:
@@ -180,13 +205,41 @@ async def test_both_ways_say_the_same(serve: Serve) -> None:
             http(gzip.compress(b"0" * 10_000_000), "Content-Encoding: gzip"),
             "larger than max_reply_bytes",
         ),
-        (http(gzip.compress(OK)[:-9], "Content-Encoding: gzip"), "damaged"),
+        (
+            http(gzip.compress(b"0" * 50_000) * 2, "Content-Encoding: gzip"),
+            "larger than max_reply_bytes",
+        ),
+        (
+            http(bare_deflate(b"0" * 10_000_000), "Content-Encoding: deflate"),
+            "larger than max_reply_bytes",
+        ),
+        (http(GZIP[:-9], "Content-Encoding: gzip"), "damaged"),
+        (http(GZIP + GZIP[:-9], "Content-Encoding: gzip"), "damaged"),
+        (http(GZIP + b"more", "Content-Encoding: gzip"), "damaged"),
+        (http(bare_deflate(OK)[:-3], "Content-Encoding: deflate"), "damaged"),
+        (http(zlib.compress(OK) + b"x", "Content-Encoding: deflate"), "damaged"),
+        (http(GZIP, "Content-Encoding: " + "gzip," * 9), "not asked for"),
         (http(b"plain", "Content-Encoding: gzip"), "damaged"),
         (http(OK, "Content-Encoding: br"), "not asked for"),
         (http(b""), "empty body"),
         (http(b"<html>captive portal</html>"), "unexpected body"),
     ],
-    ids=["large", "bomb", "cut gzip", "no gzip", "br", "empty", "html"],
+    ids=[
+        "large",
+        "bomb",
+        "bomb of members",
+        "bare bomb",
+        "cut gzip",
+        "cut member",
+        "more behind",
+        "cut deflate",
+        "more behind deflate",
+        "nine times",
+        "no gzip",
+        "br",
+        "empty",
+        "html",
+    ],
 )
 async def test_a_bad_success_is_a_format_error(
     serve: Serve, answer: bytes, words: str
@@ -196,6 +249,14 @@ async def test_a_bad_success_is_a_format_error(
     assert isinstance(error, ReplyFormatError)
     assert words in str(error)
     assert error.attempts == 1
+
+
+def test_many_empty_members_are_given_up() -> None:
+    # Eight megabytes of them, each copying the rest, would take minutes.
+    members = gzip.compress(b"") * 400_000
+
+    with pytest.raises(UnreadableError, match="damaged"):
+        decompressed(members, "gzip", 8 * 2**20)
 
 
 async def test_a_large_error_page_is_still_that_error(serve: Serve) -> None:
