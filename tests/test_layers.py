@@ -35,6 +35,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "presence": {"attrs"},
     "client": {"attrs"},
     "client.request.direct": {"aiohttp", "yarl"},
+    "client.request.pool": {"aiohttp"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import inspect
 import re
@@ -18,6 +19,7 @@ from aioresponses import aioresponses
 from presence_async import (
     ConnectError,
     ConnectionLostError,
+    DeadlineError,
     NoRetry,
     PresenceClient,
     PresenceConfig,
@@ -30,6 +32,7 @@ from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
 from presence_async.testing.virtual_loop import VirtualLoop
 
+SILENCE = b""
 OK = b'{"status":200,"payload":{"channels":["lobby"]}}'
 Serve = Callable[..., Awaitable["RawServer"]]
 
@@ -47,6 +50,7 @@ class RawServer:
         self.requests: list[str] = []
         self.heads: list[list[str]] = []
         self.connections = 0
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def start(self) -> RawServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -60,6 +64,7 @@ class RawServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.connections += 1
+        self.writers.append(writer)
         try:
             while line := await reader.readline():
                 self.requests.append(line.decode().split()[1])
@@ -67,11 +72,15 @@ class RawServer:
                 while (header := await reader.readline()) != b"\r\n":
                     self.heads[-1].append(header.decode().strip())
                 answer = self.answers.pop(0) if self.answers else None
+                if answer == SILENCE:
+                    continue
                 if answer is None:
                     break
                 writer.write(answer)
                 if b"Connection: close" in answer:
                     break
+        except ConnectionResetError:
+            pass  # The client threw away what it had not asked for.
         finally:
             writer.close()
 
@@ -355,3 +364,156 @@ async def test_a_date_to_wait_for_counts_from_the_wall_clock(
             await client.where_now()
 
     assert caught.value.retry_after_s == waits_s
+
+
+def on(channel: str) -> bytes:
+    """Return the answer to a where now of somebody who is on one channel."""
+    return http(b'{"status":200,"payload":{"channels":["%s"]}}' % channel.encode())
+
+
+@pytest.fixture(params=["direct", "session", "given session"])
+async def client_of(
+    presence_leak_check: None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Callable[..., PresenceClient]]:
+    """Make clients that send in each of the ways there are."""
+    if request.param != "direct":
+        monkeypatch.setattr(DirectGet, "is_possible", lambda: False)
+    async with contextlib.AsyncExitStack() as stack:
+        session = None
+        if request.param == "given session":
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield lambda config: PresenceClient(config, session=session)
+
+
+@pytest.fixture
+async def raw(presence_leak_check: None) -> AsyncIterator[RawServer]:
+    """A raw server; tests say what it answers."""
+    server = await RawServer([]).start()
+    yield server
+    await server.close()
+    await asyncio.sleep(0.01)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9"
+UNASKED = {
+    "doubled": (on("a"), b""),
+    "doubled later": (b"", on("a")),
+    "pipelined": (on("a") + on("a"), on("a")),
+    "in two parts": (on("a")[:30], on("a")[30:]),
+    "a part later": (b"", HEAD),
+    "a part with it": (HEAD, b""),
+    "one byte": (b"H", b""),
+    "too long later": (b"", b"}"),
+    "a hint": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"),
+    "a hint without end": (b"HTTP/1.1 103 Early Hints\r\nLink: ", b""),
+    "no http": (b"", b"SSH-2.0-OpenSSH\r\n"),
+}
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read yet"])
+@pytest.mark.parametrize(("at_once", "later"), UNASKED.values(), ids=UNASKED)
+async def test_no_answer_goes_to_the_wrong_question(
+    raw: RawServer,
+    client_of: Callable[..., PresenceClient],
+    at_once: bytes,
+    later: bytes,
+    *,
+    is_read: bool,
+) -> None:
+    raw.answers = [on("a") + at_once, on("b"), on("c")]
+
+    async with client_of(config_of(raw, retry=NoRetry())) as client:
+        assert (await client.where_now()).channels == ("a",)
+        # It lies in the socket from here on, or in aiohttp's hands.
+        raw.writers[0].write(later)
+        if is_read:
+            await asyncio.sleep(0.05)
+        assert (await client.where_now()).channels == ("b",)
+        assert (await client.where_now()).channels == ("c",)
+
+    assert len(raw.requests) == 3
+    assert raw.connections == 2
+
+
+async def test_an_answer_longer_than_it_says_spoils_its_connection(
+    raw: RawServer, client_of: Callable[..., PresenceClient]
+) -> None:
+    raw.answers = [on("a") + b"}", on("b")]
+
+    async with client_of(config_of(raw, retry=NoRetry())) as client:
+        # aiohttp's parser in C refuses the whole of it, the one in Python does not.
+        with contextlib.suppress(ConnectionLostError):
+            assert (await client.where_now()).channels == ("a",)
+        assert (await client.where_now()).channels == ("b",)
+
+
+async def test_a_connection_with_nothing_on_it_is_used_again(
+    raw: RawServer, client_of: Callable[..., PresenceClient]
+) -> None:
+    raw.answers = [on(channel) for channel in "abcdef"]
+
+    async with client_of(config_of(raw)) as client:
+        for channel in "abcdef":
+            assert (await client.where_now()).channels == (channel,)
+
+    assert raw.connections == 1
+
+
+@pytest.mark.parametrize("begun", [SILENCE, on("a")[:20], on("a")[:-5]])
+async def test_an_answer_after_a_timeout_or_a_cancel_goes_nowhere(
+    raw: RawServer, client_of: Callable[..., PresenceClient], begun: bytes
+) -> None:
+    raw.answers = [begun, begun, on("b"), on("c")]
+
+    config = config_of(raw, attempt_timeout_s=2, retry=NoRetry())
+    async with client_of(config) as client:
+        with pytest.raises(DeadlineError):
+            await client.where_now()
+        raw.writers[0].write(on("a")[len(begun) :])
+        asking = asyncio.create_task(client.where_now())
+        await asyncio.sleep(0.05)
+        asking.cancel()
+        await asyncio.wait([asking])
+        raw.writers[1].write(on("a")[len(begun) :])
+        await asyncio.sleep(0.05)
+        assert (await client.where_now()).channels == ("b",)
+        assert (await client.where_now()).channels == ("c",)
+
+    assert raw.connections == 3
+
+
+async def test_hints_without_end_end_with_the_attempt(
+    raw: RawServer, client_of: Callable[..., PresenceClient]
+) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20
+    raw.answers = [hints, on("b")]
+
+    config = config_of(raw, attempt_timeout_s=2, retry=NoRetry())
+    async with client_of(config) as client:
+        with pytest.raises(DeadlineError):
+            await client.where_now()
+        raw.writers[0].write(on("a"))
+        assert (await client.where_now()).channels == ("b",)
+
+
+async def test_a_connection_waited_for_is_looked_at_too(raw: RawServer) -> None:
+    connector = aiohttp.TCPConnector(limit=3)
+    raw.answers = [SILENCE, SILENCE, on("a")[:-5], on("b")]
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        PresenceClient(config_of(raw, retry=NoRetry()), session=session) as client,
+    ):
+        url = f"http://127.0.0.1:{raw.port}/"
+        others = [asyncio.create_task(session.get(url)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        asking = asyncio.create_task(client.where_now())
+        await asyncio.sleep(0.05)
+        raw.writers[2].write(on("a")[-5:] + on("a"))
+
+        assert (await asking).channels == ("b",)
+
+        for other in others:
+            other.cancel()
+        await asyncio.wait(others)
