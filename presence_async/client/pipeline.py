@@ -234,6 +234,8 @@ class RequestPipeline:
         finally:
             gate.leave()
         if reply is None:
+            # Its connection may have died without a word, and so may the idle ones.
+            self.forget_connections()
             raise self._out_of_time(call, is_sent=True)
         return self._understood(call, reply, sent_at_s - (self._slept_s - slept_s))
 
@@ -307,6 +309,8 @@ class RequestPipeline:
         is_stale = isinstance(failure, ConnectionLostError) and failure.was_reused
         if is_stale and not call.has_new_connection:
             call.has_new_connection = True
+            # What cut this one has cut the others that lay idle, too.
+            self.forget_connections()
             return 0
         call.failures += 1
         if not failure.is_retryable:
