@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..emulator import EventFault, Fault, Grant, PresenceEmulator
 from ..emulator.control import is_loopback
 from ..errors import InvalidArgumentError
 from .output import complain, print_json, say
-from .running import run, stop_asked_for
+from .running import run
 
 __all__ = ["emulate"]
 
@@ -155,7 +156,6 @@ def emulate(
         ) as emulator:
             for one in faults:
                 emulator.inject(one, subscribe_key="*")
-            stopped = stop_asked_for()
             url = f"http://{emulator.origin}"
             if as_json:
                 print_json({"url": url})
@@ -163,9 +163,9 @@ def emulate(
                 say(url)
             if not is_loopback(urlsplit(url).hostname or ""):
                 complain("other machines can reach this address")
-            await stopped.wait()
+            await asyncio.Event().wait()  # a signal cancels it
 
-    run(serve)
+    run(serve, until_stopped=True)
 
 
 def _secret_key() -> str:

@@ -256,13 +256,15 @@ class PresenceEngine:
         if send.purpose is Purpose.KEEP and not is_acknowledged:
             self.heartbeats_failed += 1
         if not repeats.confirm(user, send, outcome):
-            repeats.note(user, send, outcome, now_s)
             if send.purpose is Purpose.KEEP:
                 rounds.kept(user, send, outcome, now_s)
-            elif send.order is not None:
+            else:
+                orders.note_effect(user, send, outcome, now_s)
                 orders.answered(user, send, outcome, now_s)
-                if is_acknowledged and send.order.kind is OrderKind.JOIN:
+                if is_acknowledged and send.is_join:
                     self._hasten(self._backoff.reached(now_s), now_s)
+            # After it was taken in: a claim that has just joined repeats its own.
+            repeats.note(user, send, outcome, now_s)
             self._settle(user, now_s)
         self._plan(user, now_s)
 
