@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeAlias
@@ -13,10 +12,11 @@ import attrs
 
 from ..errors import AccessDeniedError, InvalidArgumentError
 from . import wall_clock
+from .safe_log import SafeLogger
 
 __all__ = ["Auth", "AuthToken", "TokenProvider", "Tokens", "checked_auth"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _UNAUTHORIZED = 401
 _FETCH_AHEAD_S = 30.0

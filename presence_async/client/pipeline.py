@@ -37,6 +37,7 @@ from .request.gates import Admission, Gate
 from .request.long_names import LongNames
 from .request.request_size import check_size
 from .retry import RetryPolicy
+from .safe_log import SafeLogger
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
@@ -44,7 +45,7 @@ __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
 ReplyT = TypeVar("ReplyT")
 WaitedT = TypeVar("WaitedT")
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 
 class RequestPipeline:

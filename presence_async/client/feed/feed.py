@@ -8,7 +8,6 @@ Polling for ``-pnpres`` names alone never makes the observer present.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -18,6 +17,7 @@ from ...protocol.timetoken import TIMETOKENS_PER_S
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
 from ..request.call import Params
+from ..safe_log import SafeLogger
 from ..task_owner import TaskOwner
 from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
@@ -28,7 +28,7 @@ from .subscribe_requests import SubscribeRequests
 
 __all__ = ["PresenceFeed"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 LARGEST_POLL_BYTES: Final = 28 * 1024
 """Bytes of names in one request, of which the service takes 32 KiB."""

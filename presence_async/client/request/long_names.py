@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Final
 
 from ...protocol.encoding import decode_name
 from ...protocol.exchange import HttpRequest
 from ...protocol.names import MAX_DOCUMENTED_LENGTH
+from ..safe_log import SafeLogger
 
 __all__ = ["LongNames"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _MOST_KNOWN: Final = 1000
 # Escaped, a name is never shorter.
