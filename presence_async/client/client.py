@@ -85,6 +85,7 @@ class PresenceClient:
     Args:
         config: Keys, user and limits.
         session: An aiohttp session to use for everything; it is never closed by us.
+            Its connector has to allow four connections to a host, or any number.
     """
 
     def __init__(
@@ -148,10 +149,12 @@ class PresenceClient:
 
         Raises:
             ClientClosedError: It was closed before.
+            InvalidArgumentError: The session allows too few connections.
         """
         if self._life.is_open:
             self._life.check()
             return self
+        self._transport.check_session()
         self._life.open()
         await self._transport.open()
         self._pipeline.open()
