@@ -77,6 +77,7 @@ class ClientCore:
         if self.life.is_open:
             self.life.check()
             return
+        self.transport.check_session()
         self.life.open()
         await self.transport.open()
         self.pipeline.open()
