@@ -69,11 +69,11 @@ def variants(*, with_state: bool) -> Mapping[str, Callable[[], object]]:
     )
 
     def ours_read() -> int:
-        channel = operation.read(reply).channels["lobby"]
+        channel = operation.from_reply(reply).channels["lobby"]
         return sum(len(occupant.state or ()) for occupant in channel.occupants or ())
 
     return {
-        "ours": lambda: operation.read(reply),
+        "ours": lambda: operation.from_reply(reply),
         "ours, all read": ours_read,
         "sdk": lambda: PNHereNowResult.from_json(json.loads(text), ["lobby"]),
         "msgspec untyped": lambda: msgspec.json.decode(text),
@@ -142,7 +142,7 @@ def events_variants(
     worker._listener_manager = listeners  # noqa: SLF001  # as its manager sets it
 
     def ours() -> int:
-        return len([read_event(x) for x in operation.read(reply).messages])
+        return len([read_event(x) for x in operation.from_reply(reply).messages])
 
     def sdk() -> int:
         for message in SubscribeEnvelope.from_json(json.loads(text)).messages:

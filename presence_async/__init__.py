@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from .client.event_stream import EventStream as EventStream
     from .client.feed.listener import StreamHealth as StreamHealth
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
-    from .client.joining import Joining as Joining
+    from .client.lease import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
+    from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
     from .client.reports import HeartbeatStats as HeartbeatStats
@@ -27,15 +29,17 @@ if TYPE_CHECKING:
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
     from .client.retry import RetryPolicy as RetryPolicy
-    from .client.roster.readers import RosterChanges as RosterChanges
-    from .client.roster.roster import Roster as Roster
+    from .client.roster import Roster as Roster
+    from .client.roster import RosterChanges as RosterChanges
     from .client.run import run as run
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
+    from .errors import ConcurrencyError as ConcurrencyError
     from .errors import ConnectError as ConnectError
     from .errors import ConnectionLostError as ConnectionLostError
     from .errors import DeadlineError as DeadlineError
     from .errors import InvalidArgumentError as InvalidArgumentError
+    from .errors import LeaseReleasedError as LeaseReleasedError
     from .errors import PresenceError as PresenceError
     from .errors import RateLimitedError as RateLimitedError
     from .errors import RejectedRequestError as RejectedRequestError
@@ -68,6 +72,7 @@ _HOMES = {
     "ClientClosedError": "errors",
     "CloseReport": "client.reports",
     "ClosedPresence": "client.reports",
+    "ConcurrencyError": "errors",
     "ConnectError": "errors",
     "ConnectionLostError": "errors",
     "DeadlineError": "errors",
@@ -81,14 +86,17 @@ _HOMES = {
     "IntervalEvent": "protocol.events",
     "InvalidArgumentError": "errors",
     "JoinEvent": "protocol.events",
-    "Joining": "client.joining",
+    "Joining": "client.lease",
     "Lease": "client.lease",
     "LeaseChange": "client.lease",
+    "LeaseChanges": "client.lease",
     "LeaseHealth": "client.lease",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
+    "OccupantPages": "client.occupants",
+    "LeaseReleasedError": "errors",
     "PresenceClient": "client.client",
     "PresenceConfig": "client.config",
     "PresenceError": "errors",
@@ -99,7 +107,7 @@ _HOMES = {
     "RequestError": "errors",
     "RetryPolicy": "client.retry",
     "Roster": "client.roster",
-    "RosterChanges": "client.roster.readers",
+    "RosterChanges": "client.roster",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",

@@ -19,63 +19,58 @@ class DueHeap(Generic[KeyT]):
     it comes up; when more entries are stale than not, they are swept out.
     """
 
-    __slots__ = ("_due_s", "_heap", "_sequence")
+    __slots__ = ("_entries", "_heap", "_sequence")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, KeyT]] = []
-        self._due_s: dict[KeyT, tuple[float, int]] = {}
+        self._entries: dict[KeyT, tuple[float, int, KeyT]] = {}
         self._sequence = 0
 
     def __len__(self) -> int:
-        return len(self._due_s)
+        return len(self._entries)
 
     def put(self, key: KeyT, due_s: float) -> None:
         """Make a key due at another time; ``math.inf`` removes it."""
-        known = self._due_s.get(key)
+        known = self._entries.get(key)
         if known is not None and known[0] == due_s:
             return
         if due_s == math.inf:
-            self._due_s.pop(key, None)
+            self._entries.pop(key, None)
             return
         self._sequence += 1
-        self._due_s[key] = (due_s, self._sequence)
-        heapq.heappush(self._heap, (due_s, self._sequence, key))
-        if len(self._heap) > 2 * len(self._due_s) + 64:
+        entry = self._entries[key] = (due_s, self._sequence, key)
+        heapq.heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._entries) + 64:
             self._sweep()
 
     def discard(self, key: KeyT) -> None:
         """Remove a key."""
-        self._due_s.pop(key, None)
+        self._entries.pop(key, None)
 
     def due_s(self, key: KeyT) -> float:
         """Return when a key is due, ``math.inf`` if it is not here."""
-        known = self._due_s.get(key)
+        known = self._entries.get(key)
         return math.inf if known is None else known[0]
 
     @property
     def next_due_s(self) -> float:
         """When the first key is due, ``math.inf`` when there is none."""
-        heap, due_s = self._heap, self._due_s
+        heap, entries = self._heap, self._entries
         while heap:
             first = heap[0]
-            known = due_s.get(first[2])
-            if known is not None and known[1] == first[1]:
+            if entries.get(first[2]) is first:
                 return first[0]
             heapq.heappop(heap)
         return math.inf
 
     def pop_due(self, now_s: float) -> KeyT | None:
         """Remove and return the first key that is due, if any."""
-        if self.next_due_s > now_s:
+        if self.next_due_s > now_s or not self._heap:
             return None
         key = heapq.heappop(self._heap)[2]
-        del self._due_s[key]
+        del self._entries[key]
         return key
 
     def _sweep(self) -> None:
-        self._heap = [
-            entry
-            for entry in self._heap
-            if self._due_s.get(entry[2], (0.0, -1))[1] == entry[1]
-        ]
+        self._heap = [x for x in self._heap if self._entries.get(x[2]) is x]
         heapq.heapify(self._heap)

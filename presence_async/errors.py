@@ -2,30 +2,33 @@
 
 PresenceError
 ├── InvalidArgumentError (ValueError)      refused before any request
+│   └── LeaseReleasedError                 the lease had ended before
 ├── ClientClosedError (RuntimeError)       not started, closed, or another event loop
+│   └── ConcurrencyError                   a stream or roster used twice; both above
 └── RequestError                           operation, attempts, elapsed_s, cause
     ├── TransportError                     no complete answer arrived
     │   ├── ConnectError                   not connected: name, route, TLS
     │   ├── ConnectionLostError            connected, then cut
     │   └── DeadlineError (TimeoutError)   the call's own budget ran out
-    ├── ServiceError                       an answer arrived and said no
+    ├── ServiceError                       an answer arrived and refused the request
     │   ├── RejectedRequestError           3xx and 4xx without a class of its own
     │   ├── AccessDeniedError              401, 403
     │   ├── RateLimitedError               429
     │   └── UnavailableError               5xx
     └── ReplyFormatError                   a success status with an undocumented body
 
-Errors carry plain values only, so they pickle, copy and log safely; secrets are
-taken out before they are raised.
+Errors carry plain values only, so they pickle, copy and log safely. The client takes
+secrets out of them before it raises them.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 __all__ = [
     "AccessDeniedError",
     "ClientClosedError",
+    "ConcurrencyError",
     "ConnectError",
     "ConnectionLostError",
     "DeadlineError",
@@ -40,6 +43,11 @@ __all__ = [
     "TransportError",
     "UnavailableError",
 ]
+
+_HTTP_REFUSED: Final = 400
+_HTTP_REQUEST_TIMEOUT: Final = 408
+_HTTP_RATE_LIMITED: Final = 429
+_HTTP_UNAVAILABLE: Final = 500
 
 
 def _restore(
@@ -60,7 +68,7 @@ class PresenceError(Exception):
 
 
 class InvalidArgumentError(PresenceError, ValueError):
-    """An argument was refused before any request was made.
+    """The client rejected an argument before it made any request.
 
     Attributes:
         argument: The name of the argument, as the caller spells it.
@@ -83,7 +91,23 @@ class LeaseReleasedError(InvalidArgumentError):
 
 
 class ClientClosedError(PresenceError, RuntimeError):
-    """The client is not started, is closed, or belongs to another event loop."""
+    """The client is not started, is closed, or belongs to another event loop.
+
+    Streams and rosters raise it, too, when they are read before they were entered.
+    """
+
+
+class ConcurrencyError(InvalidArgumentError, ClientClosedError):
+    """A stream or roster was entered twice, or has two readers at once."""
+
+
+class _Facts(TypedDict, total=False):
+    """The facts that every ``RequestError`` takes."""
+
+    operation: str
+    attempts: int
+    elapsed_s: float
+    cause: str | None
 
 
 class RequestError(PresenceError):
@@ -91,13 +115,18 @@ class RequestError(PresenceError):
 
     Attributes:
         problem: What happened, in one line.
-        operation: What was tried, such as ``"here now"``.
-        attempts: How many requests went out.
+        operation: What the client tried to do, such as ``"here now"``.
+        attempts: The number of requests sent.
         elapsed_s: Seconds from the call to this error.
         cause: What the transport saw, in one redacted line, or ``None``.
+        is_about_service: False if the failure says nothing about the service, because
+            the call never got as far as sending: its token could not be fetched, or
+            its turn did not come in time.
     """
 
-    advice: ClassVar[str] = ""
+    _advice: ClassVar[str] = ""
+
+    is_about_service: bool = True
 
     def __init__(
         self,
@@ -116,18 +145,26 @@ class RequestError(PresenceError):
         self.cause = cause
 
     @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return self._advice
+
+    @property
     def is_transient(self) -> bool:
-        """Return True if it may pass by itself: all but a 4xx other than 408 and 429."""
-        status = getattr(self, "status", None)
-        return status is None or not 400 <= status < 500 or status in {408, 429}
+        """Return True if the failure may pass by itself.
+
+        Every failure may, except a 4xx other than 408 and 429. PubNub never redirects,
+        so a 3xx comes from something in between, such as a captive portal.
+        """
+        return True
 
     @property
     def is_retryable(self) -> bool:
-        """Return True if the same call may repeat the request."""
-        status = getattr(self, "status", None)
-        if status is None:
-            return isinstance(self, TransportError)
-        return status in {408, 429} or status >= 500
+        """Return True if the same call may repeat the request.
+
+        It may if no complete answer arrived, and after a 408, 429 or 5xx.
+        """
+        return False
 
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
@@ -142,11 +179,16 @@ class RequestError(PresenceError):
 class TransportError(RequestError):
     """No complete answer arrived; whether the service acted is unknown."""
 
+    @property
+    def is_retryable(self) -> bool:
+        """Return True: the next attempt may get through."""
+        return True
+
 
 class ConnectError(TransportError):
-    """No connection came about: name lookup, route, proxy or TLS."""
+    """The client could not connect: name lookup, route, proxy or TLS failed."""
 
-    advice = "Check the origin, the network and the proxy."
+    _advice = "Check the origin, the network and the proxy."
 
 
 class ConnectionLostError(TransportError):
@@ -157,7 +199,7 @@ class ConnectionLostError(TransportError):
             service may simply have closed it while it was idle.
     """
 
-    advice = "Try again; the service may or may not have acted."
+    _advice = "Try again; the service may or may not have acted."
 
     was_reused: bool = False
 
@@ -166,34 +208,28 @@ class DeadlineError(TransportError, TimeoutError):
     """The call's own time budget ran out.
 
     Attributes:
-        last_failure: What the last attempt ran into, or ``None`` when it was still
-            waiting for its answer.
+        last_failure: The failure of the attempt before, or ``None`` if there was none.
     """
-
-    advice = "Give the call a larger timeout_s, or look why the service is slow."
 
     def __init__(
         self,
         problem: str,
         *,
-        operation: str = "request",
-        attempts: int = 1,
-        elapsed_s: float = 0.0,
-        cause: str | None = None,
         last_failure: RequestError | None = None,
+        **facts: Unpack[_Facts],
     ) -> None:
-        super().__init__(
-            problem,
-            operation=operation,
-            attempts=attempts,
-            elapsed_s=elapsed_s,
-            cause=cause,
-        )
+        super().__init__(problem, **facts)
         self.last_failure = last_failure
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, which depends on what took so long."""
+        slow = "the service is slow" if self.is_about_service else "it had to wait"
+        return f"Give the call a larger timeout_s, or find out why {slow}."
 
 
 class ServiceError(RequestError):
-    """An answer arrived and said no.
+    """An answer arrived and refused the request.
 
     Attributes:
         status: The HTTP status, or the body's own when HTTP said 200.
@@ -210,28 +246,38 @@ class ServiceError(RequestError):
         message: str = "",
         service: str = "",
         retry_after_s: float | None = None,
-        operation: str = "request",
-        attempts: int = 1,
-        elapsed_s: float = 0.0,
-        cause: str | None = None,
+        **facts: Unpack[_Facts],
     ) -> None:
-        super().__init__(
-            problem,
-            operation=operation,
-            attempts=attempts,
-            elapsed_s=elapsed_s,
-            cause=cause,
-        )
+        super().__init__(problem, **facts)
         self.status = status
         self.message = message
         self.service = service
         self.retry_after_s = retry_after_s
 
+    @property
+    def is_transient(self) -> bool:
+        """Return True unless the status is a 4xx other than 408 and 429."""
+        is_refusal = _HTTP_REFUSED <= self.status < _HTTP_UNAVAILABLE
+        return self.is_retryable or not is_refusal
+
+    @property
+    def is_retryable(self) -> bool:
+        """Return True if the status is 408, 429 or a 5xx."""
+        is_busy = self.status in {_HTTP_REQUEST_TIMEOUT, _HTTP_RATE_LIMITED}
+        return is_busy or self.status >= _HTTP_UNAVAILABLE
+
 
 class RejectedRequestError(ServiceError):
-    """The service refuses the request as it stands: 3xx, 400, 402, 404, 414, …."""
+    """The answer is a 3xx, or a 4xx without a class of its own: 400, 404, 414, …."""
 
-    advice = "The same request will be refused again."
+    @property
+    def advice(self) -> str:
+        """What to do about it, which depends on whether it may pass."""
+        if not self.is_transient:
+            return "The same request will be refused again."
+        if self.is_retryable:
+            return "Try again later."
+        return "Something other than the service may have answered; try again later."
 
 
 class AccessDeniedError(ServiceError):
@@ -242,22 +288,27 @@ class AccessDeniedError(ServiceError):
         channel_groups: The channel groups refused, without the wire's colon.
     """
 
-    advice = "Check the token and what it grants."
-
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
 
+    @property
+    def advice(self) -> str:
+        """What to do about it, which depends on who refused."""
+        if not self.is_about_service:
+            return "Check the auth function of the config."
+        return "Check the token and what it grants."
+
 
 class RateLimitedError(ServiceError):
-    """The service asks to slow down: 429; ``retry_after_s`` says how long."""
+    """The service asks the client to slow down: 429."""
 
-    advice = "Send fewer requests."
+    _advice = "Send fewer requests."
 
 
 class UnavailableError(ServiceError):
     """The service cannot answer now: 5xx."""
 
-    advice = "Try again later."
+    _advice = "Try again later."
 
 
 class ReplyFormatError(RequestError):
@@ -267,25 +318,12 @@ class ReplyFormatError(RequestError):
         excerpt: The first 200 characters of the body, redacted.
     """
 
-    advice = "Something other than the service may have answered."
+    _advice = "Something other than the service may have answered."
 
     def __init__(
-        self,
-        problem: str,
-        *,
-        excerpt: str = "",
-        operation: str = "request",
-        attempts: int = 1,
-        elapsed_s: float = 0.0,
-        cause: str | None = None,
+        self, problem: str, *, excerpt: str = "", **facts: Unpack[_Facts]
     ) -> None:
-        super().__init__(
-            problem,
-            operation=operation,
-            attempts=attempts,
-            elapsed_s=elapsed_s,
-            cause=cause,
-        )
+        super().__init__(problem, **facts)
         self.excerpt = excerpt
 
     def __str__(self) -> str:

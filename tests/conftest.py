@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import hypothesis
@@ -19,14 +21,30 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 
+HAS_EAGER_TASKS = os.environ.get("PRESENCE_ASYNC_EAGER_TASKS") == "1"
+"""Run the suite under ``asyncio.eager_task_factory``, which came with Python 3.12."""
+
+if HAS_EAGER_TASKS and sys.version_info < (3, 12):
+    raise pytest.UsageError("PRESENCE_ASYNC_EAGER_TASKS=1 needs Python 3.12 or newer")
+
+
 @pytest.hookimpl
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every test in virtual time, but those that need the real clock."""
     if item.get_closest_marker("real_time") is not None:
-        return {"real": asyncio.new_event_loop}
-    return {"virtual": VirtualLoop}
+        return {"real": lambda: with_task_factory(asyncio.new_event_loop())}
+    return {"virtual": lambda: with_task_factory(VirtualLoop())}
+
+
+def with_task_factory(
+    loop: asyncio.AbstractEventLoop,
+) -> asyncio.AbstractEventLoop:
+    """Set the task factory that the environment asks for."""
+    if HAS_EAGER_TASKS and sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,23 @@ import pytest
 import presence_async
 from presence_async import errors
 
+
+def name_of(error: errors.PresenceError) -> str:
+    """Return an id for a test's parameter."""
+    return f"{type(error).__name__} {getattr(error, 'status', '')}".strip()
+
+
 EXAMPLES: list[tuple[errors.PresenceError, str]] = [
     (
         errors.InvalidArgumentError("limit", "must be 1 to 1000"),
         "limit: must be 1 to 1000",
     ),
+    (errors.LeaseReleasedError(), "lease: was released; join again"),
     (errors.ClientClosedError("the client is closed"), "the client is closed"),
+    (
+        errors.ConcurrencyError("stream", "has a reader already"),
+        "stream: has a reader already",
+    ),
     (
         errors.ConnectError(
             "no connection came about",
@@ -37,12 +48,22 @@ EXAMPLES: list[tuple[errors.PresenceError, str]] = [
             "its 5 s were over", last_failure=errors.ConnectError("no route")
         ),
         "request failed after 1 attempt in 0.0 s: its 5 s were over."
-        " Give the call a larger timeout_s, or look why the service is slow.",
+        " Give the call a larger timeout_s, or find out why the service is slow.",
     ),
     (
         errors.RejectedRequestError("Presence answered 400", status=400),
         "request failed after 1 attempt in 0.0 s: Presence answered 400."
         " The same request will be refused again.",
+    ),
+    (
+        errors.RejectedRequestError("the service answered 408", status=408),
+        "request failed after 1 attempt in 0.0 s: the service answered 408."
+        " Try again later.",
+    ),
+    (
+        errors.RejectedRequestError("the service answered 302", status=302),
+        "request failed after 1 attempt in 0.0 s: the service answered 302."
+        " Something other than the service may have answered; try again later.",
     ),
     (
         errors.AccessDeniedError("answered 403", status=403, service="Access Manager"),
@@ -66,7 +87,7 @@ EXAMPLES: list[tuple[errors.PresenceError, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("error", "text"), EXAMPLES, ids=[type(e).__name__ for e, _ in EXAMPLES]
+    ("error", "text"), EXAMPLES, ids=[name_of(e) for e, _ in EXAMPLES]
 )
 def test_an_error_reads_well_and_survives_pickle_and_copy(
     error: errors.PresenceError, text: str
@@ -93,6 +114,55 @@ def test_every_error_is_exported_and_descends_from_one() -> None:
         errors.ServiceError,
     }
     assert leaves | abstract == set(exported)
+
+
+def test_an_error_that_says_nothing_about_the_service_still_does_as_a_copy() -> None:
+    error = errors.AccessDeniedError("the token provider failed", status=401)
+    error.is_about_service = False
+
+    other = copy.copy(error)
+
+    assert errors.AccessDeniedError("denied", status=401).is_about_service
+    assert not other.is_about_service
+    assert "auth function" in str(other)
+
+
+def test_errors_with_a_name_of_their_own_are_caught_by_the_one_they_had() -> None:
+    assert issubclass(errors.LeaseReleasedError, errors.InvalidArgumentError)
+    assert issubclass(errors.ConcurrencyError, errors.InvalidArgumentError)
+    assert issubclass(errors.ConcurrencyError, errors.ClientClosedError)
+
+
+NEVER, LATER, AT_ONCE = (False, False), (True, False), (True, True)
+VERDICTS: list[tuple[errors.RequestError, tuple[bool, bool]]] = [
+    (errors.RequestError("x"), LATER),
+    (errors.ConnectError("x"), AT_ONCE),
+    (errors.ConnectionLostError("x"), AT_ONCE),
+    (errors.DeadlineError("x"), AT_ONCE),
+    (errors.RejectedRequestError("x", status=101), LATER),
+    (errors.RejectedRequestError("x", status=302), LATER),
+    (errors.RejectedRequestError("x", status=400), NEVER),
+    (errors.RejectedRequestError("x", status=404), NEVER),
+    (errors.RejectedRequestError("x", status=408), AT_ONCE),
+    (errors.RejectedRequestError("x", status=414), NEVER),
+    (errors.AccessDeniedError("x", status=401), NEVER),
+    (errors.AccessDeniedError("x", status=403), NEVER),
+    (errors.RateLimitedError("x", status=429), AT_ONCE),
+    (errors.UnavailableError("x", status=500), AT_ONCE),
+    (errors.UnavailableError("x", status=599), AT_ONCE),
+    (errors.ReplyFormatError("x"), LATER),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    VERDICTS,
+    ids=[name_of(e) for e, _ in VERDICTS],
+)
+def test_an_error_says_whether_it_may_pass_and_whether_to_repeat_at_once(
+    error: errors.RequestError, verdict: tuple[bool, bool]
+) -> None:
+    assert (error.is_transient, error.is_retryable) == verdict
 
 
 def test_errors_are_caught_by_the_builtin_they_stand_for() -> None:

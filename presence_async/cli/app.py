@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from .demo import demo
@@ -9,6 +11,7 @@ from .emulate import emulate
 from .get_state import get_state
 from .here_now import here_now
 from .join import join
+from .output import complain
 from .set_state import set_state
 from .watch import watch
 from .where_now import where_now
@@ -20,7 +23,8 @@ app: typer.Typer = typer.Typer(
     help="Ask PubNub who is present, and keep users present.",
     epilog=(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
-        " PUBNUB_AUTH, PUBNUB_ORIGIN and their like; secrets from there only."
+        " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like; secrets from there"
+        " only."
         " Exit code: 0 done, 1 the service or the network said no, 2 wrong usage."
     ),
     no_args_is_help=True,
@@ -40,4 +44,9 @@ app.command("emulate")(emulate)
 
 def run() -> None:
     """Run the command named on the command line."""
-    app()
+    try:
+        app()
+    except OSError as error:
+        # A help text that could not be written; commands see to their own output.
+        complain(str(error))
+        sys.exit(1)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from ..client.config import environment_value
 from ..emulator import EventFault, Fault, Grant, PresenceEmulator
 from ..emulator.control import is_loopback
 from ..errors import InvalidArgumentError
 from .output import complain, print_json, say
-from .running import run, stop_asked_for
+from .running import run
 
 __all__ = ["emulate"]
 
@@ -155,7 +156,6 @@ def emulate(
         ) as emulator:
             for one in faults:
                 emulator.inject(one, subscribe_key="*")
-            stopped = stop_asked_for()
             url = f"http://{emulator.origin}"
             if as_json:
                 print_json({"url": url})
@@ -163,14 +163,14 @@ def emulate(
                 say(url)
             if not is_loopback(urlsplit(url).hostname or ""):
                 complain("other machines can reach this address")
-            await stopped.wait()
+            await asyncio.Event().wait()  # a signal cancels it
 
-    run(serve)
+    run(serve, until_stopped=True)
 
 
 def _secret_key() -> str:
-    secret_key = os.environ.get("PUBNUB_SECRET_KEY", "")
-    if not secret_key:
+    secret_key = environment_value("PUBNUB_SECRET_KEY")
+    if secret_key is None:
         raise InvalidArgumentError(
             "--verify-signatures", "set PUBNUB_SECRET_KEY in the environment"
         )

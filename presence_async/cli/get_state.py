@@ -23,6 +23,7 @@ def get_state(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
@@ -32,7 +33,7 @@ def get_state(
     """
 
     async def ask() -> None:
-        config = options.config_of(subscribe_key, user_id, origin)
+        config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with PresenceClient(config) as client:
             found = await client.get_state(
                 channels, channel_groups=group, user_id=of, timeout_s=timeout_s

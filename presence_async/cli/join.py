@@ -10,7 +10,7 @@ import typer
 from .. import Lease, LeaseHealth, PresenceClient
 from . import options
 from .output import print_json, say, shown
-from .running import run, until_stopped
+from .running import run
 from .set_state import parsed_state
 
 __all__ = ["join"]
@@ -29,6 +29,7 @@ def join(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
@@ -39,24 +40,27 @@ def join(
 
     async def stay() -> None:
         config = options.config_of(
-            subscribe_key, user_id, origin, presence_timeout_s=presence_timeout
+            subscribe_key, user_id, origin, proxy, presence_timeout_s=presence_timeout
         )
         first = parsed_state(state) if state is not None else None
         async with PresenceClient(config) as client:
             lease = await client.join(
                 channels, channel_groups=group, state=first, timeout_s=timeout_s
             )
-            watcher = asyncio.create_task(_tell(lease, as_json=as_json), name="health")
-            await until_stopped()
+            printing = asyncio.create_task(_print_health(lease, as_json=as_json))
             try:
-                await lease.leave()
+                await asyncio.wait({printing})
             finally:
-                await asyncio.wait({watcher})
+                try:
+                    await lease.leave()
+                finally:
+                    await asyncio.gather(printing, return_exceptions=True)
+            printing.result()
 
-    run(stay)
+    run(stay, until_stopped=True)
 
 
-async def _tell(lease: Lease, *, as_json: bool) -> None:
+async def _print_health(lease: Lease, *, as_json: bool) -> None:
     """Print each change of the lease's health."""
     where = ", ".join([*lease.channels, *lease.channel_groups])
     async for change in lease.changes():

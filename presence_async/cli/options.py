@@ -13,6 +13,7 @@ __all__ = [
     "Channels",
     "Groups",
     "Origin",
+    "Proxy",
     "SubscribeKey",
     "TimeoutS",
     "UserId",
@@ -41,6 +42,13 @@ Origin = Annotated[
         show_default=False,
     ),
 ]
+Proxy = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of an HTTP proxy [env: PUBNUB_PROXY, the place for a password].",
+        show_default=False,
+    ),
+]
 TimeoutS = Annotated[
     float, typer.Option("--timeout", help="Seconds for the whole call.")
 ]
@@ -51,6 +59,7 @@ def config_of(
     subscribe_key: str | None,
     user_id: str | None,
     origin: str | None,
+    proxy: str | None,
     **more: object,
 ) -> PresenceConfig:
     """Make a config from the options given and the environment for the rest.
@@ -62,6 +71,7 @@ def config_of(
         "subscribe_key": subscribe_key,
         "user_id": user_id,
         "origin": origin,
+        "proxy": proxy,
         **more,
     }
     return PresenceConfig.from_env(**{

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
 import sys
@@ -12,8 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 __all__ = [
+    "OutputClosedError",
     "complain",
     "console",
+    "is_terminal",
     "print_json",
     "print_table",
     "say",
@@ -22,6 +26,12 @@ __all__ = [
 ]
 
 _WIDTH = 80
+# A pipe without a reader (which Windows calls an invalid argument), a closed terminal.
+_CLOSED = frozenset({errno.EPIPE, errno.EINVAL, errno.EIO})
+
+
+class OutputClosedError(Exception):
+    """Nobody reads the output any more: a reason to end, and nothing to report."""
 
 
 def take_any_character() -> None:
@@ -39,14 +49,30 @@ def console() -> Console:
     )
 
 
+def is_terminal() -> bool:
+    """Return True if stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def say(text: str = "") -> None:
-    """Print a line at once."""
-    print(text, flush=True)
+    """Print a line at once.
+
+    Raises:
+        OutputClosedError: The reader is gone.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        if error.errno not in _CLOSED:
+            raise
+        raise OutputClosedError from None
 
 
 def complain(text: str) -> None:
-    """Print one line on stderr."""
-    print(f"presence-async: {shown(text)}", file=sys.stderr, flush=True)
+    """Print one line on stderr, if somebody still reads it."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"presence-async: {shown(text)}", file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:
@@ -54,7 +80,7 @@ def print_json(value: object) -> None:
 
     Characters that would steer a terminal are escaped, too, which is the same JSON.
     """
-    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     text = json.dumps(value, ensure_ascii=not is_unicode)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
@@ -70,7 +96,10 @@ def print_table(
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console().print(table)
+    output = console()
+    with output.capture() as text:
+        output.print(table)
+    say(text.get().removesuffix("\n"))
 
 
 def shown(value: object) -> str:

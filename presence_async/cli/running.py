@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import typer
 
+from ..client.run import run as run_until_signal
 from ..errors import InvalidArgumentError, PresenceError
-from .output import complain, take_any_character
+from .output import OutputClosedError, complain, take_any_character
 
-__all__ = ["run", "stop_asked_for", "until_stopped"]
+__all__ = ["run", "until_first_ends"]
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -25,40 +23,55 @@ _FLAGS = {
     "offset": "--offset",
     "origin": "--origin",
     "presence_timeout_s": "--presence-timeout",
+    "proxy": "--proxy",
     "subscribe_key": "--subscribe-key",
     "timeout_s": "--timeout",
 }
 
 
-def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a command; leaves with 1 when the service said no, 2 for wrong usage."""
-    # What happens is told by the command itself; without a handler Python would print
-    # every warning of the library too.
+def run(
+    work: Callable[[], Coroutine[Any, Any, None]], *, until_stopped: bool = False
+) -> None:
+    """Run a command; a signal that asks the process to end cancels it.
+
+    Exits with 1 if the service refused or nobody reads the output, with 2 for wrong
+    usage.
+
+    Args:
+        work: The command.
+        until_stopped: Whether a signal is the regular end of the command.
+    """
+    # Commands report problems themselves; without a handler Python would print every
+    # warning of the library, too.
     logging.getLogger("presence_async").addHandler(logging.NullHandler())
     take_any_character()
     try:
-        asyncio.run(work())
+        run_until_signal(work())
     except InvalidArgumentError as error:
         complain(f"{_FLAGS.get(error.argument, error.argument)}: {error.rule}")
         raise typer.Exit(_WRONG_USAGE) from None
-    except (PresenceError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # Whoever read the output is gone; Python would complain at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        else:
-            complain(str(error))
+    except OutputClosedError:
         raise typer.Exit(_FAILED) from None
+    except (PresenceError, OSError) as error:
+        complain(str(error))
+        raise typer.Exit(_FAILED) from None
+    except (KeyboardInterrupt, SystemExit):
+        if not until_stopped:
+            raise
 
 
-def stop_asked_for() -> asyncio.Event:
-    """Return what is set by Ctrl-C or SIGTERM from now on."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped
+async def until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
+    """Do several things at once until the first of them ends, and raise its error.
 
-
-async def until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
-    await stop_asked_for().wait()
+    Cancellation: ends all of them.
+    """
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end

@@ -26,6 +26,7 @@ def set_state(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
@@ -35,7 +36,7 @@ def set_state(
     """
 
     async def tell() -> None:
-        config = options.config_of(subscribe_key, user_id, origin)
+        config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with PresenceClient(config) as client:
             stored = await client.set_state(
                 channels,

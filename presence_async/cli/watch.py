@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from contextlib import suppress
 from typing import Annotated
 
@@ -21,8 +19,8 @@ from .. import (
     UserEvent,
 )
 from . import options
-from .output import console, print_json, say, shown
-from .running import run, stop_asked_for
+from .output import console, is_terminal, print_json, say, shown
+from .running import run, until_first_ends
 
 __all__ = ["watch"]
 
@@ -34,6 +32,7 @@ def watch(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, a line for each event.")
@@ -48,25 +47,20 @@ def watch(
     """
 
     async def follow() -> None:
-        config = options.config_of(subscribe_key, user_id, origin)
+        config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with (
             PresenceClient(config) as client,
             client.roster(channel, timeout_s=timeout_s) as roster,
         ):
-            stopped = asyncio.create_task(stop_asked_for().wait(), name="stop")
-            tellers = [
-                asyncio.create_task(_tell_events(roster, as_json=as_json)),
-                asyncio.create_task(_tell_health(roster, as_json=as_json)),
-            ]
-            await asyncio.wait({stopped, *tellers}, return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            await roster.close()
-            await asyncio.gather(*tellers)
+            await until_first_ends(
+                _print_events(roster, as_json=as_json),
+                _print_health(roster, as_json=as_json),
+            )
 
-    run(follow)
+    run(follow, until_stopped=True)
 
 
-async def _tell_events(roster: Roster, *, as_json: bool) -> None:
+async def _print_events(roster: Roster, *, as_json: bool) -> None:
     async for event in roster:
         if as_json:
             print_json(event.to_dict())
@@ -74,7 +68,7 @@ async def _tell_events(roster: Roster, *, as_json: bool) -> None:
             _say_event(event)
 
 
-async def _tell_health(roster: Roster, *, as_json: bool) -> None:
+async def _print_health(roster: Roster, *, as_json: bool) -> None:
     """Say when the stream breaks and when it is back."""
     told = roster.health
 
@@ -121,7 +115,7 @@ def _user(user_id: str, state: object) -> str:
 
 def _say_line(text: str) -> None:
     """Print a line; a terminal gets what fits into its width."""
-    if sys.stdout.isatty():
+    if is_terminal():
         width = console().width
         if cell_len(text) > width:
             text = f"{set_cell_size(text, width - 1)}…"

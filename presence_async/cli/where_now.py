@@ -22,6 +22,7 @@ def where_now(
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
+    proxy: options.Proxy = None,
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
@@ -31,7 +32,7 @@ def where_now(
     """
 
     async def ask() -> None:
-        config = options.config_of(subscribe_key, user_id, origin)
+        config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with PresenceClient(config) as client:
             where = await client.where_now(whom, timeout_s=timeout_s)
         if as_json:

@@ -9,8 +9,8 @@ One request: ``pipeline`` gives it a budget and repeats it as ``retry`` says,
 Being present: ``heartbeat_manager`` keeps by its ``schedule`` what a ``lease`` holds;
 ``presence/`` joins, beats, leaves, and lives through outages.
 
-Hearing of others: an ``event_stream`` buffers for one reader what the polls of
-``feed/`` bring; a ``roster`` concludes from it who is here.
+Following others: the polls of ``feed/`` deliver events to the ``event_buffer`` of an
+``event_stream``, and to a ``roster_sync``, which keeps the list of a ``roster``.
 
 Only ``transport`` and ``request/direct`` know aiohttp and yarl, only ``wall_clock``
 reads clocks other than the event loop's.

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, Self
 
 import attrs
 
-from ..errors import InvalidArgumentError
-from ..protocol import names
-from ..protocol.identity import checked_query_params
-from .auth import Auth, checked_auth
-from .checks import (
+from ..checks import (
     checked_presence_timeout_s,
     either,
     positive,
     positive_count,
     positive_finite,
 )
+from ..errors import InvalidArgumentError
+from ..protocol import names
+from ..protocol.identity import checked_query_params
+from .auth import Auth, checked_auth
 from .request.origin import base_url, proxy_url
 from .retry import ExponentialRetry, RetryPolicy, retry_policy
 
-__all__ = ["LARGEST_UNCLAMPED_TIMEOUT_S", "PresenceConfig"]
+__all__ = ["LARGEST_UNCLAMPED_TIMEOUT_S", "PresenceConfig", "environment_value"]
 
 LARGEST_UNCLAMPED_TIMEOUT_S: Final = 320
 """Seconds; PubNub's JavaScript SDK clamps longer presence timeouts to this."""
@@ -35,9 +37,12 @@ _ENVIRONMENT: Final = {
     "user_id": "PUBNUB_USER_ID",
     "auth": "PUBNUB_AUTH",
     "origin": "PUBNUB_ORIGIN",
+    "proxy": "PUBNUB_PROXY",
     "presence_timeout_s": "PUBNUB_PRESENCE_TIMEOUT_S",
 }
 _MANY_DIGITS: Final = 20
+_LINE_ENDS: Final = "\r\n"
+_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Zl", "Zp"})
 _MISSING_HINTS: Final = {
     "subscribe_key": "is missing; write the key set's subscribe key, 'sub-c-…'",
     "user_id": "is missing; write a stable name for this user or service",
@@ -167,15 +172,16 @@ class PresenceConfig:
         """Make a config from the environment; arguments win over variables.
 
         Reads ``PUBNUB_SUBSCRIBE_KEY``, ``PUBNUB_PUBLISH_KEY``, ``PUBNUB_SECRET_KEY``,
-        ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN`` and
-        ``PUBNUB_PRESENCE_TIMEOUT_S``; an empty variable counts as unset.
+        ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN``, ``PUBNUB_PROXY`` and
+        ``PUBNUB_PRESENCE_TIMEOUT_S``. Line ends around a value are dropped, as those
+        of a file it was read from; an empty variable counts as unset.
 
         Raises:
             InvalidArgumentError: As the class does, naming the variable where it
                 comes from one.
         """
         try:
-            return cls(**{**_environment(), **overrides})  # type: ignore[arg-type]  # validated
+            return cls(**{**_environment(overrides), **overrides})  # type: ignore[arg-type]  # validated
         except InvalidArgumentError as error:
             # Without its frames, whose locals hold the secrets found.
             refused = error.with_traceback(None)
@@ -183,6 +189,24 @@ class PresenceConfig:
         if variable is None or refused.argument in overrides:
             raise refused
         raise InvalidArgumentError(variable, refused.rule)
+
+    # Only query_params could be changed in a copy. The rest is immutable or, like a
+    # token function and its connections, cannot be copied.
+
+    def __copy__(self) -> Self:
+        return attrs.evolve(self)
+
+    def __deepcopy__(self, _: object) -> Self:
+        return attrs.evolve(self)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...]]:
+        if self.ssl_context is not None:
+            raise TypeError(
+                "PresenceConfig.ssl_context cannot be pickled; pickle"
+                " attrs.evolve(config, ssl_context=None) and add a context afterwards"
+            )
+        settings = {f.name: getattr(self, f.name) for f in attrs.fields(type(self))}
+        return functools.partial(type(self), **settings), ()
 
     @property
     def base_url(self) -> str:
@@ -214,12 +238,27 @@ def default_interval_s(presence_timeout_s: int) -> float:
     return presence_timeout_s / 2 - 1
 
 
-def _environment() -> dict[str, object]:
-    """Return the settings that the environment names."""
+def environment_value(variable: str) -> str | None:
+    """Return a variable without the line ends around it; ``None`` if it is empty.
+
+    Raises:
+        InvalidArgumentError: It holds control characters, which no setting may; the
+            error never shows the value.
+    """
+    value = os.environ.get(variable, "").strip(_LINE_ENDS)
+    if any(unicodedata.category(c) in _CONTROL_CATEGORIES for c in value):
+        raise InvalidArgumentError(
+            variable, "must hold neither control characters nor more than one line"
+        )
+    return value or None
+
+
+def _environment(overrides: Container[str]) -> dict[str, object]:
+    """Return the settings that the environment names, but those overridden."""
     found: dict[str, object] = {
-        field: os.environ[variable]
+        field: value
         for field, variable in _ENVIRONMENT.items()
-        if os.environ.get(variable)
+        if field not in overrides and (value := environment_value(variable))
     }
     seconds = str(found.get("presence_timeout_s", ""))
     if seconds.isascii() and seconds.isdecimal() and len(seconds) < _MANY_DIGITS:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from ..errors import ClientClosedError, InvalidArgumentError, RequestError
-from ..protocol.events import GapEvent, PresenceEvent
+from ..errors import ClientClosedError, ConcurrencyError, RequestError
+from ..protocol.events import PresenceEvent
+from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
-from .feed.listener import StreamHealth, gap
-from .feed.subscriber import Params
+from .feed.listener import StreamHealth
+from .lifecycle import check_loop
 from .pipeline import Budget
+from .request.call import Params
 
 __all__ = ["EventStream"]
 
@@ -24,16 +25,16 @@ class EventStream:
     ``async with client.events("lobby") as stream``, then ``async for event in
     stream``. Entering returns once the service has acknowledged the handshake, so no
     later event is missed. From then on no failure ends the stream: it reconnects and
-    goes on where it was, each event once. What is lost nevertheless is said by a
-    ``GapEvent`` in its place.
+    goes on where it was, with each event once. A ``GapEvent`` stands in the place of
+    events that are lost nevertheless.
 
-    A slow reader never holds the poll back: when the buffer is full, its oldest
-    events are dropped and one ``GapEvent`` with ``reason="slow_consumer"`` tells how
-    many. Events of one channel come in the order in which the service sent them.
+    A slow reader never delays the poll: when the buffer is full, its oldest events are
+    dropped, and one ``GapEvent`` with ``reason="slow_consumer"`` counts them. Events
+    of one channel come in the order in which the service sent them.
 
-    One reader at a time, and one use: make another stream for each reader, they share
-    one poll. Iteration ends once the stream or its client is closed and the buffer is
-    read.
+    A stream is entered once and has one reader at a time; open another stream for each
+    reader, since all of them share one poll. Iteration ends when the stream or its
+    client is closed and the buffer is empty.
     """
 
     def __init__(
@@ -48,62 +49,59 @@ class EventStream:
     ) -> None:
         self._feed = feed
         self._begin = begin
-        self._channels = channels
-        self._channel_groups = channel_groups
         self._params = params
-        self._buffer: deque[PresenceEvent] = deque()
-        self._buffer_size = buffer_size
-        self._dropped = 0
-        self._dropped_until = 0
-        self._health = StreamHealth.CLOSED
-        self._error: RequestError | None = None
-        self._is_used = False
+        self._buffer = EventBuffer("stream", buffer_size)
+        self._listener = _StreamListener(channels, channel_groups, self._buffer)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._arrival: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return (
-            f"<EventStream of {list(self._channels)!r}"
-            f" groups {list(self._channel_groups)!r}: {self._health}>"
+            f"<EventStream of {list(self.channels)!r}"
+            f" groups {list(self.channel_groups)!r}: {self.health}>"
         )
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The channels and wildcards it listens to."""
-        return self._channels
+        """The channels and wildcards it watches."""
+        return self._listener.channels
 
     @property
     def channel_groups(self) -> tuple[str, ...]:
-        """The groups it listens to."""
-        return self._channel_groups
+        """The groups whose members it watches."""
+        return self._listener.channel_groups
 
     @property
     def health(self) -> StreamHealth:
-        """How it stands; ``CLOSED`` before it is entered and after its end."""
-        return self._health
+        """Whether events arrive; ``CLOSED`` before it is entered and after its end."""
+        return self._listener.health
 
     @property
     def error(self) -> RequestError | None:
-        """What it ran into when its health last changed, or ``None``."""
-        return self._error
+        """The failure behind the last change of ``health``, or ``None``."""
+        return self._listener.error
 
-    # Its life.
+    # Opening and closing.
 
     async def __aenter__(self) -> Self:
-        """Open it; returns once the service has acknowledged the handshake.
+        """Open the stream; returns once the service has acknowledged the handshake.
 
         Raises:
             RequestError: As a query would.
-            ClientClosedError: The client is not open, or the stream was used before.
+            ClientClosedError: The client is not open.
+            ConcurrencyError: The stream was entered before.
 
         Cancellation: opens nothing.
         """
         budget = self._begin()
-        if self._is_used:
-            raise ClientClosedError("a stream has one use; call events() again")
-        self._is_used = True
+        if self._loop is not None:
+            raise ConcurrencyError("stream", "has one use; call events() again")
         self._loop = asyncio.get_running_loop()
-        await self._feed.attach(self, budget=budget, params=self._params)
+        try:
+            await self._feed.attach(self._listener, budget=budget, params=self._params)
+        except BaseException:
+            # Nothing will ever arrive, so nobody may wait for it.
+            self._buffer.end()
+            raise
         return self
 
     async def __aexit__(
@@ -115,12 +113,16 @@ class EventStream:
         await self.close()
 
     async def close(self) -> None:
-        """End it at once; what is in the buffer can still be read.
+        """End the stream at once; events in the buffer can still be read.
+
+        Raises:
+            ClientClosedError: It belongs to another event loop, where it goes on.
 
         Cancellation: waits for nothing, so there is nothing to cancel.
         """
-        self._feed.detach(self)
-        self.turn(StreamHealth.CLOSED, None)
+        check_loop(self._loop, "the stream")
+        self._feed.detach(self._listener)
+        self._listener.set_health(StreamHealth.CLOSED, None)
 
     # Reading.
 
@@ -132,60 +134,37 @@ class EventStream:
 
         Raises:
             ClientClosedError: It was not entered, or belongs to another event loop.
-            InvalidArgumentError: Somebody else waits for an event of this stream.
+            ConcurrencyError: Another task is waiting for the next event.
 
         Cancellation: loses nothing.
         """
-        if self._arrival is not None:
-            raise InvalidArgumentError(
-                "stream", "has a reader already; call events() once for each reader"
-            )
-        while True:
-            if self._dropped:
-                return self._dropped_gap()
-            if self._buffer:
-                return self._buffer.popleft()
-            if self._health is StreamHealth.CLOSED:
-                break
-            await self._wait()
+        check_loop(self._loop, "the stream")
         if self._loop is None:
             raise ClientClosedError("the stream is not open; use 'async with'")
-        raise StopAsyncIteration
+        return await self._buffer.get()
 
-    async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            raise ClientClosedError("the stream belongs to another event loop")
-        self._arrival = loop.create_future()
-        try:
-            await self._arrival
-        finally:
-            self._arrival = None
 
-    def _dropped_gap(self) -> GapEvent:
-        event = gap("slow_consumer", self._dropped_until, self._dropped)
-        self._dropped = 0
-        return event
+class _StreamListener:
+    """Where the feed delivers the events and the health of one stream."""
 
-    # What the feed tells.
+    def __init__(
+        self,
+        channels: tuple[str, ...],
+        channel_groups: tuple[str, ...],
+        buffer: EventBuffer,
+    ) -> None:
+        self.channels = channels
+        self.channel_groups = channel_groups
+        self.health: StreamHealth = StreamHealth.CLOSED
+        self.error: RequestError | None = None
+        self._buffer = buffer
 
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
-        """Take events into the buffer; the feed calls it."""
-        self._buffer.extend(events)
-        while len(self._buffer) > self._buffer_size:
-            oldest = self._buffer.popleft()
-            self._dropped += 1
-            self._dropped_until = oldest.timetoken
-        self._notify()
+        """Take events into the buffer."""
+        self._buffer.put(events)
 
-    def turn(self, health: StreamHealth, error: RequestError | None) -> None:
-        """Change the health; the feed calls it."""
-        self._health = health
-        self._error = error
+    def set_health(self, health: StreamHealth, error: RequestError | None) -> None:
+        """Change the health; the end of the stream ends its buffer."""
+        self.health, self.error = health, error
         if health is StreamHealth.CLOSED:
-            self._notify()
-
-    def _notify(self) -> None:
-        arrival = self._arrival
-        if arrival is not None and not arrival.done():
-            arrival.set_result(None)
+            self._buffer.end()

@@ -1,109 +1,81 @@
-"""Lease: a user's presence that the client keeps until it is released."""
+"""Lease: the handle of a presence that the client keeps until it is released.
+
+It states wishes and waits until they have come true; the claim behind it belongs to the
+engine.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import attrs
 
-from ..errors import InvalidArgumentError
+from ..errors import LeaseReleasedError, PresenceError
+from ..presence.changes import HealthChanged
+from ..presence.claims import Claim, LeaseHealth
+from ..protocol import names
 from ..protocol.json_codec import Json, plain_state
+from .presence_calls import PresenceCalls
+from .presence_log import log_failed_leave
 
-if TYPE_CHECKING:
-    from .presence.presence_desk import PresenceDesk
+__all__ = ["Joining", "Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
 
-__all__ = ["Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
-
-
-class LeaseHealth(enum.StrEnum):
-    """How a lease stands, as far as the client can know."""
-
-    FRESH = "fresh"
-    """The last heartbeat was acknowledged."""
-    AT_RISK = "at_risk"
-    """A heartbeat failed, the presence timeout has not passed."""
-    LOST = "lost"
-    """The presence timeout has passed; still trying, will be present again."""
-    REFUSED = "refused"
-    """The service refuses the heartbeat; it will not change by itself."""
-    RELEASED = "released"
-    """Left, or the client is closed; for good."""
+_GATHER_S = 0.05
 
 
-@attrs.frozen(kw_only=True)
-class LeaseChange:
-    """One change of a lease's health.
+class LeaseNews:
+    """The latest change of a lease, and whoever waits for the next one.
 
     Attributes:
-        lease: Whose.
-        previous: The health before; ``None`` in the first item of ``changes()``.
-        health: The health now.
-        reason: Why, in a few words.
-        at: Loop time of the change.
-        remaining_s: Seconds of presence left then.
+        lease: The handle.
+        change: The latest change; ``None`` until it has joined.
     """
 
-    lease: Lease
-    previous: LeaseHealth | None
-    health: LeaseHealth
-    reason: str
-    at: float
-    remaining_s: float
+    __slots__ = ("_next", "change", "lease")
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.change: LeaseChange | None = None
+        self._next: asyncio.Event | None = None
+
+    def publish(self, change: HealthChanged) -> None:
+        """Make a change of the claim the latest one of the lease."""
+        self.change = LeaseChange(
+            lease=self.lease,
+            previous=change.previous,
+            health=change.health,
+            reason=change.reason,
+            at=change.at_s,
+            remaining_s=change.remaining_s,
+        )
+        if self._next is not None:
+            self._next.set()
+            self._next = None
+
+    async def wait(self) -> None:
+        """Wait until there is another change."""
+        if self._next is None:
+            self._next = asyncio.Event()
+        await self._next.wait()
 
 
 class Lease:
     """Presence on some channels and groups, kept by heartbeats; made by ``join``.
 
     Several leases of one user are views of one presence: a channel is left when the
-    last lease on it ends.
+    last lease on it ends. Every method raises ``ClientClosedError`` in another event
+    loop than the client's.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_change",
-        "_desk",
-        "_state",
-        "_waiting",
-        "channel_groups",
-        "channels",
-        "expires_at_s",
-        "is_announced",
-        "linger_s",
-        "params",
-        "presence_timeout_s",
-        "state_version",
-        "user_id",
-    )
+    __slots__ = ("__weakref__", "_calls", "_claim", "_news")
 
-    def __init__(
-        self,
-        desk: PresenceDesk,
-        *,
-        user_id: str,
-        channels: tuple[str, ...],
-        channel_groups: tuple[str, ...],
-        state: Mapping[str, Json] | None,
-        presence_timeout_s: int,
-        linger_s: float,
-        params: tuple[tuple[str, str], ...],
-    ) -> None:
-        self._desk = desk
-        self.user_id: str = user_id
-        self.channels: tuple[str, ...] = channels
-        self.channel_groups: tuple[str, ...] = channel_groups
-        self.presence_timeout_s: int = presence_timeout_s
-        self.linger_s: float = linger_s
-        self.params: tuple[tuple[str, str], ...] = params
-        self.expires_at_s: float = 0.0
-        self.is_announced: bool = False
-        self.state_version: int = 0
-        self._state = state
-        self._change: LeaseChange | None = None
-        self._waiting: asyncio.Event | None = None
+    def __init__(self, calls: PresenceCalls, claim: Claim) -> None:
+        self._calls = calls
+        self._claim = claim
+        self._news = claim.owner = LeaseNews(self)
 
     def __repr__(self) -> str:
         return (
@@ -112,29 +84,50 @@ class Lease:
         )
 
     @property
+    def user_id(self) -> str:
+        """The user who is kept present."""
+        return self._claim.user_id
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels it holds."""
+        return self._claim.channels
+
+    @property
+    def channel_groups(self) -> tuple[str, ...]:
+        """The channel groups it holds."""
+        return self._claim.channel_groups
+
+    @property
+    def presence_timeout_s(self) -> int:
+        """Seconds without a heartbeat until the service reports a timeout."""
+        return self._claim.presence_timeout_s
+
+    @property
     def state(self) -> Mapping[str, Json] | None:
         """The state every heartbeat carries; ``None``: none."""
-        return self._state
+        return self._claim.state
 
     @property
     def health(self) -> LeaseHealth:
-        """How the lease stands."""
-        return LeaseHealth.LOST if self._change is None else self._change.health
+        """The health now."""
+        return self._claim.health or LeaseHealth.LOST
 
     @property
-    def is_joined(self) -> bool:
-        """Whether its first heartbeat has been acknowledged."""
-        return self._change is not None
+    def expires_at_s(self) -> float:
+        """Loop time when the service times the user out; 0.0 once released.
+
+        Counted from when the last acknowledged heartbeat was sent, less what the
+        machine has slept since.
+        """
+        return self._calls.loop.engine.expires_s(self._claim)
 
     @property
     def remaining_s(self) -> float:
-        """Seconds until the service times the user out; 0.0 once passed.
-
-        Counted from when the last acknowledged heartbeat was sent.
-        """
+        """Seconds until the service times the user out; 0.0 once passed."""
         if self.health is LeaseHealth.RELEASED:
             return 0.0
-        return max(0.0, self.expires_at_s - asyncio.get_running_loop().time())
+        return max(0.0, self.expires_at_s - self._calls.loop.now_s())
 
     async def leave(self) -> None:
         """Leave; the lease is released whatever comes of it.
@@ -145,40 +138,63 @@ class Lease:
 
         Cancellation: ends the waiting, not the leave.
         """
-        await self._desk.leave(self)
+        await self._calls.release(self._claim)
 
     async def add(self, channels: str | Iterable[str]) -> None:
         """Be present on more channels; returns after the heartbeat that says so.
 
         Raises:
             InvalidArgumentError: A name is not a channel's.
+            LeaseReleasedError: The lease was released.
             RequestError: As ``join``; the channels are then not part of the lease.
 
         Cancellation: as ``join``.
         """
-        await self._desk.add_channels(self, channels)
+        self._check_held()
+        added, _ = names.present_places(channels, None)
+        more = tuple(c for c in added if c not in self.channels)
+        if not more:
+            return
+        claim = Claim(
+            user_id=self.user_id,
+            channels=more,
+            presence_timeout_s=self.presence_timeout_s,
+            params=self._claim.params,
+            extends=self._claim,
+        )
+        await self._calls.join(claim)
 
     async def remove(self, channels: str | Iterable[str]) -> None:
         """Leave some of the channels and keep the rest.
 
         Raises:
+            LeaseReleasedError: The lease was released.
             RequestError: As ``leave``.
 
         Cancellation: ends the waiting, not the leave.
         """
-        await self._desk.remove_channels(self, channels)
+        self._check_held()
+        removed = set(names.channel_names(channels))
+        gone = tuple(c for c in self.channels if c in removed)
+        if len(gone) == len(self.channels) and not self.channel_groups:
+            await self.leave()
+        elif gone:
+            await self._calls.narrow(self._claim, gone)
 
     async def set_state(self, state: Mapping[str, Json]) -> None:
         """Replace the state, tell the service now and in every later heartbeat.
 
         Raises:
             InvalidArgumentError: Not exactly a JSON object.
+            LeaseReleasedError: The lease was released.
             RequestError: Not acknowledged; the lease keeps the new state and its
                 next heartbeat carries it, but observers saw no change.
 
         Cancellation: as a failure.
         """
-        await self._desk.states.set_for(self, plain_state(state))
+        plain = plain_state(state)
+        self._check_held()
+        await self._calls.set_claim_state(self._claim, plain)
 
     async def patch_state(
         self,
@@ -197,6 +213,7 @@ class Lease:
 
         Raises:
             InvalidArgumentError: A value is not JSON.
+            LeaseReleasedError: The lease was released.
             RequestError: As ``set_state``.
 
         Cancellation: the change is kept and still sent.
@@ -206,17 +223,21 @@ class Lease:
             **plain_state({} if changes is None else changes, "changes"),
             **plain_state(fields, "fields"),
         }
-        kept = {k: v for k, v in (self._state or {}).items() if k not in gone}
-        await self._desk.states.patch_for(self, {**kept, **patch})
+        kept = {k: v for k, v in (self.state or {}).items() if k not in gone}
+        self._check_held()
+        await self._calls.set_claim_state(
+            self._claim, {**kept, **patch}, gather_s=_GATHER_S
+        )
 
     def changes(self) -> LeaseChanges:
         """Follow the health: the first item is now, the last is ``RELEASED``.
 
         Each caller has an iterator of its own; a slow one sees the latest.
         """
-        return LeaseChanges(self)
+        return LeaseChanges(self, self._news, self._calls)
 
     async def __aenter__(self) -> Self:
+        self._calls.loop.check_loop()
         return self
 
     async def __aexit__(
@@ -225,71 +246,50 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._desk.end_block(self)
+        # Before the try: a use in another loop is the caller's fault, no failed leave.
+        self._calls.loop.check_loop()
+        try:
+            await self._calls.release(self._claim, is_end_of_block=True)
+        except PresenceError as failure:
+            # The block itself went well; the leave is still tried.
+            log_failed_leave(self.user_id, failure)
 
-    # What the manager does to a lease.
+    def _check_held(self) -> None:
+        self._calls.loop.check_loop()
+        if not self._calls.loop.engine.holds(self._claim):
+            raise LeaseReleasedError
 
-    def keep_state(self, state: Mapping[str, Json], version: int) -> None:
-        """Make this the state of every later heartbeat."""
-        self._state = state
-        self.state_version = version
 
-    def twin(self, channels: tuple[str, ...]) -> Lease:
-        """Make a lease like this one on other channels."""
-        twin = Lease(
-            self._desk,
-            user_id=self.user_id,
-            channels=channels,
-            channel_groups=(),
-            state=self._state,
-            presence_timeout_s=self.presence_timeout_s,
-            linger_s=0,
-            params=self.params,
-        )
-        twin.state_version = self.state_version
-        return twin
+@attrs.frozen(kw_only=True)
+class LeaseChange:
+    """One change of a lease's health.
 
-    def turn(self, health: LeaseHealth, reason: str) -> LeaseChange | None:
-        """Change the health; returns the change if there was one.
+    Attributes:
+        lease: The lease.
+        previous: The health before; ``None`` in the first item of ``changes()``.
+        health: The health now.
+        reason: Why, in a few words.
+        at: Loop time of the change.
+        remaining_s: Seconds of presence left then.
+    """
 
-        After ``RELEASED`` there is none, though a heartbeat may still be on its way.
-        """
-        previous = self._change
-        if previous is not None and previous.health in {health, LeaseHealth.RELEASED}:
-            return None
-        now_s = asyncio.get_running_loop().time()
-        self._change = LeaseChange(
-            lease=self,
-            previous=previous.health if previous is not None else None,
-            health=health,
-            reason=reason,
-            at=now_s,
-            remaining_s=max(0.0, self.expires_at_s - now_s),
-        )
-        if self._waiting is not None:
-            self._waiting.set()
-            self._waiting = None
-        return self._change
-
-    @property
-    def last_change(self) -> LeaseChange:
-        """The latest change."""
-        if self._change is None:
-            raise InvalidArgumentError("lease", "has not joined")
-        return self._change
-
-    async def wait_for_change(self) -> None:
-        """Wait until the health changes."""
-        if self._waiting is None:
-            self._waiting = asyncio.Event()
-        await self._waiting.wait()
+    lease: Lease
+    previous: LeaseHealth | None
+    health: LeaseHealth
+    reason: str
+    at: float
+    remaining_s: float
 
 
 class LeaseChanges:
     """An iterator over the health of one lease."""
 
-    def __init__(self, lease: Lease) -> None:
+    __slots__ = ("_lease", "_loop", "_news", "_seen")
+
+    def __init__(self, lease: Lease, news: LeaseNews, calls: PresenceCalls) -> None:
         self._lease = lease
+        self._news = news
+        self._loop = calls.loop
         self._seen: LeaseChange | None = None
 
     def __aiter__(self) -> Self:
@@ -298,18 +298,65 @@ class LeaseChanges:
     async def __anext__(self) -> LeaseChange:
         """Return the next change, waiting for it.
 
+        Raises:
+            ClientClosedError: Called from another event loop than the client's.
+
         Cancellation: loses nothing.
         """
-        lease, seen = self._lease, self._seen
+        self._loop.check_loop()
+        seen = self._seen
         if seen is not None and seen.health is LeaseHealth.RELEASED:
             raise StopAsyncIteration
-        while lease.last_change is seen:
-            await lease.wait_for_change()
-        self._seen = lease.last_change
+        while (change := self._news.change) is None or change is seen:
+            await self._news.wait()
+        self._seen = change
         if seen is not None:
-            return self._seen
-        now_s = asyncio.get_running_loop().time()
-        remaining_s = lease.remaining_s
+            return change
         return attrs.evolve(
-            self._seen, previous=None, at=now_s, remaining_s=remaining_s
+            change,
+            previous=None,
+            at=self._loop.now_s(),
+            remaining_s=self._lease.remaining_s,
         )
+
+
+class Joining(Coroutine[Any, Any, Lease]):
+    """A ``join`` under way, for one use.
+
+    ``lease = await client.join(…)`` or ``async with client.join(…) as lease``, whose
+    end leaves. As a coroutine it also goes into ``create_task`` and ``gather``.
+    """
+
+    __slots__ = ("_coroutine", "_lease")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Lease]) -> None:
+        self._coroutine = coroutine
+        self._lease: Lease | None = None
+
+    def send(self, value: Any) -> Any:  # noqa: ANN401  # the coroutine protocol
+        """Go on, as coroutines do."""
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:  # noqa: ANN401  # the coroutine protocol
+        """Raise inside, as coroutines do."""
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """End without result, as coroutines do."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Lease]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> Lease:
+        self._lease = await self._coroutine
+        return self._lease
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lease is not None:
+            await self._lease.__aexit__(kind, error, traceback)

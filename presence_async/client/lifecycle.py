@@ -7,7 +7,34 @@ import enum
 
 from ..errors import ClientClosedError
 
-__all__ = ["Lifecycle"]
+__all__ = ["Lifecycle", "check_loop"]
+
+
+def check_loop(owner: asyncio.AbstractEventLoop | None, what: str) -> None:
+    """Reject a use in another event loop than the one something belongs to.
+
+    Nothing here may be touched from another loop, which runs in another thread or
+    after the owner has ended: neither may wake what waits in the other.
+
+    Args:
+        owner: The loop it belongs to; ``None``: to no loop yet.
+        what: What it is, as the error calls it.
+
+    Raises:
+        ClientClosedError: The running loop is another.
+    """
+    if owner is not None and owner is not (running := _running_loop()):
+        raise ClientClosedError(
+            f"{what} belongs to another event loop ({owner!r}, not {running!r});"
+            " make a client for each loop"
+        )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class _Stage(enum.Enum):
@@ -59,13 +86,24 @@ class Lifecycle:
         """
         if self._stage is not _Stage.OPEN:
             raise ClientClosedError(f"the client {self._stage.value}")
-        if self._loop is not asyncio.get_running_loop():
-            raise ClientClosedError(
-                "the client belongs to another event loop; make one for each loop"
-            )
+        self.check_loop()
+
+    def check_loop(self) -> None:
+        """Refuse a call from another event loop.
+
+        Raises:
+            ClientClosedError: The running loop is not the client's.
+        """
+        check_loop(self._loop, "the client")
 
     def begin_closing(self) -> bool:
-        """Claim the closing; false when somebody else has."""
+        """Claim the closing; false when somebody else has.
+
+        Raises:
+            ClientClosedError: Called from another event loop, and not closed yet.
+        """
+        if self._stage is not _Stage.CLOSED:
+            self.check_loop()
         if self.is_closed:
             return False
         self._is_over = asyncio.Event()
@@ -79,6 +117,6 @@ class Lifecycle:
             self._is_over.set()
 
     async def wait_closed(self) -> None:
-        """Wait for whoever is closing."""
+        """Wait until the client is closed."""
         if self._is_over is not None:
             await self._is_over.wait()

@@ -1,12 +1,14 @@
-"""Every occupant of a channel, page by page."""
+"""OccupantPages: every occupant of a channel, page by page."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Self
 
 from ..protocol.here_now import ChannelOccupancy, Occupant
+from .lifecycle import check_loop
 
 __all__ = ["OccupantPages"]
 
@@ -14,14 +16,15 @@ FetchPage = Callable[[int], Awaitable[ChannelOccupancy]]
 
 
 class OccupantPages:
-    """An iterator that asks for the next page when the last one is used up.
+    """An iterator over all occupants of a channel; made by ``client.occupants``.
 
-    Pages are taken one after the other while people come and go, so somebody may be
-    missed or, if the service moves them, be on two pages: the second is left out.
+    It asks for the next page when the last one is used up. People come and go between
+    two pages, so it may miss somebody; somebody whom the service moves to a later page
+    is returned once.
 
     Args:
         fetch: Returns the page that starts at an offset.
-        page_size: How many a full page holds.
+        page_size: Occupants on a full page.
     """
 
     def __init__(self, fetch: FetchPage, page_size: int) -> None:
@@ -33,14 +36,22 @@ class OccupantPages:
         self._is_last = False
         self._occupancy = -1
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_complete(self) -> bool:
-        """Whether all pages were read and held as many as the last occupancy said."""
+        """True if all pages were read and held as many as the last occupancy."""
         return self._is_last and not self._page and len(self._seen) == self._occupancy
 
     async def close(self) -> None:
-        """Ask for no more pages."""
+        """Ask for no more pages.
+
+        Raises:
+            ClientClosedError: It belongs to another event loop.
+
+        Cancellation: waits for nothing, so there is nothing to cancel.
+        """
+        check_loop(self._loop, "the iterator")
         self._is_closed = True
         self._page.clear()
 
@@ -52,9 +63,12 @@ class OccupantPages:
 
         Raises:
             RequestError: A page could not be had; the next call asks for it again.
+            ClientClosedError: The client is not open, or the iterator belongs to
+                another event loop.
 
         Cancellation: loses nothing.
         """
+        check_loop(self._loop, "the iterator")
         while not self._page:
             if self._is_last or self._is_closed:
                 raise StopAsyncIteration
@@ -64,9 +78,11 @@ class OccupantPages:
     async def _turn_page(self) -> None:
         offset = self._offset
         page = await self._fetch(offset)
+        self._loop = asyncio.get_running_loop()
         occupants = page.occupants or ()
         self._occupancy = page.occupancy
-        # Not added to what it is by now: two readers skip no page.
+        # Computed from the offset that was asked for: two readers who asked for the
+        # same page skip none.
         self._offset = offset + self._page_size
         self._is_last = (
             len(occupants) < self._page_size or self._offset >= page.occupancy

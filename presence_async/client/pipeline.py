@@ -12,7 +12,7 @@ import math
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import (
     AccessDeniedError,
@@ -25,17 +25,18 @@ from ..errors import (
     ServiceError,
     UnavailableError,
 )
+from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
-from .auth import Tokens
+from .auth import AuthToken, Tokens
 from .config import PresenceConfig
 from .request.call import Answer, Budget, Call, Params, Unclear
 from .request.deadlines import Deadlines, TimeLimit
-from .request.gates import Gate
+from .request.gates import Admission, Gate
 from .request.long_names import LongNames
 from .request.request_size import check_size
-from .retry import RetryPolicy, is_retryable
+from .retry import RetryPolicy
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
@@ -74,12 +75,14 @@ class RequestPipeline:
         self._is_closed = False
         self._request_prefix = str(uuid.uuid4())[:-12]
         self._requests = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._now_s: Callable[[], float] = _no_loop_yet
         self._slept_s = 0.0
 
     def open(self) -> None:
-        """Take the clock of the running loop."""
-        self._now_s = asyncio.get_running_loop().time
+        """Belong to the running event loop, and take its clock."""
+        self._loop = asyncio.get_running_loop()
+        self._now_s = self._loop.time
 
     @property
     def subscribe_key(self) -> str:
@@ -117,6 +120,11 @@ class RequestPipeline:
         """Drop idle connections, which may have died unseen."""
         self._transport.drop_idle()
 
+    def forget_user(self, user_id: str) -> None:
+        """Release the token of a user for whom there is nothing left to do."""
+        if user_id != self._config.user_id:
+            self._tokens.forget(user_id)
+
     def close(self) -> None:
         """End what is on its way with ``ClientClosedError``; send nothing more."""
         self._is_closed = True
@@ -128,7 +136,7 @@ class RequestPipeline:
         *,
         budget: Budget,
         retry: RetryPolicy | None = None,
-        gate: Gate | None = None,
+        gate: Admission | None = None,
         attempt_timeout_s: float | None = None,
         params: Params = (),
         on_unclear: Unclear | None = None,
@@ -140,7 +148,8 @@ class RequestPipeline:
             operation: What to ask.
             budget: Covers connecting, all attempts, waits and the body.
             retry: ``None``: the config's.
-            gate: Which gate to pass; ``None``: the queries'.
+            gate: The gate to pass; ``None``: the one that queries share. Each attempt
+                fetches its token, if need be, before it enters.
             attempt_timeout_s: For each attempt; ``None``: the config's.
             params: Sent beside the config's query parameters.
             on_unclear: Called for each attempt that the service may have acted on
@@ -151,10 +160,13 @@ class RequestPipeline:
         Raises:
             InvalidArgumentError: The request would pass 32 KiB.
             RequestError: Operation, attempts, time and cause are filled in.
-            ClientClosedError: The client was closed meanwhile.
+            ClientClosedError: The client was not started, was closed meanwhile, or
+                belongs to another event loop.
 
         Cancellation: ends at once; the service may act on an attempt under way.
         """
+        self._check_loop()
+        self._check_open(operation.name)
         request = operation.to_request()
         user_id = operation.acting_user_id or self._config.user_id
         self._long_names.note(request, user_id)
@@ -194,24 +206,36 @@ class RequestPipeline:
             if not limit.is_up:
                 raise
 
+    def _check_loop(self) -> None:
+        """Refuse another event loop: its tasks would wait for ours, and for ever."""
+        if self._loop is None:
+            _no_loop_yet()
+        if asyncio.get_running_loop() is not self._loop:
+            raise ClientClosedError(
+                "the client belongs to another event loop; make one for each loop"
+            )
+
     def _check_open(self, name: str) -> None:
         if self._is_closed:
             raise ClientClosedError(f"closed while {name} was under way")
 
     async def _attempt(self, call: Call[ReplyT]) -> Answer[ReplyT]:
-        """Pass the gate, send once and read the answer, all within the time allowed.
+        """Get a token, pass the gate, send once and read the answer, all in time.
 
-        Every query and every heartbeat comes through here: what is rarely needed
-        stands in functions of its own, what is always needed does not.
+        Every query and every heartbeat comes through here, so steps that each of them
+        takes are written out instead of called.
         """
         gate, tokens = call.gate, self._tokens
+        if tokens.are_used:
+            # Before the gate: a token provider that hangs holds no place on the wire.
+            token = tokens.at_hand(call.user_id)
+            call.token = token if token is not None else await self._fetched(call)
         if not gate.try_enter():
-            await self._in_time(call, gate.enter())
-        try:
+            await self._in_time(call, gate.enter(), "to be sent")
             if tokens.are_used:
-                call.token = tokens.at_hand(call.user_id)
-                if call.token is None:
-                    call.token = await self._in_time(call, tokens.fetch(call.user_id))
+                # The token may have been replaced during the wait.
+                call.token = tokens.at_hand(call.user_id) or call.token
+        try:
             request = self._stamped(call)
             sent_at_s, slept_s = self._now_s(), self._slept_s
             due_s = min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s)
@@ -229,22 +253,33 @@ class RequestPipeline:
         finally:
             gate.leave()
         if reply is None:
-            raise self._out_of_time(call, is_sent=True)
+            # Its connection may have died without a word, and so may the idle ones.
+            self.forget_connections()
+            raise self._out_of_time(call)
         return self._understood(call, reply, sent_at_s - (self._slept_s - slept_s))
 
     def _understood(
         self, call: Call[ReplyT], reply: HttpReply, sent_at_s: float
     ) -> Answer[ReplyT]:
         try:
-            value = call.operation.read(reply)
+            value = call.operation.from_reply(reply)
         except (UnavailableError, ReplyFormatError):
             call.note_unclear(is_pending=False)
             raise
-        age = reply.headers.get("age")
-        return Answer(value, sent_at_s, float(age) if age and age.isdecimal() else 0.0)
+        age_s = whole_seconds(reply.headers.get("age")) if reply.headers else None
+        return Answer(value, sent_at_s, age_s or 0.0)
+
+    async def _fetched(self, call: Call[ReplyT]) -> AuthToken | None:
+        """Fetch a token; a failure concerns nobody but the user it is for."""
+        try:
+            fetching = self._tokens.fetch(call.user_id)
+            return await self._in_time(call, fetching, "for its token")
+        except RequestError as error:
+            error.is_about_service = False
+            raise
 
     async def _in_time(
-        self, call: Call[ReplyT], waiting: Awaitable[WaitedT]
+        self, call: Call[ReplyT], waiting: Awaitable[WaitedT], what_for: str
     ) -> WaitedT:
         """Wait for something that comes before sending, within the call's budget."""
         limit = TimeLimit(self._deadlines, call.budget.deadline_s)
@@ -254,7 +289,14 @@ class RequestPipeline:
         except TimeoutError:
             if not limit.is_up:
                 raise
-        raise self._out_of_time(call, is_sent=False)
+        error = self._out_of_time(call)
+        error.cause, error.is_about_service = f"still waiting {what_for}", False
+        raise error
+
+    def has_token(self, user_id: str) -> bool:
+        """Return True if a request of the user need not wait for a token."""
+        tokens = self._tokens
+        return not tokens.are_used or tokens.at_hand(user_id) is not None
 
     def check(self, operation: Operation[Any], params: Params = ()) -> None:
         """Refuse an operation that no request can carry, without sending it.
@@ -296,15 +338,18 @@ class RequestPipeline:
         self, failure: RequestError, call: Call[ReplyT], policy: RetryPolicy
     ) -> float | None:
         """Return how long to wait before the next attempt; ``None``: no other."""
-        if isinstance(failure, AccessDeniedError) and not call.has_new_token:
+        is_refused = isinstance(failure, AccessDeniedError) and failure.is_about_service
+        if is_refused and not call.has_new_token:
             call.has_new_token = True
             return 0 if self._tokens.refuse(call.user_id, call.token) else None
         is_stale = isinstance(failure, ConnectionLostError) and failure.was_reused
         if is_stale and not call.has_new_connection:
             call.has_new_connection = True
+            # What cut this one has cut the others that lay idle, too.
+            self.forget_connections()
             return 0
         call.failures += 1
-        if not is_retryable(failure):
+        if not failure.is_retryable:
             return None
         delay_s = policy.delay_s(call.failures, self._random)
         if delay_s is None:
@@ -314,7 +359,7 @@ class RequestPipeline:
         left_s = call.budget.deadline_s - self._now_s()
         return delay_s if delay_s < left_s else None
 
-    def _out_of_time(self, call: Call[ReplyT], *, is_sent: bool) -> RequestError:
+    def _out_of_time(self, call: Call[ReplyT]) -> DeadlineError:
         now_s = self._now_s()
         if now_s >= call.budget.deadline_s:
             total_s = call.budget.deadline_s - call.budget.started_s
@@ -322,10 +367,8 @@ class RequestPipeline:
         else:
             problem = f"no answer within {call.attempt_timeout_s:g} s"
         error = DeadlineError(problem, last_failure=call.last_failure)
-        if not is_sent:
-            error.cause = "still waiting to be sent"
-        elif call.last_failure is not None:
-            before = call.last_failure
+        before = call.last_failure
+        if before is not None:
             error.cause = f"the attempt before: {before.cause or before.problem}"
         return error
 
@@ -354,5 +397,7 @@ class RequestPipeline:
         return error.with_traceback(None)
 
 
-def _no_loop_yet() -> float:
-    raise RuntimeError("the pipeline has not been opened")
+def _no_loop_yet() -> NoReturn:
+    raise ClientClosedError(
+        "the client has not been started; use 'async with', or await start()"
+    )

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
-from ..errors import (
-    ConnectError,
-    ConnectionLostError,
-    DeadlineError,
-    InvalidArgumentError,
-    RateLimitedError,
-    RequestError,
-    ServiceError,
-    UnavailableError,
-)
-from .checks import at_least_one, positive_finite
+from ..checks import Field, at_least_one, positive_finite
+from ..errors import InvalidArgumentError
 
 __all__ = [
     "ExponentialRetry",
     "LinearRetry",
     "NoRetry",
     "RetryPolicy",
-    "is_refusal",
-    "is_retryable",
     "retry_policy",
 ]
 
-_HTTP_BAD_REQUEST = 400
-_HTTP_REQUEST_TIMEOUT = 408
 _LARGEST_EXPONENT = 60
 
 
@@ -59,7 +46,9 @@ class ExponentialRetry:
 
     base_s: float = attrs.field(default=0.25, validator=positive_finite)
     cap_s: float = attrs.field(default=5.0, validator=positive_finite)
-    attempts: float = attrs.field(default=4, validator=at_least_one)
+    attempts: int | float = attrs.field(  # an int stays one in msgspec
+        default=4, validator=at_least_one
+    )
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:
         """Return a wait with full jitter, or ``None`` after the last attempt."""
@@ -81,7 +70,9 @@ class LinearRetry:
 
     wait_s: float = attrs.field(default=2.0, validator=positive_finite)
     jitter_s: float = attrs.field(default=1.0, validator=positive_finite)
-    attempts: float = attrs.field(default=4, validator=at_least_one)
+    attempts: int | float = attrs.field(  # an int stays one in msgspec
+        default=4, validator=at_least_one
+    )
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:
         """Return the wait, or ``None`` after the last attempt."""
@@ -99,36 +90,10 @@ class NoRetry:
         return None
 
 
-def retry_policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    """Refuse what is no policy, such as the class of one."""
+def retry_policy(_: object, field: Field, value: object) -> None:
+    """Reject values that are not retry policies, such as a policy class."""
     if isinstance(value, type) or not callable(getattr(value, "delay_s", None)):
         raise InvalidArgumentError(
             field.name,
             "must be a retry policy; write ExponentialRetry() or NoRetry()",
         )
-
-
-def is_retryable(error: RequestError) -> bool:
-    """Tell whether another attempt of the same request may fare better.
-
-    Yes for what never got a whole answer, for 408, 429 and 5xx; no for other refusals
-    and for success with an undocumented body.
-    """
-    if isinstance(error, ServiceError):
-        return (
-            isinstance(error, (RateLimitedError, UnavailableError))
-            or error.status == _HTTP_REQUEST_TIMEOUT
-        )
-    return isinstance(error, (ConnectError, ConnectionLostError, DeadlineError))
-
-
-def is_refusal(error: RequestError) -> bool:
-    """Tell whether the service itself said no, and will again.
-
-    A redirect is no word of the service, which has none, but of somebody between.
-    """
-    return (
-        isinstance(error, ServiceError)
-        and error.status >= _HTTP_BAD_REQUEST
-        and not is_retryable(error)
-    )

@@ -14,16 +14,21 @@ __all__ = ["run"]
 ResultT = TypeVar("ResultT")
 
 _SIGNAL_EXIT_BASE = 128
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP tells of a closed terminal. SIGBREAK stands for it on Windows, which lacks it.
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
 
 
 def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> ResultT:
-    """Run a program like ``asyncio.run``; SIGINT and SIGTERM end it in order.
+    """Run a program like ``asyncio.run``; SIGINT, SIGTERM and SIGHUP end it in order.
 
     The first of these signals cancels ``main``, whose ``async with`` blocks then leave.
     A second one ends the process at once. Afterwards the signals do what they did
-    before. Outside the main thread, where signals cannot be taken, it is
-    ``asyncio.run``::
+    before. A SIGHUP that was ignored before, as ``nohup`` does, stays so. Outside the
+    main thread, where signals cannot be taken, it is ``asyncio.run``::
 
         presence_async.run(main())
 
@@ -32,17 +37,18 @@ def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> Res
         debug: As for ``asyncio.run``.
 
     Returns:
-        What ``main`` returns, also when it took a signal in its stride.
+        What ``main`` returns, also if it returns after a signal.
 
     Raises:
         KeyboardInterrupt: SIGINT ended it (exit code 130).
-        SystemExit: SIGTERM ended it (exit code 143), or ``main`` raised it.
+        SystemExit: SIGTERM (exit code 143) or SIGHUP (129) ended it, or ``main``
+            raised it.
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(main, debug=debug)
     ending = _Ending()
-    # Not loop.add_signal_handler, which not every platform has.
-    before = {number: signal.signal(number, ending.begin) for number in _SIGNALS}
+    # Not loop.add_signal_handler, which Windows does not have.
+    before = {number: signal.signal(number, ending.begin) for number in _to_take()}
     try:
         with asyncio.Runner(debug=debug) as runner:
             return runner.run(ending.watch(main))
@@ -56,6 +62,12 @@ def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> Res
     if ending.number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(_SIGNAL_EXIT_BASE + ending.number)
+
+
+def _to_take() -> list[int]:
+    hangup = getattr(signal, "SIGHUP", None)
+    is_ignored = hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN
+    return [n for n in _SIGNALS if not (n == hangup and is_ignored)]
 
 
 class _Ending:
@@ -82,7 +94,7 @@ class _Ending:
     def begin(self, number: int, _: object = None) -> None:
         """Take the first signal; the next one ends the process at once."""
         self.number = number
-        for each in _SIGNALS:
+        for each in _to_take():
             signal.signal(each, signal.SIG_DFL)
         if self._cancel is not None:
             self._cancel()

@@ -29,10 +29,22 @@ class TaskOwner:
         return len(self._tasks)
 
     def start(self, work: Coroutine[object, object, None], *, name: str) -> None:
-        """Run a coroutine as a task of this owner."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        """Run a coroutine in a task of this owner."""
+        _ = self.create(work, name=name)
+
+    def create(
+        self, work: Coroutine[object, object, None], *, name: str
+    ) -> asyncio.Task[None]:
+        """Start a coroutine and return its task, which this owner holds.
+
+        Made without the loop's task factory: an eager one would run the coroutine up
+        to its first wait in here, before this owner counts the task and before the
+        caller has done what it does after this line.
+        """
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def finish(self) -> None:
         """Wait until every other task has ended, those started meanwhile included."""

@@ -1,4 +1,4 @@
-"""One request on the wire: with ``direct`` the only importer of aiohttp and yarl.
+"""One request on the wire: with ``direct`` and ``pool`` all that imports aiohttp.
 
 aiohttp's errors end here. Some of them print the URL with its token, so none is
 chained: each becomes one of ours with a redacted line about the cause.
@@ -6,15 +6,11 @@ chained: each becomes one of ours with a redacted line about the cause.
 
 from __future__ import annotations
 
-import contextvars
 import math
-import ssl
-import weakref
 from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -30,6 +26,7 @@ from .config import PresenceConfig
 from .request.bodies import UnreadableError, decompressed, read_up_to
 from .request.causes import words_of_system
 from .request.direct import DirectAnswer, DirectGet
+from .request.pool import Connector, checked_middleware, idle_connections, is_reused
 
 __all__ = ["Session", "Transport"]
 
@@ -42,53 +39,6 @@ _HEADERS: Final = {
 }
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _HTTP_REDIRECT: Final = 300
-_POOL_IDLE_S: Final = 15.0
-_DNS_CACHE_S: Final = 60
-
-# Whether the connection of the current request had served another before.
-_is_reused: contextvars.ContextVar[bool] = contextvars.ContextVar("is_reused")
-
-
-class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, telling which connections are new."""
-
-    def __init__(self, *, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(
-            limit=0,
-            keepalive_timeout=_POOL_IDLE_S,
-            ttl_dns_cache=_DNS_CACHE_S,
-            ssl=ssl_context or True,
-        )
-        self._made: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
-
-    async def _create_connection(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[aiohttp.tracing.Trace],
-        timeout: aiohttp.ClientTimeout,
-    ) -> ResponseHandler:
-        # Awaited in the task of the request, and only when the pool has none. Should
-        # aiohttp ever stop calling it, every connection counts as reused, and a lost
-        # one costs one more attempt.
-        protocol = await super()._create_connection(req, traces, timeout)
-        _is_reused.set(False)
-        self._made.add(protocol)
-        return protocol
-
-    def drop_idle(self) -> None:
-        """Cut the connections that wait in the pool."""
-        # Without aiohttp's own list of those in use, stale ones are found out one
-        # by one, each at the cost of one attempt.
-        in_use = getattr(self, "_acquired", self._made)
-        for protocol in list(self._made):
-            if protocol not in in_use and protocol.transport is not None:
-                protocol.transport.abort()
-
-    def abort(self) -> None:
-        """Cut every connection, so that closing waits for no peer."""
-        for protocol in list(self._made):
-            if protocol.transport is not None:
-                protocol.transport.abort()
 
 
 class _Cut(Exception):  # noqa: N818  # never leaves this module
@@ -121,43 +71,45 @@ class Transport:
 
     Args:
         config: Where to and with which limits.
-        session: A session of the caller's, used and never closed; aiohttp may then
-            send one attempt twice, since its own repetition cannot be switched off
-            per request. ``None``: make one at ``open`` and close it at ``close``.
+        session: A session of the caller's, used and never closed. ``None``: make one
+            at ``open`` and close it at ``close``.
     """
 
     def __init__(self, config: PresenceConfig, session: Session | None) -> None:
         self._config = config
         self._scheme, _, self._authority = config.base_url.partition("://")
+        url = URL(config.base_url)
+        self._host = url.raw_host, url.port
         self._session = session
-        self._connector: _Connector | None = None
+        self._connector: Connector | None = None
         self._direct: DirectGet | None = None
-        # What one request sets by itself when the session is not ours.
+        # What every request through a session sets.
         self._options: dict[str, Any] = {
             "allow_redirects": False,
             "timeout": aiohttp.ClientTimeout(
                 total=None, sock_connect=config.connect_timeout_s
             ),
             "proxy": config.proxy,
+            "headers": _HEADERS,
+            "raise_for_status": False,
+            "auto_decompress": False,
         }
 
     async def open(self) -> None:
         """Make the session, or set out to use the given one; needs a running loop."""
-        if self._session is not None:
-            self._options |= {
-                "headers": _HEADERS,
-                "raise_for_status": False,
-                "auto_decompress": False,
-            }
-            return
-        self._connector = _Connector(ssl_context=self._config.ssl_context)
-        self._session = aiohttp.ClientSession(
-            connector=self._connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            auto_decompress=False,
-            middlewares=(_send_once,),
+        if self._session is None:
+            self._connector = Connector(ssl_context=self._config.ssl_context)
+            self._session = aiohttp.ClientSession(
+                connector=self._connector, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        # Those of one request replace the session's, so a given session's stand here.
+        self._options["middlewares"] = (
+            _send_once,
+            *getattr(self._session, "_middlewares", ()),
+            checked_middleware(self._session.connector),
         )
+        if self._connector is None:
+            return
         if self._config.proxy is None and DirectGet.is_possible():
             self._direct = DirectGet(
                 self._connector,
@@ -174,9 +126,12 @@ class Transport:
             await session.close()
 
     def drop_idle(self) -> None:
-        """Forget connections of our own that may have died unseen."""
-        if self._connector is not None:
-            self._connector.drop_idle()
+        """Cut idle connections to the service, which may have died unseen."""
+        if self._session is None:
+            return
+        for protocol in idle_connections(self._session.connector, *self._host):
+            if protocol.transport is not None:
+                protocol.transport.abort()
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Send one GET and read the whole answer.
@@ -193,8 +148,8 @@ class Transport:
             raise ConnectError("the client is closed")
         if session.closed:
             raise ConnectError("the session given to the client was closed")
-        # Until the connector says that it made a connection for this request.
-        _is_reused.set(self._connector is not None)
+        # Until whoever chooses the connection of this request says so.
+        is_reused.set(False)
         answer: aiohttp.ClientResponse | DirectAnswer
         try:
             if direct is None or direct.is_intercepted():
@@ -282,7 +237,7 @@ def _translated(error: Exception) -> TransportError:
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         problem = "the answer is not HTTP"
     lost = ConnectionLostError(problem, cause=cause)
-    lost.was_reused = _is_reused.get()
+    lost.was_reused = is_reused.get()
     return lost
 
 

@@ -1,17 +1,18 @@
 """How the service answers: a presence service over real sockets, for tests and demos.
 
-``occupancy``, ``groups``, ``faults``, ``access``, ``signatures``, ``journal`` and
-``cache`` are pure and take the time as an argument. So is what becomes of a change:
-``announcer`` decides which are told, ``feed`` makes them messages, which go wrong by
-``event_faults``, stay in the queues of ``message_log`` and wake ``polls``. ``keyset``
-applies operations to all of it; ``service`` turns requests into replies, refused ones
-in the words of ``refusals``; only ``server`` and ``held_polls`` know sockets, tasks and
-the clock. ``emulator`` is what tests hold in their hands.
+A request takes this way: ``server`` reads it from a socket, ``request_guard`` parses it
+and refuses it if need be, ``service`` applies it through ``router`` to the ``keyset``
+it names, and what happens becomes events (``event_policy``, ``message_feed``) that wait
+in queues (``message_log``) and end polls (``open_polls``). ``faults`` and
+``event_faults`` make it go wrong, ``journal`` records it, ``control`` steers all this
+over HTTP. Everything takes the time as an argument and is pure, except ``server``,
+``held_polls`` and ``expiry_timer``, which know sockets, tasks and the clock.
+``emulator`` is the handle that tests hold.
 """
 
-from .access import Grant as Grant
 from .emulator import PresenceEmulator as PresenceEmulator
 from .event_faults import EventFault as EventFault
 from .faults import Fault as Fault
+from .grant import Grant as Grant
 
 __all__ = ["EventFault", "Fault", "Grant", "PresenceEmulator"]

@@ -1,21 +1,23 @@
-"""The control path: what tests in other languages ask of a running emulator.
+"""The control path: how tests in other languages steer a running emulator.
 
 For programs on the same machine only, never for web pages: see ``Control``. Bodies and
 replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
 ``/_emulator/``:
 
-- ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` tells
-  which are in force, ``DELETE faults`` lifts them; ``event-faults`` does the same for
-  an ``EventFault``
-- ``POST lose-messages`` loses what no poll has fetched yet, by default of every key;
-  ``POST restart-timetokens?shift_s=`` does so too, cuts every poll, and shifts
-  timetokens, by default an hour back
+- ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` lists
+  those in force, ``DELETE faults`` removes them; ``event-faults`` does the same for an
+  ``EventFault``
+- ``POST lose-messages`` loses the messages that no poll has fetched yet, by default of
+  every key; ``POST restart-timetokens?shift_s=`` does so too, cuts every poll, and
+  shifts timetokens, by default an hour back
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
-  revokes
-- ``GET requests`` tells the newest requests; ``operation=`` chooses, ``limit=`` is 1000
-- ``GET occupants?channel=`` tells who is there in which state
-- ``GET events?channel=`` tells what happened there
-- ``POST reset`` begins anew, by default for every key
+  revokes the token
+- ``GET requests`` lists the newest requests, each with the ``status`` it was answered
+  with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
+  answer; ``operation=`` chooses, ``limit=`` is 1000
+- ``GET occupants?channel=`` returns the state of each user on a channel
+- ``GET events?channel=`` returns what happened there
+- ``POST reset`` starts again, by default for every key
 
 The fields of a fault may stand in the query instead of the body, as in
 ``POST /_emulator/faults?operation=heartbeat&status=503``. Pure.
@@ -33,9 +35,9 @@ import msgspec
 
 from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply, HttpRequest
-from .access import Grant
 from .event_faults import EventFault
 from .faults import Fault, short_value
+from .grant import Grant
 from .service import RESTART_SHIFT_S, Service
 
 __all__ = ["PREFIX", "Control", "ControlRequest", "is_loopback"]
@@ -61,6 +63,7 @@ class ControlRequest:
         http: Path and query.
         headers: Names in lower case.
         peer: The address it comes from.
+        target_host: The host in a request target of absolute form, or ``None``.
         body: The whole body.
     """
 
@@ -68,20 +71,22 @@ class ControlRequest:
     http: HttpRequest
     headers: Mapping[str, str]
     peer: str
+    target_host: str | None = None
     body: bytes = b""
 
 
 class Control:
     """Answers the control path.
 
-    Only to loopback addresses under a loopback ``Host``, so that no other machine and
-    no name that was made to point here gets in; not to requests with an ``Origin`` or
-    of another site in a browser, and to a POST only with a JSON content type, which a
-    page cannot send without the permission that it never gets.
+    Only to loopback addresses under a loopback host, both in ``Host`` and in a request
+    target that names one, so that no other machine and no name that was made to point
+    here gets in; not to requests with an ``Origin`` or of another site in a browser,
+    and to a POST only with a JSON content type, which a page cannot send without the
+    permission that it never gets.
 
     Args:
-        service: What is asked about and changed.
-        subscribe_key: The key meant where none is named.
+        service: The service to inspect and change.
+        subscribe_key: The default key.
     """
 
     def __init__(self, service: Service, subscribe_key: str) -> None:
@@ -105,14 +110,14 @@ class Control:
         }
 
     def answer(self, request: ControlRequest, *, now_s: float) -> HttpReply:
-        """Do what is asked and say how it went."""
-        if (reason := _stranger(request)) is not None:
+        """Do what a request asks and return the reply."""
+        if (reason := _refusal(request)) is not None:
             return _reply(403, {"error": reason})
         route = request.method, request.http.path.removeprefix(PREFIX)
         handler = self._routes.get(route)
         if handler is None:
             known = [f"{method} {PREFIX}{name}" for method, name in self._routes]
-            return _reply(404, {"error": "no such thing", "known": known})
+            return _reply(404, {"error": "unknown method or path", "known": known})
         if request.method == "POST" and not _is_json(request):
             return _reply(415, {"error": f"send Content-Type: {_JSON}"})
         try:
@@ -203,14 +208,14 @@ Params = Mapping[str, str]
 _Handler = Callable[[Params, Any, float], object]
 
 
-def _stranger(request: ControlRequest) -> str | None:
-    """Say why a request is not answered, ``None``: it comes from a local program."""
+def _refusal(request: ControlRequest) -> str | None:
+    """Return why a request is refused; ``None`` if a local program sent it."""
     if not is_loopback(request.peer):
         return "only for this machine"
-    host = request.headers.get("host", "localhost")
-    name = host.rpartition(":")[0] if not host.endswith("]") else host
-    name = (name or host).strip("[]")
-    if name.lower() != "localhost" and not is_loopback(name):
+    named = {_without_port(request.headers.get("host", "localhost"))}
+    if request.target_host is not None:
+        named.add(request.target_host)
+    if not all(name.lower() == "localhost" or is_loopback(name) for name in named):
         return "only under a loopback address"
     is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
     if "origin" in request.headers or is_of_page:
@@ -218,8 +223,13 @@ def _stranger(request: ControlRequest) -> str | None:
     return None
 
 
+def _without_port(host: str) -> str:
+    name = host.rpartition(":")[0] if not host.endswith("]") else host
+    return (name or host).strip("[]")
+
+
 def is_loopback(address: str) -> bool:
-    """Tell whether an IP address is reached from its own machine alone."""
+    """Return True if only its own machine can reach an IP address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -244,7 +254,7 @@ def _body(request: ControlRequest) -> object:
 
 
 def _fields(params: Params, body: object) -> dict[str, Any]:
-    """Put together what stands in the query and in the body, which wins."""
+    """Return the fields of query and body together; those of the body win."""
     fields = {n: short_value(v) for n, v in params.items() if n != _KEY}
     if isinstance(body, Mapping):
         return {**fields, **body}

@@ -1,24 +1,22 @@
-"""PresenceEmulator: the service for tests and demos, and the truth about it."""
+"""PresenceEmulator: a presence service for tests and demos, and its true state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from ..checks import whole_number
+from ..client.config import PresenceConfig
 from ..protocol.json_codec import Json
-from . import checks
-from .access import Grant
 from .event_faults import EventFault
 from .faults import Fault
+from .grant import Grant
 from .journal import Journal
 from .occupancy import OccupancyChange
 from .options import Options
 from .server import Server
 from .service import RESTART_SHIFT_S
-
-if TYPE_CHECKING:
-    from ..client.config import PresenceConfig
 
 __all__ = ["PresenceEmulator"]
 
@@ -29,41 +27,41 @@ _EVERY_KEY = "*"
 class PresenceEmulator:
     """A presence service for tests and demos: ``async with PresenceEmulator() as e``.
 
-    Behaves as recorded traffic of PubNub's service shows. Each subscribe key is a world
-    of its own; methods that take ``subscribe_key`` mean the emulator's own by default.
-    Time is the event loop's, so that hours pass in milliseconds on a virtual-time loop.
+    It behaves as recorded traffic of PubNub's service shows. Subscribe keys share
+    nothing; methods that take ``subscribe_key`` use the emulator's own by default. Time
+    is the event loop's, so hours pass in milliseconds on a virtual-time loop.
 
     Args:
         host: The address to listen on.
         port: The port; 0 takes a free one.
         subscribe_key: The emulator's own key, for ``config`` and the methods.
         publish_key: Part of signatures.
-        secret_key: Verify signatures made with it; ``None``: take every request.
-        subscribe_keys: The only keys that are valid; ``None``: every key is.
-        access: What each token may do, such as ``{"t": Grant(channels="lobby")}``;
-            ``None``: nobody needs a token, until ``grant`` is called.
+        secret_key: Verify signatures made with it; ``None``: accept every request.
+        subscribe_keys: The only valid keys; ``None``: every key is valid.
+        access: The grants of each token, such as ``{"t": Grant(channels="lobby")}``;
+            ``None``: nobody needs a token until ``grant`` is called.
         leave_needs_read: Whether access control refuses a leave without read right,
             as recorded; the documentation says that a leave needs none.
         min_presence_timeout_s: Raise shorter presence timeouts to this; real keys
             show no minimum.
-        announce_max: How many users a channel may have to tell of each change; above
-            there are interval events. 20 by default, 0 to 100 on real keys.
+        announce_max: The largest occupancy at which each change is an event of its
+            own; above there are interval events. 20 by default, 0 to 100 on real keys.
         interval_s: Seconds between interval events; 10 as recorded.
-        presence_deltas: Whether interval events list who has come and gone.
-        implicit_heartbeats: Whether subscribing puts the timeout off, as documented;
+        presence_deltas: Whether interval events list the users who came and went.
+        implicit_heartbeats: Whether subscribing extends the presence, as documented;
             in two recordings of 2025 it does not.
-        idle_poll_s: For how long a poll without news is held; clients allow 310 s, the
-            real service's own time is unverified.
-        here_now_cache_s: Answer the same here now from a cache for so long, as the
-            real edge does for about 3 s; URLs that differ only in ``requestid``,
+        idle_poll_s: Seconds for which a poll without messages is held; clients allow
+            310 s, the real service's own time is unverified.
+        here_now_cache_s: Seconds for which the same here now is answered from a cache,
+            as the real edge does for about 3 s; URLs that differ only in ``requestid``,
             ``timestamp`` and ``signature`` are the same. What the real edge compares
             is unverified; this is the harsher choice.
         heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``), but only
             for the very same URL.
-        max_requests_per_s: Answer 429 to what comes faster, all keys together;
+        max_requests_per_s: Answer 429 to requests above this rate, all keys together;
             ``None``: no limit.
-        journal_size: How many requests ``requests`` keeps.
-        clock: Unix time in seconds, for ``/time/0`` and the age of signatures;
+        journal_size: The number of requests that ``requests`` keeps.
+        clock: Returns Unix time in seconds, for ``/time/0`` and the age of signatures;
             ``None``: the event loop's ``wall_time`` if it has one, else the system's.
 
     Raises:
@@ -93,7 +91,7 @@ class PresenceEmulator:
         journal_size: int = 100_000,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        checks.whole("port", port, 0, 65_535)
+        whole_number(port, "port", least=0, most=65_535)
         options = Options(
             publish_key=publish_key,
             secret_key=secret_key,
@@ -121,7 +119,7 @@ class PresenceEmulator:
         """Listen; a second call does nothing.
 
         Raises:
-            OSError: The address is taken or not ours.
+            OSError: The address is taken, or is not one of this machine.
         """
         await self._server.start()
         return self
@@ -148,7 +146,7 @@ class PresenceEmulator:
         """Host and port, such as ``"127.0.0.1:40123"``; plain HTTP.
 
         Raises:
-            RuntimeError: It is not listening.
+            RuntimeError: The emulator is not listening.
         """
         if self._server.address is None:
             raise RuntimeError("the emulator is not listening; await start() first")
@@ -157,8 +155,6 @@ class PresenceEmulator:
 
     def config(self, **overrides: Any) -> PresenceConfig:  # noqa: ANN401  # as the class
         """Return a config that points here; overrides are ``PresenceConfig``'s."""
-        from ..client.config import PresenceConfig  # noqa: PLC0415  # only when asked
-
         settings: dict[str, Any] = {
             "subscribe_key": self._subscribe_key,
             "publish_key": self._options.publish_key,
@@ -169,13 +165,16 @@ class PresenceEmulator:
         }
         return PresenceConfig(**{**settings, **overrides})
 
-    # The truth.
+    # Its true state.
 
     @property
     def requests(self) -> Journal:
-        """What arrived, oldest first; ``.total`` counts all, ``.of(name)`` selects.
+        """The requests, oldest first; ``.total`` counts all, ``.of(name)`` selects.
 
-        Requests that were refused, hit by a fault or no operation at all are there too.
+        Requests that were refused, hit by a fault or sent to an unknown path are there
+        too.
+        Each has the ``status`` it was answered with: ``None`` while it is pending,
+        ``"cut"`` if its connection ended without an answer.
         """
         return self._server.service.journal
 
@@ -197,18 +196,18 @@ class PresenceEmulator:
 
     @property
     def open_polls(self) -> int:
-        """How many long polls are held right now."""
+        """The number of long polls that are held right now."""
         return self._server.open_polls
 
-    # What tests change.
+    # Control.
 
     def inject(
         self, fault: Fault | EventFault, subscribe_key: str | None = None
     ) -> None:
-        """Let something go wrong from now on; the last one injected is asked first.
+        """Put a fault in force; the one injected last is asked first.
 
-        It strikes requests or events of one key, or of every key for ``"*"``, and in
-        either case requests that have none, such as ``/time/0``.
+        It hits requests or events of one key, or of every key for ``"*"``, and in
+        either case requests that have no key, such as ``/time/0``.
         """
         service = self._server.service
         key, now_s = self._one_or_every(subscribe_key), self._server.now_s()
@@ -222,15 +221,16 @@ class PresenceEmulator:
         self._server.service.lose_messages(subscribe_key or self._subscribe_key)
 
     def restart_timetokens(self, shift_s: float = RESTART_SHIFT_S) -> None:
-        """Begin events of every key anew, as after a restart; presence stays.
+        """Restart the events of every key, as a restarted service does.
 
-        Every open poll is cut, events not fetched yet are lost, and timetokens are
-        ``shift_s`` off the clock from now on. A cursor ahead of them counts as now.
+        Presence stays. Every open poll is cut, events not fetched yet are lost, and
+        timetokens are ``shift_s`` off the clock from now on. A cursor ahead of them
+        counts as now.
         """
         self._server.service.restart_timetokens(shift_s)
 
     def grant(self, token: str, *grants: Grant) -> None:
-        """Give a token rights in place of those it had.
+        """Replace the rights of a token.
 
         The first one turns access control on, for every key.
         """
@@ -238,11 +238,11 @@ class PresenceEmulator:
         self._server.service.grant(token, grants, now_s=now_s)
 
     def revoke(self, token: str) -> None:
-        """Refuse a token from now on, until it is granted anew."""
+        """Refuse a token from now on, until it is granted again."""
         self._server.service.revoke(token)
 
     def reset(self, subscribe_key: str | None = None) -> None:
-        """Begin anew: as if the emulator had just been started.
+        """Start again, as if the emulator had just been started.
 
         Forgets presence, state, groups and events of one key, or of every key for
         ``"*"``; and in either case the faults, the journal, cached replies and tokens

@@ -1,4 +1,4 @@
-"""What goes wrong with events on their way, as data; what happened stays true. Pure."""
+"""Faults of events on their way to clients, as data. Pure."""
 
 from __future__ import annotations
 
@@ -9,68 +9,67 @@ from typing import Any
 
 import attrs
 
+from ..checks import known_fields, number, validator, whole_number
 from ..errors import InvalidArgumentError
-from . import checks
 
 __all__ = ["EventFault", "EventFaults"]
+
+_share = validator(number, least=0, most=1)
+_seconds = validator(number, least=0)
 
 
 @attrs.frozen(kw_only=True)
 class EventFault:
     """Events get lost, come twice, late, or in another order.
 
-    Only what polls deliver changes, not ``emulator.events``. A copy that comes later
-    has the timetoken of the first one, as recorded copies have.
+    Only deliveries change: ``emulator.events`` stays true. A later copy has the
+    timetoken of the first one, as recorded copies have.
 
     Attributes:
         drop: The share of events that is never delivered, 0 to 1.
         duplicate: The share that is delivered again within ``spread_s``.
         reorder: The share that is held back for up to ``spread_s``, so that later ones
             overtake it.
-        delay_s: How much later all of them come.
-        spread_s: See above, in seconds.
+        delay_s: Seconds by which every event is delayed.
+        spread_s: Seconds within which copies and reordered events arrive.
         channel: The only channel concerned; ``None``: every channel.
-        for_s: How long it lasts from its injection; ``None``: until ``reset``.
-        probability: The share of events it concerns at all, 0 to 1.
+        for_s: Seconds that it lasts from its injection; ``None``: until ``reset``.
+        probability: The share of events that it concerns at all, 0 to 1.
         seed: Makes the shares the same in each run.
 
     Raises:
         InvalidArgumentError: A field is out of its range.
     """
 
-    drop: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0
-    delay_s: float = 0.0
-    spread_s: float = 1.0
+    drop: float = attrs.field(default=0.0, validator=_share)
+    duplicate: float = attrs.field(default=0.0, validator=_share)
+    reorder: float = attrs.field(default=0.0, validator=_share)
+    delay_s: float = attrs.field(default=0.0, validator=_seconds)
+    spread_s: float = attrs.field(default=1.0, validator=_seconds)
     channel: str | None = None
-    for_s: float | None = None
-    probability: float = 1.0
-    seed: int = 0
+    for_s: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(validator(number, above=0))
+    )
+    probability: float = attrs.field(default=1.0, validator=_share)
+    seed: int = attrs.field(default=0, validator=validator(whole_number))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        for name in ("drop", "duplicate", "reorder", "probability"):
-            checks.share(name, getattr(self, name))
-        checks.seconds("delay_s", self.delay_s)
-        checks.seconds("spread_s", self.spread_s)
-        checks.positive("for_s", self.for_s)
-        checks.whole("seed", self.seed)
+        """Reject a channel that is not text."""
         if self.channel is not None and not isinstance(self.channel, str):
             raise InvalidArgumentError("channel", "must be a str, or None")
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> EventFault:
-        """Read one from JSON: the attributes by their names.
+        """Return the fault that JSON describes: the attributes by their names.
 
         Raises:
             InvalidArgumentError: A field is unknown or out of its range.
         """
-        checks.known("event fault", fields, cls)
+        known_fields(fields, cls, "event fault")
         return cls(**fields)
 
     def to_dict(self) -> dict[str, object]:
-        """Return what ``from_dict`` reads, without what is as by default."""
+        """Return the fields for ``from_dict``, without defaults."""
         return {
             field.name: getattr(self, field.name)
             for field in attrs.fields(type(self))
@@ -78,7 +77,7 @@ class EventFault:
         }
 
     def delays_s(self, chance: random.Random) -> list[float]:
-        """Say how much later each copy of an event comes; no copy: never."""
+        """Return the delay of each copy of an event, in seconds; none if it is lost."""
         # Always as many draws, so that one share does not change what another hits.
         concerned, drop, duplicate, reorder, by, again = [
             chance.random() for _ in range(6)
@@ -96,7 +95,7 @@ class EventFault:
 
 
 @attrs.define(eq=False)
-class _Active:
+class _ActiveEventFault:
     fault: EventFault
     subscribe_key: str | None
     until_s: float
@@ -104,10 +103,10 @@ class _Active:
 
 
 class EventFaults:
-    """The event faults in force; the one injected last decides."""
+    """The event faults in force; the newest that matches decides."""
 
     def __init__(self) -> None:
-        self._active: list[_Active] = []
+        self._active: list[_ActiveEventFault] = []
 
     def inject(
         self, fault: EventFault, *, now_s: float, subscribe_key: str | None = None
@@ -115,19 +114,20 @@ class EventFaults:
         """Put a fault in force, for one subscribe key or for all."""
         until_s = math.inf if fault.for_s is None else now_s + fault.for_s
         chance = random.Random(fault.seed)  # noqa: S311  # repeatable, guards nothing
-        self._active.insert(0, _Active(fault, subscribe_key, until_s, chance))
+        active = _ActiveEventFault(fault, subscribe_key, until_s, chance)
+        self._active.insert(0, active)
 
     def in_force(self, *, now_s: float) -> list[EventFault]:
-        """Return the faults that may still strike, the newest first."""
+        """Return the faults that may still strike, newest first."""
         self._active = [active for active in self._active if now_s < active.until_s]
         return [active.fault for active in self._active]
 
     def clear(self) -> None:
-        """Lift every fault."""
+        """Remove every fault."""
         self._active.clear()
 
     def delays_s(self, subscribe_key: str, channel: str, now_s: float) -> list[float]:
-        """Say how much later each copy of an event comes; no copy: never."""
+        """Return the delay of each copy of an event, in seconds; none if it is lost."""
         if not self._active:
             return [0.0]
         for active in self._active:

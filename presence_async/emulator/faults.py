@@ -10,9 +10,9 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
+from ..checks import flag, known_fields, number, validator, whole_number
 from ..errors import InvalidArgumentError
 from ..protocol.json_codec import JsonError, decode_object
-from . import checks
 from .router import OPERATION_NAMES
 
 __all__ = ["Fault", "Faults", "short_value"]
@@ -21,9 +21,12 @@ _NEVER = "inf"
 _MOMENTS = ("before_effect", "after_effect")
 _SHORT_FORM = "write JSON, or OPERATION:STATUS:NAME=VALUE such as heartbeat:503:for_s=9"
 
+_optional = attrs.validators.optional
+_count = validator(whole_number, least=0)
+
 
 def _spaced(operation: str | None) -> str | None:
-    """Take ``here-now`` and ``here_now`` for ``here now``."""
+    """Return ``here now`` for ``here-now`` and ``here_now``."""
     if not isinstance(operation, str):
         return operation
     return operation.replace("-", " ").replace("_", " ")
@@ -34,20 +37,20 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        operation: Which operation it hits, by its name such as ``"heartbeat"`` or
+        operation: The operation that it hits, by its name such as ``"heartbeat"`` or
             ``"here now"`` (also ``here-now``); ``None``: every request.
-        status: Answer with this HTTP status instead, 200 to 599; ``None``: as usual.
+        status: The HTTP status to answer instead, 200 to 599; ``None``: as usual.
         retry_after_s: Sent as ``Retry-After`` beside a status or body.
-        body: Answer with this body instead; with status 200 unless one is given.
+        body: The body to answer instead; with status 200 unless one is given.
         age_s: Sent as ``Age`` beside a status or body, as if a cache had answered.
-        delay_s: Wait so long; ``math.inf`` never answers.
-        cut: Cut the connection instead of answering.
+        delay_s: Seconds to wait first; ``math.inf``: never answer.
+        cut: Whether to cut the connection instead of answering.
         at: Whether delay, status and cut strike before the request takes effect or
-            after. Before, a status, body or cut means that it has none; a delay only
-            puts it off, also when the client has hung up meanwhile.
-        times: How many requests it hits, 1 or more; ``None``: any number.
-        for_s: How long it lasts from its injection; ``None``: until ``reset``.
-        probability: The share of matching requests it hits, 0 to 1.
+            after. Before, a status, body or cut prevents the effect; a delay only
+            postpones it, even if the client hangs up meanwhile.
+        times: The number of requests that it hits, 1 or more; ``None``: any number.
+        for_s: Seconds that it lasts from its injection; ``None``: until ``reset``.
+        probability: The share of matching requests that it hits, 0 to 1.
         seed: Makes the share the same in each run.
 
     Raises:
@@ -55,41 +58,43 @@ class Fault:
     """
 
     operation: str | None = attrs.field(default=None, converter=_spaced)
-    status: int | None = None
-    retry_after_s: int | None = None
+    status: int | None = attrs.field(
+        default=None, validator=_optional(validator(whole_number, least=200, most=599))
+    )
+    retry_after_s: int | None = attrs.field(default=None, validator=_optional(_count))
     body: bytes | None = None
-    age_s: int | None = None
-    delay_s: float = 0.0
-    cut: bool = False
+    age_s: int | None = attrs.field(default=None, validator=_optional(_count))
+    delay_s: float = attrs.field(
+        default=0.0, validator=validator(number, least=0, may_be_infinite=True)
+    )
+    cut: bool = attrs.field(default=False, validator=validator(flag))
     at: Literal["before_effect", "after_effect"] = "before_effect"
-    times: int | None = None
-    for_s: float | None = None
-    probability: float = 1.0
-    seed: int = 0
+    times: int | None = attrs.field(
+        default=None, validator=_optional(validator(whole_number, least=1))
+    )
+    for_s: float | None = attrs.field(
+        default=None, validator=_optional(validator(number, above=0))
+    )
+    probability: float = attrs.field(
+        default=1.0, validator=validator(number, least=0, most=1)
+    )
+    seed: int = attrs.field(default=0, validator=validator(whole_number))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject unknown names, and a fault without consequence."""
         names = sorted(OPERATION_NAMES)
         if self.operation not in (None, *names):
             raise InvalidArgumentError(
                 "operation",
-                f"{self.operation!r} is none; write None or one of: {', '.join(names)}",
+                f"unknown operation {self.operation!r};"
+                f" use None or one of: {', '.join(names)}",
             )
-        checks.whole("status", self.status, 200, 599)
-        checks.whole("retry_after_s", self.retry_after_s, 0)
-        checks.whole("age_s", self.age_s, 0)
-        checks.whole("times", self.times, 1)
-        checks.seconds("delay_s", self.delay_s, may_be_endless=True)
-        checks.positive("for_s", self.for_s)
-        checks.share("probability", self.probability)
-        checks.flag("cut", self.cut)
         if self.body is not None and not isinstance(self.body, bytes):
             raise InvalidArgumentError("body", "must be bytes, or None")
         if self.at not in _MOMENTS:
             raise InvalidArgumentError(
                 "at", f"must be {' or '.join(map(repr, _MOMENTS))}"
             )
-        checks.whole("seed", self.seed)
         if not self.replaces_answer and not self.delay_s:
             raise InvalidArgumentError(
                 "fault", "changes nothing; give it a status, body, delay_s or cut"
@@ -97,30 +102,31 @@ class Fault:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Fault:
-        """Read one from JSON: the attributes by their names.
+        """Return the fault that JSON describes: the attributes by their names.
 
-        ``body`` is text there, and ``delay_s`` is ``"inf"`` or ``null`` for never.
+        There ``body`` is text, and a ``delay_s`` of ``"inf"`` or ``null`` never ends.
 
         Raises:
             InvalidArgumentError: A field is unknown or out of its range.
         """
-        checks.known("fault", fields, cls)
-        read = dict(fields)
-        if isinstance(read.get("body"), str):
-            read["body"] = read["body"].encode()
-        if "delay_s" in read and read["delay_s"] in (None, _NEVER):
-            read["delay_s"] = math.inf
-        return cls(**read)
+        known_fields(fields, cls, "fault")
+        settings = dict(fields)
+        if isinstance(settings.get("body"), str):
+            settings["body"] = settings["body"].encode()
+        if "delay_s" in settings and settings["delay_s"] in (None, _NEVER):
+            settings["delay_s"] = math.inf
+        return cls(**settings)
 
     @classmethod
     def from_text(cls, text: str) -> Fault:
-        """Read one from JSON, or from the short ``heartbeat:503:for_s=10``.
+        """Return the fault that JSON or the short ``heartbeat:503:for_s=10`` describes.
 
         In the short form ``*`` is every operation, and the status may be left out
-        where a body, delay or cut says what goes wrong.
+        if a body, delay or cut says what goes wrong.
 
         Raises:
-            InvalidArgumentError: It is neither, or a field is out of its range.
+            InvalidArgumentError: The text has neither form, or a field is out of its
+                range.
         """
         try:
             fields: Mapping[str, object] = decode_object(text.encode())
@@ -129,17 +135,17 @@ class Fault:
         return cls.from_dict(fields)
 
     def to_dict(self) -> dict[str, object]:
-        """Return what ``from_dict`` reads, without what is as by default."""
-        said: dict[str, object] = {
+        """Return the fields for ``from_dict``, without defaults."""
+        fields: dict[str, object] = {
             field.name: getattr(self, field.name)
             for field in attrs.fields(type(self))
             if getattr(self, field.name) != field.default
         }
         if self.body is not None:
-            said["body"] = self.body.decode(errors="replace")
+            fields["body"] = self.body.decode(errors="replace")
         if self.delay_s == math.inf:
-            said["delay_s"] = _NEVER
-        return said
+            fields["delay_s"] = _NEVER
+        return fields
 
     @property
     def replaces_answer(self) -> bool:
@@ -154,7 +160,7 @@ class Fault:
 
 def _short_form(text: str) -> dict[str, object]:
     if text.startswith("{"):
-        raise InvalidArgumentError("fault", f"is no JSON object; {_SHORT_FORM}")
+        raise InvalidArgumentError("fault", f"is not a JSON object; {_SHORT_FORM}")
     operation, *parts = text.split(":")
     fields: dict[str, object] = {} if operation == "*" else {"operation": operation}
     for part in parts:
@@ -166,7 +172,7 @@ def _short_form(text: str) -> dict[str, object]:
 
 
 def short_value(text: str) -> object:
-    """Read a field of the short form: JSON where it is, else the text itself."""
+    """Return a field of the short form: the JSON value, or else the text."""
     try:
         value: object = msgspec.json.decode(text.encode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -175,7 +181,7 @@ def short_value(text: str) -> object:
 
 
 @attrs.define(eq=False)
-class _Active:
+class _ActiveFault:
     fault: Fault
     subscribe_key: str | None
     until_s: float
@@ -184,10 +190,10 @@ class _Active:
 
 
 class Faults:
-    """The faults in force; the one injected last is asked first."""
+    """The faults in force, newest first."""
 
     def __init__(self) -> None:
-        self._active: list[_Active] = []
+        self._active: list[_ActiveFault] = []
 
     def inject(
         self, fault: Fault, *, now_s: float, subscribe_key: str | None = None
@@ -195,7 +201,7 @@ class Faults:
         """Put a fault in force, for one subscribe key or for all."""
         self._active.insert(
             0,
-            _Active(
+            _ActiveFault(
                 fault,
                 subscribe_key,
                 math.inf if fault.for_s is None else now_s + fault.for_s,
@@ -205,22 +211,22 @@ class Faults:
         )
 
     def clear(self) -> None:
-        """Lift every fault."""
+        """Remove every fault."""
         self._active.clear()
 
     def in_force(self, *, now_s: float) -> tuple[Fault, ...]:
-        """Return those that may still strike, the one asked first first."""
+        """Return the faults that may still strike, newest first."""
         self._active = [a for a in self._active if a.left > 0 and now_s < a.until_s]
         return tuple([active.fault for active in self._active])
 
     def strike(
         self, operation: str, subscribe_key: str = "", *, now_s: float
     ) -> Fault | None:
-        """Return the fault that hits this request, and count it.
+        """Return the newest fault that hits a request, and count it.
 
         Args:
-            operation: Its name; ``""`` for a request that is none.
-            subscribe_key: Its key; ``""`` for one that has none, such as ``/time/0``.
+            operation: The operation's name; ``""`` for an unknown path.
+            subscribe_key: Its key; ``""`` for requests without one, as ``/time/0``.
             now_s: The time, on the clock of ``inject``.
         """
         self.in_force(now_s=now_s)

@@ -1,4 +1,4 @@
-"""Requests held open on their connections, each until something ends it."""
+"""Requests held open on their connections until something ends them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Hashable
 from functools import partial
 
-from .polls import End, Poll
+from .pending_poll import End, PendingPoll
 
 __all__ = ["HeldPolls"]
 
 
 class HeldPolls:
-    """The polls that wait, and what a fault stalls; each belongs to one connection.
+    """The polls and the requests stalled by faults that wait, one per connection.
 
     Args:
-        idle_s: For how long a poll without news is held.
+        idle_s: Seconds for which a poll without news is held.
     """
 
     def __init__(self, idle_s: float) -> None:
@@ -26,8 +26,8 @@ class HeldPolls:
     def __len__(self) -> int:
         return len(self._waiters)
 
-    async def hold(self, poll: Poll, connection: Hashable) -> End:
-        """Wait until a poll has news, or long enough; says how to end it.
+    async def hold(self, poll: PendingPoll, connection: Hashable) -> End:
+        """Wait until a poll has news or has been held long enough; return how it ends.
 
         Cancellation: only ends the waiting.
         """
@@ -58,14 +58,14 @@ class HeldPolls:
             del self._stalled[connection]
 
     def drop(self, connection: Hashable) -> None:
-        """End what a connection that is gone has waited for."""
+        """End the waiting of a connection that is gone."""
         for waiters in (self._waiters, self._stalled):
             waiter = waiters.get(connection)
             if waiter is not None:
                 _end(waiter, "cut")
 
     def cut_all(self) -> None:
-        """End everything without an answer."""
+        """End all waiting without an answer."""
         for waiter in [*self._waiters.values(), *self._stalled.values()]:
             _end(waiter, "cut")
 

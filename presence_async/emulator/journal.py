@@ -1,32 +1,41 @@
-"""What arrived at the emulator, newest last. Pure."""
+"""The requests that arrived at the emulator, newest last. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import overload
+from typing import Literal, overload
 
 import attrs
 
-__all__ = ["Journal", "JournalEntry"]
+__all__ = ["Journal", "JournalEntry", "Status"]
+
+Status = int | Literal["cut"]
+"""The HTTP status of an answer; ``"cut"`` if the connection ended without one."""
 
 
-@attrs.frozen(kw_only=True)
+# Only the status changes: an entry is added when its request arrives.
+@attrs.define(kw_only=True, on_setattr=attrs.setters.frozen)
 class JournalEntry:
     """One request.
 
     Attributes:
-        at_s: When it arrived, in loop time.
-        operation: Its name, such as ``"heartbeat"``; ``""`` for an unknown path.
+        at_s: Its arrival, in loop time.
+        operation: The operation's name, such as ``"heartbeat"``; ``""`` for an unknown
+            path.
         subscribe_key: The key set; ``""`` for an unknown path.
-        path: As on the wire, still escaped.
+        path: As on the wire, still escaped, without the scheme and host that a target
+            of absolute form has.
         query: As on the wire, without ``?``.
         params: The query decoded; empty when its escapes are broken.
         user_id: The ``uuid`` parameter.
-        method: ``GET``, unless somebody tried another.
+        method: The HTTP method.
         channels: The channels named.
         channel_groups: The groups named.
+        status: The HTTP status of the answer; ``None`` while there is none yet, as with
+            a poll that is held; ``"cut"`` if the connection ended without an answer,
+            by a fault, by the client or because the emulator closed.
     """
 
     at_s: float
@@ -39,13 +48,14 @@ class JournalEntry:
     method: str = "GET"
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
+    status: Status | None = attrs.field(default=None, on_setattr=attrs.setters.NO_OP)
 
 
 class Journal(Sequence[JournalEntry]):
     """The newest requests.
 
     Args:
-        size: How many are kept; older ones are only counted.
+        size: The number of requests kept; older ones are only counted.
     """
 
     def __init__(self, size: int) -> None:
@@ -57,11 +67,11 @@ class Journal(Sequence[JournalEntry]):
 
     @property
     def total(self) -> int:
-        """How many requests arrived in all."""
+        """The number of requests that arrived in all."""
         return self._total
 
     def add(self, entry: JournalEntry) -> None:
-        """Note a request."""
+        """Record a request."""
         self._entries.append(entry)
         self._total += 1
 

@@ -1,6 +1,6 @@
-"""One subscribe key: its occupancy, groups and events, and how operations act on them.
+"""One subscribe key: its occupancy, groups and events, and how operations change them.
 
-Pure: one method per operation, from the operation heard to the value answered.
+Pure: one method per operation, which takes it and returns the value of its reply.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from ..protocol.announcement import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.channel_groups import (
     AddChannelsOperation,
     DeleteGroupOperation,
@@ -22,17 +21,18 @@ from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
 from ..protocol.names import is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
-from .announcer import Announcer
-from .feed import Feed
-from .groups import ChannelGroups
+from .channel_groups import ChannelGroups
+from .event_policy import EventPolicy
+from .message_feed import MessageFeed
 from .message_log import Timetokens
 from .occupancy import Occupancy, OccupancyChange
 from .options import Options
-from .polls import Poll
+from .pending_poll import PendingPoll
 
 __all__ = ["Keyset"]
 
@@ -40,14 +40,14 @@ _KEPT_EVENTS = 10_000
 
 
 class Keyset:
-    """What the service knows under one subscribe key.
+    """The service's state for one subscribe key.
 
     Args:
         subscribe_key: The key.
-        options: How it behaves.
-        timetokens: Where timetokens come from.
-        clock: Unix time in seconds.
-        delays_s: How much later each copy of an event on a channel comes at a time.
+        options: How the service behaves.
+        timetokens: The source of timetokens.
+        clock: Returns Unix time in seconds.
+        delays_s: Returns the delays of the copies of an event on a channel at a time.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Keyset:
         )
         self.groups: ChannelGroups = ChannelGroups()
         self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
-        self.feed: Feed = Feed(
+        self.feed: MessageFeed = MessageFeed(
             subscribe_key,
-            announcer=Announcer(
+            policy=EventPolicy(
                 announce_max=options.announce_max,
                 interval_s=options.interval_s,
                 has_deltas=options.presence_deltas,
@@ -81,21 +81,21 @@ class Keyset:
         self._implicit_heartbeats = options.implicit_heartbeats
 
     def next_due_s(self) -> float:
-        """Return when something happens by itself, ``math.inf`` for never."""
+        """Return when the next timeout or event is due, ``math.inf`` for never."""
         return min(self.occupancy.next_deadline_s(), self.feed.next_due_s())
 
     def expire(self, now_s: float) -> None:
-        """Let everything happen that is due: timeouts, and what is told of them."""
+        """Apply every timeout that is due, and send every event."""
         while (due_s := self.next_due_s()) <= now_s:
             if self.occupancy.next_deadline_s() == due_s:
-                self._tell(self.occupancy.expire(due_s), now_s)
+                self._emit(self.occupancy.expire(due_s), now_s)
             else:
                 self.feed.tick(now_s=now_s)
 
     def here_now(
         self, operation: HereNowOperation, _: float
     ) -> HereNow | HereNowCounts:
-        """Answer who is here."""
+        """Return who is present."""
         if operation.is_global:
             channels: Iterable[str] = self.occupancy.channels()
         else:
@@ -109,23 +109,23 @@ class Keyset:
         )
 
     def where_now(self, operation: WhereNowOperation, _: float) -> WhereNow:
-        """Answer where a user is."""
+        """Return where a user is present."""
         channels = self.occupancy.channels_of(operation.user_id)
         return WhereNow(user_id=operation.user_id, channels=channels)
 
     def set_state(
         self, operation: SetStateOperation, now_s: float
     ) -> Mapping[str, Json]:
-        """Store a state."""
+        """Store a state and return it."""
         channels = self._expanded(operation.channels, operation.channel_groups)
         changes = self.occupancy.set_state(
             operation.user_id, channels, operation.state, now_s=now_s
         )
-        self._tell(changes, now_s)
+        self._emit(changes, now_s)
         return operation.state
 
     def get_state(self, operation: GetStateOperation, _: float) -> UserState:
-        """Answer with a state."""
+        """Return the state of a user."""
         channels = self._expanded(operation.channels, operation.channel_groups)
         user_id = operation.user_id
         states = {c: self.occupancy.state(c, user_id) for c in channels}
@@ -140,31 +140,33 @@ class Keyset:
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
         )
-        self._tell(changes, now_s)
+        self._emit(changes, now_s)
 
     def leave(self, operation: LeaveOperation, now_s: float) -> None:
-        """Let a user go."""
+        """Remove a user."""
         channels = self._expanded(operation.channels, operation.channel_groups)
         changes = self.occupancy.leave(operation.user_id, channels, now_s=now_s)
-        self._tell(changes, now_s)
+        self._emit(changes, now_s)
 
-    def subscribe(self, operation: SubscribeOperation, now_s: float) -> Delivery | Poll:
-        """Make a user present and answer, or return the poll that waits for news.
+    def subscribe(
+        self, operation: SubscribeOperation, now_s: float
+    ) -> Delivery | PendingPoll:
+        """Make a user present; return the delivery, or the poll that waits for one.
 
-        Who names a channel without ``-pnpres`` is present there, on a wildcard as on
-        a channel of that name; so a subscribe after a leave joins again. Groups count
-        as they are when the request comes: on a channel added while the poll is held,
-        the user is present from the next request on. With implicit heartbeats each
-        request and each answer puts the timeout off, as documented; without, as
-        recorded in 2025, only heartbeats do.
+        A channel named without ``-pnpres`` makes the user present there, a wildcard on
+        the channel of that name; so a subscribe after a leave joins again. Groups are
+        resolved when the request comes: on a channel added while the poll is held, the
+        user is present from the next request on. With implicit heartbeats each request
+        and each answer extends the presence, as documented; without, as recorded in
+        2025, only heartbeats do.
         """
         channels = self._subscribed(operation)
-        # Begun before the join, which is news to the user as well.
-        begun: Delivery | Poll
+        # Opened before the join, because the user receives that event too.
+        opened: Delivery | PendingPoll
         if operation.timetoken:
-            begun = self.feed.open(operation, channels, now_s=now_s)
+            opened = self.feed.open(operation, channels, now_s=now_s)
         else:
-            begun = self.feed.handshake()
+            opened = self.feed.handshake()
         timeout_s = operation.presence_timeout_s
         changes = self.occupancy.heartbeat(
             operation.user_id,
@@ -174,15 +176,15 @@ class Keyset:
             now_s=now_s,
             extends=self._implicit_heartbeats,
         )
-        self._tell(changes, now_s)
-        return begun
+        self._emit(changes, now_s)
+        return opened
 
     def publish(self, operation: PublishOperation, now_s: float) -> int:
-        """Deliver a message."""
+        """Deliver a message and return its timetoken."""
         return self.feed.publish(operation, now_s=now_s)
 
-    def answer(self, poll: Poll, now_s: float) -> Delivery:
-        """End a poll: what it brings."""
+    def answer(self, poll: PendingPoll, now_s: float) -> Delivery:
+        """End a poll and return what it delivers."""
         if self._implicit_heartbeats:
             user_id = poll.operation.user_id
             self.occupancy.refresh(user_id, poll.present_on, now_s=now_s)
@@ -193,7 +195,7 @@ class Keyset:
         self.groups.add(operation.group, operation.channels)
 
     def remove_channels(self, operation: RemoveChannelsOperation, _: float) -> None:
-        """Take channels out of a group."""
+        """Remove channels from a group."""
         self.groups.remove(operation.group, operation.channels)
 
     def delete_group(self, operation: DeleteGroupOperation, _: float) -> None:
@@ -203,11 +205,11 @@ class Keyset:
     def list_channels(
         self, operation: ListChannelsOperation, _: float
     ) -> tuple[str, ...]:
-        """Answer with the members of a group."""
+        """Return the channels of a group."""
         return self.groups.channels(operation.group)
 
     def list_groups(self, _: ListGroupsOperation, __: float) -> tuple[str, ...]:
-        """Answer with all groups."""
+        """Return every group."""
         return self.groups.names()
 
     def _expanded(
@@ -217,7 +219,7 @@ class Keyset:
         return tuple([name for name in members if not is_presence_name(name)])
 
     def _subscribed(self, operation: SubscribeOperation) -> tuple[str, ...]:
-        """Name the channels that a subscribe makes its user present on."""
+        """Return the channels on which a subscribe makes its user present."""
         return self._expanded(
             without_presence(operation.channels),
             without_presence(operation.channel_groups),
@@ -226,17 +228,17 @@ class Keyset:
     def _raised_s(self, timeout_s: float) -> float:
         return max(timeout_s, self._min_timeout_s)
 
-    def _tell(self, changes: list[OccupancyChange], now_s: float) -> None:
+    def _emit(self, changes: list[OccupancyChange], now_s: float) -> None:
         self.events += changes
-        self.feed.tell(changes, now_s=now_s)
+        self.feed.emit(changes, now_s=now_s)
 
     def _page(self, channel: str, operation: HereNowOperation) -> ChannelOccupancy:
-        everybody = self.occupancy.occupants(channel)
-        limit = len(everybody) if operation.limit is None else operation.limit
-        chosen = list(everybody)[operation.offset : operation.offset + limit]
-        states = {user_id: everybody[user_id] for user_id in chosen}
+        occupants = self.occupancy.occupants(channel)
+        limit = len(occupants) if operation.limit is None else operation.limit
+        chosen = list(occupants)[operation.offset : operation.offset + limit]
+        states = {user_id: occupants[user_id] for user_id in chosen}
         return ChannelOccupancy.of(
             channel,
             states if operation.include_state else chosen,
-            occupancy=len(everybody),
+            occupancy=len(occupants),
         )

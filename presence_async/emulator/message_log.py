@@ -1,4 +1,4 @@
-"""What was published and may still be asked for: timetokens and queues. Pure."""
+"""Timetokens, and the queues of messages that clients may still fetch. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 
 from ..protocol.messages import Message
+from ..protocol.timetoken import TIMETOKENS_PER_S
 
-__all__ = ["MESSAGES_KEPT", "MessageLog", "Posted", "Timetokens"]
+__all__ = ["MESSAGES_KEPT", "MessageLog", "QueuedMessage", "Timetokens"]
 
 MESSAGES_KEPT = 100
-"""Undelivered messages that the service documents to keep."""
+"""Undelivered messages that the service keeps for a channel, as documented."""
 
 _KEPT_FOR_S = 20 * 60
-_TIMETOKENS_PER_S = 10_000_000
 
 
 class Timetokens:
@@ -26,28 +26,28 @@ class Timetokens:
         self._shift = 0
 
     def next(self, unix_s: float) -> int:
-        """Return the one of a moment, or the next one free."""
-        wished = int(unix_s * _TIMETOKENS_PER_S) + self._shift
-        self._last = max(wished, self._last + 1)
+        """Return the timetoken of a moment, or the next free one."""
+        exact = int(unix_s * TIMETOKENS_PER_S) + self._shift
+        self._last = max(exact, self._last + 1)
         return self._last
 
     def restart(self, shift_s: float) -> None:
-        """Begin anew, so many seconds off the clock."""
-        self._shift = int(shift_s * _TIMETOKENS_PER_S)
+        """Start again, ``shift_s`` seconds off the clock."""
+        self._shift = int(shift_s * TIMETOKENS_PER_S)
         self._last = 0
 
 
 @attrs.frozen
-class Posted:
+class QueuedMessage:
     """A message in a queue.
 
     Attributes:
-        position: Comes after every cursor below it. Usually the timetoken of the
-            message; another one where a fault sends it late or twice.
-        channel: Where it is published, with ``-pnpres`` for presence.
+        position: Its place in the order of cursors: usually the timetoken of the
+            message, a later one if a fault delays or repeats it.
+        channel: The channel, with ``-pnpres`` for presence.
         at_s: When it was queued.
-        message: Gives what is sent, still without a subscription. It is put into words
-            when the first poll fetches it: most messages nobody asks for.
+        message: Returns the message, without a subscription. It is encoded when the
+            first poll fetches it, since nobody fetches most messages.
     """
 
     position: int
@@ -60,24 +60,24 @@ class MessageLog:
     """A queue for each channel: 100 messages, 20 minutes."""
 
     def __init__(self) -> None:
-        # The channel that was written to last is the last one.
-        self._queues: dict[str, deque[Posted]] = {}
+        # In the order of their newest messages, so that expired queues come first.
+        self._queues: dict[str, deque[QueuedMessage]] = {}
 
-    def add(self, posted: Posted) -> None:
+    def add(self, queued: QueuedMessage) -> None:
         """Queue a message."""
-        channel = posted.channel
+        channel = queued.channel
         queue = self._queues.pop(channel, None) or deque(maxlen=MESSAGES_KEPT)
-        queue.append(posted)
+        queue.append(queued)
         self._queues[channel] = queue
-        self._drop_old(posted.at_s)
+        self._drop_old(queued.at_s)
 
-    def after(self, channel: str, cursor: int, *, now_s: float) -> list[Posted]:
-        """Return what a channel's queue holds after a cursor, oldest first."""
-        found: list[Posted] = []
-        for posted in reversed(self._queues.get(channel, ())):
-            if posted.position <= cursor or posted.at_s < now_s - _KEPT_FOR_S:
+    def after(self, channel: str, cursor: int, *, now_s: float) -> list[QueuedMessage]:
+        """Return the messages of a channel after a cursor, oldest first."""
+        found: list[QueuedMessage] = []
+        for queued in reversed(self._queues.get(channel, ())):
+            if queued.position <= cursor or queued.at_s < now_s - _KEPT_FOR_S:
                 break
-            found.append(posted)
+            found.append(queued)
         found.reverse()
         return found
 
@@ -86,14 +86,14 @@ class MessageLog:
         return self._queues.keys()
 
     def clear(self) -> None:
-        """Lose everything."""
+        """Lose every message."""
         self._queues.clear()
 
     def _drop_old(self, now_s: float) -> None:
-        for channel in list(self._forgotten(now_s)):
+        for channel in list(self._expired(now_s)):
             del self._queues[channel]
 
-    def _forgotten(self, now_s: float) -> Iterator[str]:
+    def _expired(self, now_s: float) -> Iterator[str]:
         for channel, queue in self._queues.items():
             if queue[-1].at_s >= now_s - _KEPT_FOR_S:
                 return

@@ -1,28 +1,23 @@
 """Who is present where, and until when: pure, every method takes ``now_s``.
 
-One ``Occupancy`` stands for one subscribe key. The service knows users by id alone: a
-user who announces from two places is there once, and a leave from either removes the
-user.
+One ``Occupancy`` belongs to one subscribe key. The service knows users by ID alone: a
+user who is announced from two places is there once, and a leave from either removes
+the user.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections.abc import Iterable, Mapping
 
 import attrs
 
-from ..protocol.announcement import DEFAULT_PRESENCE_TIMEOUT_S
+from ..deadlines import DueHeap
 from ..protocol.json_codec import Json
+from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 
 __all__ = ["Occupancy", "OccupancyChange"]
 
 State = Mapping[str, Json]
-# When a user times out unless heard of before, and seconds after being heard of.
-Stay = tuple[float, float]
-
-_COMPACT_FROM = 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -31,11 +26,11 @@ class OccupancyChange:
 
     Attributes:
         action: ``join``, ``leave``, ``timeout`` or ``state-change``.
-        channel: Where.
-        user_id: Who.
-        occupancy: How many are there after it.
+        channel: The channel.
+        user_id: The user.
+        occupancy: The number of users there afterwards.
         state: The user's state, if there is one.
-        at_s: When, on the clock of ``now_s``.
+        at_s: The time, on the clock of ``now_s``.
     """
 
     action: str
@@ -50,20 +45,18 @@ class Occupancy:
     """The presence of every user on every channel of one subscribe key.
 
     Args:
-        usual_timeout_s: Seconds that a user stays who does not say for how long.
+        usual_timeout_s: Presence timeout of users who name none, in seconds.
     """
 
     def __init__(self, usual_timeout_s: float = DEFAULT_PRESENCE_TIMEOUT_S) -> None:
         self._usual_timeout_s = usual_timeout_s
-        self._present: dict[str, dict[str, Stay]] = {}
+        # By channel, the presence timeout of each user on it.
+        self._present: dict[str, dict[str, float]] = {}
         self._channels_of: dict[str, set[str]] = {}
         self._states: dict[str, dict[str, State]] = {}
-        # By deadline; refreshed users leave outdated entries behind, which are
-        # dropped when they come up or when they outnumber the rest.
-        self._deadlines: list[tuple[float, str, str]] = []
-        self._compacted_size = 0
+        self._due: DueHeap[tuple[str, str]] = DueHeap()
 
-    # What is asked.
+    # Queries.
 
     def occupants(self, channel: str) -> dict[str, State]:
         """Return the state of each user present on a channel, ``{}`` for none."""
@@ -71,15 +64,15 @@ class Occupancy:
         return {user: states.get(user, {}) for user in self._present.get(channel, ())}
 
     def occupancy(self, channel: str) -> int:
-        """Return how many users are present on a channel."""
+        """Return the number of users on a channel."""
         return len(self._present.get(channel, ()))
 
     def channels(self) -> tuple[str, ...]:
-        """Return every channel with somebody on it."""
+        """Return every channel with a user on it."""
         return tuple(self._present)
 
     def channels_of(self, user_id: str) -> tuple[str, ...]:
-        """Return the channels a user is present on."""
+        """Return the channels that a user is present on."""
         return tuple(sorted(self._channels_of.get(user_id, ())))
 
     def state(self, channel: str, user_id: str) -> State:
@@ -88,12 +81,9 @@ class Occupancy:
 
     def next_deadline_s(self) -> float:
         """Return when the next user times out, ``math.inf`` when nobody does."""
-        heap = self._deadlines
-        while heap and not self._is_current(*heap[0]):
-            heapq.heappop(heap)
-        return heap[0][0] if heap else math.inf
+        return self._due.next_due_s
 
-    # What happens.
+    # Changes.
 
     def heartbeat(
         self,
@@ -105,45 +95,45 @@ class Occupancy:
         now_s: float,
         extends: bool = True,
     ) -> list[OccupancyChange]:
-        """Make a user present, or present for longer; store the states given.
+        """Make a user present, or present for longer; store the given states.
 
-        A state that differs from the one stored is reported, as the suggestion for
-        this unrecorded case goes, unless the user joins with it.
+        A state that differs from the stored one is reported unless the user joins with
+        it. This is unverified: no recording shows the case.
 
         Args:
-            user_id: Who.
-            channels: Where.
+            user_id: The user.
+            channels: The channels.
             timeout_s: Seconds until the timeout; ``None``: as before, or the
                 service's own for a user who joins.
-            states: By channel.
+            states: States by channel.
             now_s: The time.
-            extends: Whether a user already present may stay for longer by this.
+            extends: Whether it also extends the presence of users already there.
         """
         changes: list[OccupancyChange] = []
         for channel in channels:
             here = self._present.setdefault(channel, {})
-            known = here.get(user_id)
-            if known is None or extends:
-                usual_s = self._usual_timeout_s if known is None else known[1]
-                self._stay(channel, user_id, timeout_s or usual_s, now_s)
-            changed = self._store(channel, user_id, states.get(channel))
-            if known is None:
+            known_s = here.get(user_id)
+            if known_s is None or extends:
+                usual_s = self._usual_timeout_s if known_s is None else known_s
+                self._keep(channel, user_id, timeout_s or usual_s, now_s)
+            is_changed = self._store(channel, user_id, states.get(channel))
+            if known_s is None:
                 changes.append(self._change("join", channel, user_id, now_s))
-            elif changed:
+            elif is_changed:
                 changes.append(self._change("state-change", channel, user_id, now_s))
         return changes
 
     def refresh(self, user_id: str, channels: Iterable[str], *, now_s: float) -> None:
-        """Let a user stay for longer wherever the user still is."""
+        """Extend a user's presence on those channels where the user still is."""
         for channel in channels:
-            known = self._present.get(channel, {}).get(user_id)
-            if known is not None:
-                self._stay(channel, user_id, known[1], now_s)
+            timeout_s = self._present.get(channel, {}).get(user_id)
+            if timeout_s is not None:
+                self._keep(channel, user_id, timeout_s, now_s)
 
     def leave(
         self, user_id: str, channels: Iterable[str], *, now_s: float
     ) -> list[OccupancyChange]:
-        """Remove a user and the user's state; nothing where the user is not."""
+        """Remove a user and the user's state from the channels where the user is."""
         return [
             self._remove("leave", channel, user_id, now_s)
             for channel in channels
@@ -153,7 +143,7 @@ class Occupancy:
     def set_state(
         self, user_id: str, channels: Iterable[str], state: State, *, now_s: float
     ) -> list[OccupancyChange]:
-        """Replace a user's state, also that of an absent user."""
+        """Replace a user's state, also if the user is absent."""
         changes = []
         for channel in channels:
             self._store(channel, user_id, state)
@@ -161,29 +151,22 @@ class Occupancy:
         return changes
 
     def expire(self, now_s: float) -> list[OccupancyChange]:
-        """Remove every user whose time is up, in the order of their deadlines."""
+        """Remove every user whose timeout has passed, in the order of deadlines."""
         changes = []
-        while self.next_deadline_s() <= now_s:
-            deadline_s, channel, user_id = heapq.heappop(self._deadlines)
-            changes.append(self._remove("timeout", channel, user_id, deadline_s))
+        while (deadline_s := self._due.next_due_s) <= now_s:
+            due = self._due.pop_due(deadline_s)
+            if due is None:
+                break
+            changes.append(self._remove("timeout", *due, deadline_s))
         return changes
 
-    def _is_current(self, deadline_s: float, channel: str, user_id: str) -> bool:
-        stay = self._present.get(channel, {}).get(user_id)
-        return stay is not None and stay[0] == deadline_s
-
-    def _stay(self, channel: str, user_id: str, timeout_s: float, now_s: float) -> None:
-        deadline_s = now_s + timeout_s
-        self._present[channel][user_id] = (deadline_s, timeout_s)
+    def _keep(self, channel: str, user_id: str, timeout_s: float, now_s: float) -> None:
+        self._present[channel][user_id] = timeout_s
         self._channels_of.setdefault(user_id, set()).add(channel)
-        heapq.heappush(self._deadlines, (deadline_s, channel, user_id))
-        if len(self._deadlines) > 2 * self._compacted_size + _COMPACT_FROM:
-            self._deadlines = [d for d in self._deadlines if self._is_current(*d)]
-            self._compacted_size = len(self._deadlines)
-            heapq.heapify(self._deadlines)
+        self._due.put((channel, user_id), now_s + timeout_s)
 
     def _store(self, channel: str, user_id: str, state: State | None) -> bool:
-        """Store a state if one is given; tells whether it is another."""
+        """Store a state if one is given; return True if it differs from the old one."""
         if state is None or state == self.state(channel, user_id):
             return False
         if state:
@@ -195,6 +178,7 @@ class Occupancy:
     def _remove(
         self, action: str, channel: str, user_id: str, now_s: float
     ) -> OccupancyChange:
+        self._due.discard((channel, user_id))
         here = self._present[channel]
         del here[user_id]
         if not here:
@@ -203,6 +187,7 @@ class Occupancy:
         channels.discard(channel)
         if not channels:
             del self._channels_of[user_id]
+        # The event carries the state, so the state is forgotten after it is made.
         change = self._change(action, channel, user_id, now_s)
         self._forget_state(channel, user_id)
         return change

@@ -1,4 +1,4 @@
-"""Every option of the emulator, and its range. Pure."""
+"""The options of the emulator and their ranges. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from ..checks import flag, name_tuple, number, validator, whole_number
 from ..errors import InvalidArgumentError
-from . import checks
-from .access import Grant, access_table
+from .grant import Grant, access_table
 
 __all__ = ["Options"]
 
+_flag = validator(flag)
+_seconds = validator(number, least=0)
+_positive = validator(number, above=0)
+_count = validator(whole_number, least=0)
+
 
 def _keys(keys: Iterable[str] | None) -> frozenset[str] | None:
-    return None if keys is None else frozenset(checks.names("subscribe_keys", keys))
+    return None if keys is None else frozenset(name_tuple(keys, "subscribe_keys"))
 
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """How the service behaves; ``PresenceEmulator`` says what each option means."""
+    """How the service behaves; ``PresenceEmulator`` documents each option."""
 
     publish_key: str = "demo"
     secret_key: str | None = attrs.field(default=None, repr=False)
@@ -27,30 +32,21 @@ class Options:
     access: Mapping[str, tuple[Grant, ...]] | None = attrs.field(
         default=None, converter=access_table, repr=False
     )
-    leave_needs_read: bool = True
-    min_presence_timeout_s: float = 0
-    announce_max: int = 20
-    interval_s: float = 10
-    presence_deltas: bool = False
-    implicit_heartbeats: bool = True
-    idle_poll_s: float = 280
-    here_now_cache_s: float = 0
-    heartbeat_cache_s: float = 0
-    max_requests_per_s: float | None = None
-    journal_size: int = 100_000
+    leave_needs_read: bool = attrs.field(default=True, validator=_flag)
+    min_presence_timeout_s: float = attrs.field(default=0, validator=_seconds)
+    announce_max: int = attrs.field(default=20, validator=_count)
+    interval_s: float = attrs.field(default=10, validator=_positive)
+    presence_deltas: bool = attrs.field(default=False, validator=_flag)
+    implicit_heartbeats: bool = attrs.field(default=True, validator=_flag)
+    idle_poll_s: float = attrs.field(default=280, validator=_positive)
+    here_now_cache_s: float = attrs.field(default=0, validator=_seconds)
+    heartbeat_cache_s: float = attrs.field(default=0, validator=_seconds)
+    max_requests_per_s: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_positive)
+    )
+    journal_size: int = attrs.field(default=100_000, validator=_count)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is out of range, and a secret that would verify nothing."""
+        """Reject an empty secret key, which would verify nothing."""
         if self.secret_key is not None and not self.secret_key:
             raise InvalidArgumentError("secret_key", "must not be empty; write None")
-        checks.seconds("min_presence_timeout_s", self.min_presence_timeout_s)
-        checks.seconds("here_now_cache_s", self.here_now_cache_s)
-        checks.seconds("heartbeat_cache_s", self.heartbeat_cache_s)
-        checks.positive("max_requests_per_s", self.max_requests_per_s)
-        checks.whole("journal_size", self.journal_size, 0)
-        checks.flag("leave_needs_read", self.leave_needs_read)
-        checks.whole("announce_max", self.announce_max, 0)
-        checks.positive("interval_s", self.interval_s)
-        checks.flag("presence_deltas", self.presence_deltas)
-        checks.flag("implicit_heartbeats", self.implicit_heartbeats)
-        checks.positive("idle_poll_s", self.idle_poll_s)

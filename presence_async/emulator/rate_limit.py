@@ -1,4 +1,4 @@
-"""How many requests a second are let through. Pure."""
+"""A limit on the rate of requests. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["RateLimit"]
 
 
 class RateLimit:
-    """A bucket of one second's worth, filled evenly.
+    """A bucket that holds the requests of one second and fills evenly.
 
     Args:
         per_s: Requests a second; ``None``: no limit.
@@ -20,7 +20,7 @@ class RateLimit:
         self._filled_at_s = -math.inf
 
     def wait_s(self, now_s: float) -> int:
-        """Take one request; 0 lets it pass, else the whole seconds to wait."""
+        """Count one request; return 0 if it passes, else the whole seconds to wait."""
         if self._per_s is None:
             return 0
         filled = (now_s - self._filled_at_s) * self._per_s

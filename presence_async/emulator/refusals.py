@@ -1,6 +1,6 @@
-"""What the service says when it says no: bodies as known, by who says it. Pure.
+"""Error replies of PubNub's services, with the bodies that recordings show. Pure.
 
-PubNub's services differ in how they write ``error`` and in what ends the body.
+The services differ in how they write ``error`` and in how the body ends.
 Recorded: Access Manager (true, newline) and balancer (true, newline). From SDK tests:
 presence (1), registry (true) and the rate limit, which names no service.
 """
@@ -38,14 +38,14 @@ _ACCESS_HEADERS: Mapping[str, str] = {
 
 
 def raw(body: bytes, *, status: int = 200) -> HttpReply:
-    """Answer with any body under the usual headers."""
+    """Return a reply with any body and the usual headers."""
     return HttpReply(status=status, body=body, headers=envelope.HEADERS)
 
 
 def with_headers(
     reply: HttpReply, *, retry_after: int | None = None, age: int | None = None
 ) -> HttpReply:
-    """Add ``Retry-After`` and ``Age`` where they are given."""
+    """Return a reply with ``Retry-After`` and ``Age`` added if given."""
     more = {"retry-after": retry_after, "age": age}
     given = {name: str(value) for name, value in more.items() if value is not None}
     return attrs.evolve(reply, headers={**reply.headers, **given})
@@ -54,7 +54,7 @@ def with_headers(
 def access_denied(
     status: int, message: str, payload: Mapping[str, Json] | None = None
 ) -> HttpReply:
-    """Say no as Access Manager does."""
+    """Return a refusal of Access Manager."""
     reply = envelope.error_reply(
         status, message, service=ACCESS_MANAGER, payload=payload, ending=b"\n"
     )
@@ -62,7 +62,7 @@ def access_denied(
 
 
 def forbidden(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> HttpReply:
-    """Refuse names: those of groups stand behind a colon, the empty namespace.
+    """Return a refusal of names; groups carry a colon, for the empty namespace.
 
     Both kinds in one body, and a body without names, are unverified.
     """
@@ -75,45 +75,46 @@ def forbidden(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Htt
 
 
 def bad_request(message: str) -> HttpReply:
-    """Refuse a presence request that cannot be served."""
+    """Return the refusal of an invalid presence request."""
     return envelope.error_reply(400, message, error=1)
 
 
 def registry_refusal(message: str) -> HttpReply:
-    """Refuse a request about channel groups."""
+    """Return the refusal of an invalid request about channel groups."""
     return envelope.error_reply(400, message, service="channel-registry")
 
 
 def not_found(path: str) -> HttpReply:
-    """Say that no service knows the path."""
-    return envelope.error_reply(404, f"Not found: '{path}'", error=1, says_status=False)
+    """Return the reply to a path that no service knows."""
+    return envelope.error_reply(404, f"Not found: '{path}'", error=1, has_status=False)
 
 
 def other_method(method: str) -> HttpReply:
-    """Answer what is no GET: permission to a browser that asks for it, else a no.
+    """Return the reply to another method than GET: permission for OPTIONS, else a 405.
 
     The methods are those of recorded replies; headers and bodies are unverified.
     """
     if method == "OPTIONS":
         more = {"access-control-allow-headers": "*", "access-control-max-age": "86400"}
         return HttpReply(status=200, body=b"", headers={**envelope.HEADERS, **more})
-    return envelope.error_reply(405, "Method Not Allowed", error=1)
+    refusal = envelope.error_reply(405, "Method Not Allowed", error=1)
+    return attrs.evolve(refusal, headers={**refusal.headers, "allow": "GET, OPTIONS"})
 
 
 def too_long() -> HttpReply:
-    """Refuse a request target above 32 KiB."""
+    """Return the refusal of a request target above 32 KiB."""
     return envelope.error_reply(
         414, "Request URI Too Long", service="Balancer", ending=b"\n"
     )
 
 
 def too_many_requests() -> HttpReply:
-    """Refuse what comes too fast."""
+    """Return the refusal of a request above the rate limit."""
     return envelope.error_reply(429, "Too many requests.", service=None)
 
 
 def injected(status: int) -> HttpReply:
-    """Answer with a status that a fault wants, in the service's words where known."""
+    """Return the reply for a fault's status, in the service's words if known."""
     known = _KNOWN.get(status)
     return known or envelope.error_reply(status, "Injected fault", error=1)
 

@@ -1,4 +1,4 @@
-"""From a request to the operation it asks for, and to the method that serves it."""
+"""From a request to its operation, and to the method that serves it. Pure."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ ROUTES: Mapping[Kind, Handler] = {
 """Each operation and the method of ``Keyset`` that serves it."""
 
 TIME = "time"
-"""What a request for ``/time/0`` is called, which is no operation of ours."""
+"""The name of requests for ``/time/0``, which the client has no operation for."""
 
 OPERATION_NAMES = frozenset([TIME, *(kind.name for kind in ROUTES)])
-"""What the journal and faults call what is asked for."""
+"""The names of requests in the journal and in faults."""
 
 # These share a path with ``ListChannelsOperation``, which comes after them.
 _NEEDED_PARAMETER: Mapping[Kind, str] = {
@@ -58,7 +58,7 @@ _NEEDED_PARAMETER: Mapping[Kind, str] = {
 
 
 def operation_kind(request: HttpRequest) -> Kind | None:
-    """Return the operation a request asks for, ``None`` for an unknown path."""
+    """Return the kind of operation that a request asks for, ``None`` if unknown."""
     for kind in ROUTES:
         if kind.route.fullmatch(request.path) is not None:
             needed = _NEEDED_PARAMETER.get(kind)

@@ -1,8 +1,9 @@
-"""The service behind HTTP on one address: sockets, time and nothing else."""
+"""The service behind HTTP on one address: sockets and tasks, no rules."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -17,32 +18,36 @@ from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
 from . import refusals
 from .control import PREFIX, Control, ControlRequest
+from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
 from .options import Options
-from .polls import Poll
-from .service import Exchange, Service
+from .pending_poll import PendingPoll
+from .pending_reply import PendingReply
+from .request_target import RequestTarget
+from .service import Service
 
 __all__ = ["Server"]
 
 logger: logging.Logger = logging.getLogger("presence_async.emulator")
 
-# Above the service's own limit, so that it can say its 414.
+# Above the service's own limit, so that the service answers with its 414.
 _MAX_LINE_BYTES = 1024 * 1024
 # aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
-# virtual time, while its client forgets them by the system's.
+# virtual time, while its client does so by the system's clock.
 _KEEPALIVE_S = 10_000_000.0
+_UNREADABLE = (ConnectionError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge)
 
 
 class Server:
-    """Serves a ``Service`` and lets its users time out when they are due.
+    """Serves a ``Service``, and times its users out when they are due.
 
     Args:
         options: How the service behaves.
         host: The address to listen on.
         port: The port; 0 takes a free one.
-        subscribe_key: The key that the control path means where none is named.
-        clock: Unix time in seconds; ``None``: the event loop's ``wall_time`` if it has
-            one, else the system's.
+        subscribe_key: The default key of the control path.
+        clock: Returns Unix time in seconds; ``None``: the event loop's ``wall_time`` if
+            it has one, else the system's.
     """
 
     def __init__(
@@ -60,24 +65,24 @@ class Server:
         self.service: Service = Service(options, clock=self._unix_s)
         self._control = Control(self.service, subscribe_key)
         self._polls = HeldPolls(options.idle_poll_s)
+        self._timer = ExpiryTimer(self.service)
         self._runner: web.ServerRunner | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due_s = math.inf
 
     async def start(self) -> None:
         """Listen; a second call does nothing.
 
         Raises:
-            OSError: The address is taken or not ours.
+            OSError: The address is taken, or is not one of this machine.
         """
         if self._runner is not None:
             return
         self._is_closing = asyncio.Event()
-        server = _Server(
+        self._timer.start()
+        server = _HttpServer(
             self._serve,
             request_factory=_request_of,
             access_log=None,
-            logger=_MalformedIsNoError(logger, {}),
+            logger=_MalformedAtDebug(logger, {}),
             keepalive_timeout=_KEEPALIVE_S,
             max_line_size=_MAX_LINE_BYTES,
             lingering_time=0,
@@ -99,85 +104,99 @@ class Server:
             return
         self._is_closing.set()
         self._polls.cut_all()
-        self._disarm()
+        self._timer.stop()
         await runner.cleanup()
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port it listens on; ``None``: it does not listen."""
+        """The host and port that it listens on; ``None`` if it does not listen."""
         if self._runner is None or not self._runner.addresses:
             return None
         host, port = self._runner.addresses[0][:2]
         return host, port
 
     def now_s(self) -> float:
-        """Return the time of everything that happens: the event loop's."""
+        """Return the event loop's time, which all methods of the service take."""
         return asyncio.get_running_loop().time()
 
     @property
     def open_polls(self) -> int:
-        """How many long polls are held."""
+        """The number of long polls that are held."""
         return len(self._polls)
 
     def _unix_s(self) -> float:
         if self._clock is not None:
             return self._clock()
-        read: Callable[[], float] = getattr(
-            asyncio.get_running_loop(), "wall_time", time.time
-        )
+        loop = asyncio.get_running_loop()
+        read: Callable[[], float] = getattr(loop, "wall_time", time.time)
         return read()
 
     # Serving.
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
-        heard = HttpRequest(path=path, query=query)
+        target = RequestTarget.parse(request.raw_path)
+        http = HttpRequest(path=target.path, query=target.query)
         reply: HttpReply | None
-        if path.startswith(PREFIX):
-            reply = await self._controlled(request, heard)
+        if target.path.startswith(PREFIX):
+            reply = await self._controlled(request, http, target.host)
         else:
-            exchange = self.service.receive(
-                heard, method=request.method, now_s=self.now_s()
+            pending = self.service.receive(
+                http, method=request.method, now_s=self.now_s()
             )
-            reply = await self._answer(request, exchange)
+            reply = await self._answered(request, pending)
         if logger.isEnabledFor(logging.INFO):
-            outcome = "cut" if reply is None else reply.status
-            logger.info("%s %s", outcome, _shown(heard))
-        return _cut(request) if reply is None else _response(reply)
+            logger.info("%s %s", "cut" if reply is None else reply.status, _shown(http))
+        return _response(request, reply)
 
     async def _controlled(
-        self, request: web.BaseRequest, heard: HttpRequest
+        self, request: web.BaseRequest, http: HttpRequest, target_host: str | None
     ) -> HttpReply:
-        peer = request.remote or ""
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        # Repeated headers are joined, so that every ``Host`` is checked.
+        headers = {
+            name.lower(): ", ".join(request.headers.getall(name))
+            for name in request.headers
+        }
         try:
             body = await request.read()
-        except (
-            ConnectionError,
-            web.RequestPayloadError,
-            web.HTTPRequestEntityTooLarge,
-        ):
+        except _UNREADABLE:
             return refusals.bad_request("Bad Request")
         asked = ControlRequest(
-            method=request.method, http=heard, headers=headers, peer=peer, body=body
+            method=request.method,
+            http=http,
+            target_host=target_host,
+            headers=headers,
+            peer=request.remote or "",
+            body=body,
         )
         return self._control.answer(asked, now_s=self.now_s())
 
-    async def _answer(
-        self, request: web.BaseRequest, exchange: Exchange
+    async def _answered(
+        self, request: web.BaseRequest, pending: PendingReply
     ) -> HttpReply | None:
-        """Answer what is asked; ``None``: cut the connection instead."""
-        fault = exchange.fault
+        """Return as ``_answer``, and record the status in the journal in any case."""
+        reply = None
+        try:
+            reply = await self._answer(request, pending)
+        finally:
+            # Without a transport the client has hung up, and gets no answer.
+            reply = None if request.transport is None else reply
+            pending.finish(reply)
+        return reply
+
+    async def _answer(
+        self, request: web.BaseRequest, pending: PendingReply
+    ) -> HttpReply | None:
+        """Return the reply to a request; ``None``: cut the connection instead."""
+        fault = pending.fault
         if fault is not None and fault.at == "before_effect":
             await self._pause(fault.delay_s, request)
             if fault.delay_s == math.inf:
                 return None
         if self._is_closing.is_set():
             return None
-        answer = exchange.reply(now_s=self.now_s())
-        self._arm()
-        reply: HttpReply | None
-        if isinstance(answer, Poll):
+        answer = self.service.reply(pending, now_s=self.now_s())
+        self._timer.arm()
+        if isinstance(answer, PendingPoll):
             reply = await self._held(request, answer)
         else:
             reply = answer
@@ -186,11 +205,13 @@ class Server:
         is_cut = fault is not None and fault.cut
         return None if is_cut or self._is_closing.is_set() else reply
 
-    async def _held(self, request: web.BaseRequest, poll: Poll) -> HttpReply | None:
-        """Answer a poll when there is something to say; ``None``: not at all."""
+    async def _held(
+        self, request: web.BaseRequest, poll: PendingPoll
+    ) -> HttpReply | None:
+        """Return the reply to a poll once it has messages; ``None``: cut instead."""
         end = "cut"
         try:
-            # Who hung up before, during a fault's delay, is not told of any more.
+            # A client that hung up during a fault's delay never reports its end.
             if request.transport is not None:
                 end = await self._polls.hold(poll, request.protocol)
         finally:
@@ -199,50 +220,25 @@ class Server:
         if end == "cut":
             return None
         reply = self.service.answer(poll, now_s=self.now_s())
-        self._arm()
+        self._timer.arm()
         return reply
 
     async def _pause(self, delay_s: float, request: web.BaseRequest) -> None:
-        """Wait, but not longer than the emulator lives.
+        """Wait for a fault's delay, or until the emulator closes.
 
-        Without end it is over when the client hangs up, since nothing comes of it.
+        A delay without end also ends when the client hangs up.
         """
-        if delay_s <= 0:
-            return
         if delay_s == math.inf:
             if request.transport is not None:
                 await self._polls.stall(request.protocol)
-            return
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._is_closing.wait()
-        except TimeoutError:
-            return
-
-    # Expiry.
-
-    def _arm(self) -> None:
-        due_s = self.service.next_deadline_s()
-        if due_s < self._timer_due_s and not self._is_closing.is_set():
-            self._disarm()
-            loop = asyncio.get_running_loop()
-            self._timer_due_s = due_s
-            self._timer = loop.call_at(due_s, self._expire)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_due_s = None, math.inf
-
-    def _expire(self) -> None:
-        due_s = self._timer_due_s
-        self._disarm()
-        self.service.expire(max(due_s, self.now_s()))
-        self._arm()
+        elif delay_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._is_closing.wait()
 
 
-class _Server(web.Server):
-    """Tells which connections are gone, so that their polls end at once."""
+class _HttpServer(web.Server):
+    """Reports lost connections, so that their polls end at once."""
 
     on_lost: Callable[[object], None]
 
@@ -251,7 +247,7 @@ class _Server(web.Server):
         handler: Any,  # noqa: ANN401  # a type of aiohttp's own
         exc: BaseException | None = None,
     ) -> None:
-        """Take note as aiohttp does, and tell."""
+        """Do what aiohttp does, then report the connection."""
         super().connection_lost(handler, exc)
         self.on_lost(handler)
 
@@ -263,9 +259,9 @@ def _request_of(
     writer: Any,  # noqa: ANN401
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    """Make a request of what was parsed.
+    """Return the request of a parsed message.
 
-    CONNECT names a host instead of a path, and aiohttp's task dies of one that is none.
+    CONNECT names a host instead of a path; an invalid one would kill aiohttp's task.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -275,11 +271,11 @@ def _request_of(
         return web.BaseRequest(readable, payload, protocol, writer, task, loop)
 
 
-class _MalformedIsNoError(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp's server logs with: bytes that are not HTTP are no error of ours."""
+class _MalformedAtDebug(logging.LoggerAdapter[logging.Logger]):
+    """Logs for aiohttp's server: bytes that are not HTTP are not an error of ours."""
 
     def exception(self, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401  # as logging's own
-        """Log a fault of ours as an error, one of the sender's at DEBUG."""
+        """Log an error of ours as such, and one of the sender at DEBUG."""
         error = options.get("exc_info")
         if isinstance(error, HttpProcessingError):
             self.logger.debug("malformed request: %s", error.message)
@@ -287,19 +283,17 @@ class _MalformedIsNoError(logging.LoggerAdapter[logging.Logger]):
             self.logger.error(msg, *args, **options)
 
 
-def _shown(heard: HttpRequest) -> str:
-    """Say what was asked, without secrets and what no terminal should get."""
-    # The control path's queries name tokens.
-    said = heard.path if heard.path.startswith(PREFIX) else loggable(heard)
-    return ascii(said)[1:-1]
+def _shown(http: HttpRequest) -> str:
+    """Return a target for the log, without secrets and control characters."""
+    # Queries of the control path contain tokens.
+    shown = http.path if http.path.startswith(PREFIX) else loggable(http)
+    return ascii(shown)[1:-1]
 
 
-def _cut(request: web.BaseRequest) -> web.Response:
-    """End the connection without an answer; what is returned reaches nobody."""
+def _response(request: web.BaseRequest, reply: HttpReply | None) -> web.Response:
+    """Return the response; without a reply it reaches nobody, but aiohttp wants one."""
+    if reply is not None:
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
-
-
-def _response(reply: HttpReply) -> web.Response:
-    return web.Response(status=reply.status, body=reply.body, headers=reply.headers)

@@ -1,48 +1,49 @@
-"""The service without its sockets: from a request to the reply and its effect.
+"""The service without sockets: from a request to its effect and its reply. Pure.
 
-Pure but for what it keeps; ``server`` puts it behind HTTP.
+``server`` puts it behind HTTP.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from ..checks import number
+from ..deadlines import DueHeap
 from ..errors import InvalidArgumentError
 from ..protocol.encoding import split_list
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.json_codec import Json
-from . import checks, refusals
-from .access import Grant
-from .cache import PER_ATTEMPT, ReplyCache
-from .deadlines import Deadlines
-from .entrance import TIME_PATH, Entrance
+from . import refusals
 from .event_faults import EventFaults
 from .faults import Fault, Faults
+from .grant import Grant
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
 from .message_log import Timetokens
 from .occupancy import OccupancyChange
 from .options import Options
-from .polls import Poll
+from .pending_poll import PendingPoll
+from .pending_reply import PendingReply
+from .reply_cache import PER_ATTEMPT, ReplyCache
+from .request_guard import TIME_PATH, RequestGuard
 from .router import ROUTES, TIME
 
-__all__ = ["RESTART_SHIFT_S", "Exchange", "Service"]
+__all__ = ["RESTART_SHIFT_S", "Service"]
 
 RESTART_SHIFT_S = -3600.0
-"""How far timetokens are off the clock after a restart, if nothing else is said."""
+"""Default shift of timetokens against the clock after a restart, in seconds."""
 
 
 class Service:
     """Every subscribe key, the tokens, the faults and the journal.
 
     Args:
-        options: How it behaves.
-        clock: Unix time in seconds.
+        options: How the service behaves.
+        clock: Returns Unix time in seconds.
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
@@ -50,9 +51,9 @@ class Service:
         self.faults: Faults = Faults()
         self.event_faults: EventFaults = EventFaults()
         self._options = options
-        self._entrance = Entrance(options, clock=clock)
+        self._guard = RequestGuard(options, clock=clock)
         self._caches = {
-            # The harsher choice: a key with ``requestid`` would never match.
+            # The harsher choice: a cache that compares ``requestid`` never hits.
             HereNowOperation.name: ReplyCache(
                 options.here_now_cache_s, ignored=PER_ATTEMPT
             ),
@@ -61,10 +62,10 @@ class Service:
         self._clock = clock
         self._timetokens = Timetokens()
         self._keysets: dict[str, Keyset] = {}
-        self._deadlines = Deadlines()
+        self._due: DueHeap[str] = DueHeap()
 
     def keyset(self, subscribe_key: str) -> Keyset:
-        """Return what is known under a subscribe key."""
+        """Return the state of a subscribe key, which is created if need be."""
         keyset = self._keysets.get(subscribe_key)
         if keyset is None:
             keyset = Keyset(
@@ -79,11 +80,11 @@ class Service:
 
     def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
         """Give a token rights; the first one turns access control on."""
-        self._entrance.access.grant(token, grants, now_s=now_s)
+        self._guard.access.grant(token, grants, now_s=now_s)
 
     def revoke(self, token: str) -> None:
-        """Take a token out of force."""
-        self._entrance.access.revoke(token)
+        """Refuse a token from now on."""
+        self._guard.access.revoke(token)
 
     def occupants(
         self, subscribe_key: str, channel: str, *, now_s: float
@@ -104,136 +105,117 @@ class Service:
     def reset(self, subscribe_key: str | None) -> None:
         """Forget a key or all, the faults, the journal, cached replies, new tokens.
 
-        Polls that are open end without news.
+        Open polls end without messages.
         """
         keys = list(self._keysets) if subscribe_key is None else [subscribe_key]
         for key in keys:
             forgotten = self._keysets.pop(key, None)
-            self._deadlines.set(key, math.inf)
+            self._due.discard(key)
             if forgotten is not None:
                 forgotten.feed.finish_polls("answer")
         self.faults.clear()
         self.event_faults.clear()
         self.journal.clear()
-        self._entrance.access.reset()
+        self._guard.access.reset()
         for cache in self._caches.values():
             cache.clear()
 
     def restart_timetokens(self, shift_s: float) -> None:
-        """Give other timetokens from now on; cut every poll, lose every message.
+        """Shift timetokens from now on; cut every poll, lose every message.
 
         Raises:
-            InvalidArgumentError: The shift is no finite number.
+            InvalidArgumentError: The shift is not a finite number.
         """
-        checks.finite("shift_s", shift_s)
+        number(shift_s, "shift_s")
         self._timetokens.restart(shift_s)
         for keyset in self._keysets.values():
             keyset.feed.finish_polls("cut")
             keyset.feed.lose_messages()
 
     def lose_messages(self, subscribe_key: str | None) -> None:
-        """Lose what no poll has fetched yet, of a key or of all."""
+        """Lose the messages that no poll has fetched yet, of a key or of all."""
         for key, keyset in self._keysets.items():
             if subscribe_key in {None, key}:
                 keyset.feed.lose_messages()
 
     def next_deadline_s(self) -> float:
-        """Return when something happens by itself under any key."""
-        return self._deadlines.next_s()
+        """Return when the next timeout or event of any key is due."""
+        return self._due.next_due_s
 
     def expire(self, now_s: float) -> None:
-        """Let everything happen that is due."""
-        while (key := self._deadlines.first_due(now_s)) is not None:
+        """Apply every timeout that is due, and send every event."""
+        while (key := self._due.pop_due(now_s)) is not None:
             keyset = self._keysets[key]
             keyset.expire(now_s)
-            self._deadlines.set(key, keyset.next_due_s())
+            self._due.put(key, keyset.next_due_s())
 
     def receive(
         self, request: HttpRequest, *, method: str = "GET", now_s: float
-    ) -> Exchange:
-        """Note a request and find out what it asks for; nothing takes effect yet."""
-        operation, refusal = self._entrance.understood(
-            request, method=method, now_s=now_s
-        )
+    ) -> PendingReply:
+        """Record a request and parse it; nothing takes effect yet."""
+        operation, refusal = self._guard.check(request, method=method, now_s=now_s)
         entry = _entry(request, method, operation, now_s)
         self.journal.add(entry)
         fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
-        return Exchange(self, request, operation, refusal, fault)
+        return PendingReply(
+            request=request,
+            entry=entry,
+            operation=operation,
+            refusal=refusal,
+            fault=fault,
+        )
 
-    def perform(
-        self, request: HttpRequest, operation: Operation[Any], *, now_s: float
-    ) -> HttpReply | Poll:
-        """Let an operation take effect and say the reply, or return what waits."""
+    def reply(self, pending: PendingReply, *, now_s: float) -> HttpReply | PendingPoll:
+        """Apply a request, unless a fault or refusal prevents it, and return its reply.
+
+        A poll without messages is returned instead of a reply; ``answer`` ends it.
+        """
+        fault = pending.fault
+        if fault is not None and fault.prevents_effect:
+            return _faulty(fault)
+        reply = self._reply(pending, now_s)
+        if fault is not None and fault.replaces_answer:
+            if isinstance(reply, PendingPoll):
+                self.drop(reply)
+            return _faulty(fault)
+        return reply
+
+    def _reply(self, pending: PendingReply, now_s: float) -> HttpReply | PendingPoll:
+        if pending.refusal is not None:
+            return pending.refusal
+        if pending.operation is None:
+            return refusals.bad_request("Bad Request")
+        return self._perform(pending.request, pending.operation, now_s)
+
+    def _perform(
+        self, request: HttpRequest, operation: Operation[Any], now_s: float
+    ) -> HttpReply | PendingPoll:
         self.expire(now_s)
         cache = self._caches.get(operation.name)
         if cache is not None and (kept := cache.get(request, now_s=now_s)):
             return kept
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
-        self._deadlines.set(operation.subscribe_key, keyset.next_due_s())
-        if isinstance(value, Poll):
+        self._due.put(operation.subscribe_key, keyset.next_due_s())
+        if isinstance(value, PendingPoll):
             return value
         reply = operation.to_reply(value)
         if cache is not None:
             cache.put(request, reply, now_s=now_s)
         return reply
 
-    def answer(self, poll: Poll, *, now_s: float) -> HttpReply:
-        """End a poll and say the reply."""
+    def answer(self, poll: PendingPoll, *, now_s: float) -> HttpReply:
+        """End a poll and return its reply."""
         self.expire(now_s)
         key = poll.operation.subscribe_key
         keyset = self.keyset(key)
         delivery = keyset.answer(poll, now_s)
-        self._deadlines.set(key, keyset.next_due_s())
+        self._due.put(key, keyset.next_due_s())
         return poll.operation.to_reply(delivery)
 
-    def drop(self, poll: Poll) -> None:
-        """Forget a poll whose client is gone."""
+    def drop(self, poll: PendingPoll) -> None:
+        """Forget a poll whose client has hung up."""
         self.keyset(poll.operation.subscribe_key).feed.close(poll)
-
-
-class Exchange:
-    """One request on its way to a reply.
-
-    Attributes:
-        fault: What goes wrong with it, or ``None``.
-    """
-
-    def __init__(
-        self,
-        service: Service,
-        request: HttpRequest,
-        operation: Operation[Any] | None,
-        refusal: HttpReply | None,
-        fault: Fault | None,
-    ) -> None:
-        self._service = service
-        self._request = request
-        self._operation = operation
-        self._refusal = refusal
-        self.fault = fault
-
-    def reply(self, *, now_s: float) -> HttpReply | Poll:
-        """Let it take effect, unless a fault or refusal prevents that; and answer.
-
-        A poll is what waits until there is something to answer.
-        """
-        fault = self.fault
-        if fault is not None and fault.prevents_effect:
-            return _faulty(fault)
-        reply = self._reply(now_s)
-        if fault is not None and fault.replaces_answer:
-            if isinstance(reply, Poll):
-                self._service.drop(reply)
-            return _faulty(fault)
-        return reply
-
-    def _reply(self, now_s: float) -> HttpReply | Poll:
-        if self._refusal is not None:
-            return self._refusal
-        if self._operation is None:
-            return refusals.bad_request("Bad Request")
-        return self._service.perform(self._request, self._operation, now_s=now_s)
 
 
 def _faulty(fault: Fault) -> HttpReply:

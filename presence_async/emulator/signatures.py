@@ -1,4 +1,4 @@
-"""Whether a request is signed as it should be. Pure.
+"""Verify the signature of a request. Pure.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/signature (read 2026-11) for the
 signature, ``revoke-token`` beside it for the 60 s that a timestamp may be off. A bad
@@ -15,20 +15,20 @@ from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import signature_v2
 from .refusals import access_denied
 
-__all__ = ["unsigned"]
+__all__ = ["signature_refusal"]
 
 _MAX_SKEW_S = 60
 _LONGEST_TIMESTAMP = 12
 _ENCODED_TWICE = frozenset({"state", "filter-expr"})
 
 
-def unsigned(
+def signature_refusal(
     request: HttpRequest, *, publish_key: str, secret_key: str, unix_s: float
 ) -> HttpReply | None:
-    """Refuse a request without a valid signature; ``None``: it has one.
+    """Return the refusal of a request without a valid signature, else ``None``.
 
     Args:
-        request: What arrived.
+        request: The request.
         publish_key: Part of the signature.
         secret_key: The key of the HMAC.
         unix_s: The time in Unix seconds.
@@ -38,9 +38,9 @@ def unsigned(
         return access_denied(400, "Invalid Timestamp")
     signed = [(name, value) for name, value in params if name != "signature"]
     # The official Python and Go SDKs sign some values in their escaped form.
-    twice = [(name, _escaped(name, value)) for name, value in signed]
+    escaped = [(name, _escaped(name, value)) for name, value in signed]
     given = dict(params).get("signature", "").encode()
-    for candidate in (signed, twice):
+    for candidate in (signed, escaped):
         expected = signature_v2(
             path=request.path,
             params=candidate,

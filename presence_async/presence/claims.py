@@ -10,7 +10,7 @@ import enum
 import math
 import random
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -33,18 +33,17 @@ __all__ = [
     "channels_of",
     "groups_of",
     "names_of",
+    "text_of",
 ]
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
 State: TypeAlias = Mapping[str, Json]
+Name: TypeAlias = str
+"""A channel, or a channel group with a comma in front, which no name contains.
+
+The two have separate name spaces. A plain string, since every user has some.
+"""
 PresenceOperation: TypeAlias = HeartbeatOperation | LeaveOperation | SetStateOperation
-
-
-class Name(NamedTuple):
-    """A channel or a channel group; the two have separate name spaces."""
-
-    is_group: bool
-    text: str
 
 
 class LeaseHealth(enum.StrEnum):
@@ -94,6 +93,10 @@ class Patience:
         """Return True if only a refusal ends the attempts."""
         return self.deadline_s == math.inf
 
+    def later(self, seconds: float) -> Patience:
+        """Return the same patience, beginning later."""
+        return Patience(self.started_s + seconds, self.deadline_s + seconds, self.retry)
+
 
 class Claim:
     """What one lease wants: names, timeout, state and parameters.
@@ -111,6 +114,8 @@ class Claim:
         extends: The claim that takes over the names once they are acknowledged;
             ``lease.add`` is a join of this kind.
         health: ``None`` until the first heartbeat is acknowledged.
+        owner: What the caller wants to find again with the claim; the engine never
+            looks at it.
         is_announced: True from when the first heartbeat is handed to the wire; False
             again if it certainly never reached the service.
     """
@@ -122,6 +127,7 @@ class Claim:
         "health",
         "is_announced",
         "linger_s",
+        "owner",
         "params",
         "presence_timeout_s",
         "state",
@@ -152,6 +158,7 @@ class Claim:
         self.extends: Claim | None = extends
         self.health: LeaseHealth | None = None
         self.is_announced: bool = False
+        self.owner: Any = None
 
     def __repr__(self) -> str:
         return (
@@ -234,23 +241,43 @@ class Order:
     attempts: int = 0
     failures: int = 0
     error: Exception | None = None
-    parts: list[Any] | None = None
+    parts: Any = None
     replies: list[Any] = attrs.field(factory=list)
+
+    @property
+    def its_claim(self) -> Claim:
+        """The claim of an order that is about one."""
+        if self.claim is None:
+            raise TypeError(f"{self.name} is about no claim")
+        return self.claim
+
+    @property
+    def is_about_state(self) -> bool:
+        """Return True if it tells the service a state."""
+        return self.kind in {OrderKind.STATE, OrderKind.CLAIM_STATE}
+
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+        kind = self.kind
+        return "set state" if kind is OrderKind.CLAIM_STATE else kind.value
 
 
 def names_of(channels: Iterable[str], channel_groups: Iterable[str]) -> list[Name]:
     """Return channels and groups as names."""
-    names = [Name(False, channel) for channel in channels]  # noqa: FBT003  # a field
-    if channel_groups:
-        names += [Name(True, group) for group in channel_groups]  # noqa: FBT003
-    return names
+    return [*channels, *(f",{group}" for group in channel_groups)]
 
 
 def channels_of(names: Iterable[Name]) -> tuple[str, ...]:
     """Return the channels among names."""
-    return tuple(name.text for name in names if not name.is_group)
+    return tuple(name for name in names if name[0] != ",")
 
 
 def groups_of(names: Iterable[Name]) -> tuple[str, ...]:
     """Return the channel groups among names."""
-    return tuple(name.text for name in names if name.is_group)
+    return tuple(name[1:] for name in names if name[0] == ",")
+
+
+def text_of(name: Name) -> str:
+    """Return a name as the service knows it."""
+    return name.removeprefix(",")

@@ -58,6 +58,13 @@ class Doubts:
             if (rest := _still_valid(operation, newer)) is not None
         ]
 
+    def bring_forward(self, by_s: float) -> None:
+        """Repeat everything by a time, as closing needs it."""
+        self.repeats = [
+            (min(at_s, by_s), operation, params)
+            for at_s, operation, params in self.repeats
+        ]
+
     def next_s(self, now_s: float) -> float:
         """Return when a repeat is due or the last doubt ends, whichever is first."""
         ends_s = [until_s for _, until_s in self._given_up if until_s > now_s]

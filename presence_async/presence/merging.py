@@ -13,7 +13,7 @@ import attrs
 from ..protocol.encoding import encode_name
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.json_codec import encode_state
-from .claims import Claim, Name, Params, State, channels_of, groups_of
+from .claims import Claim, Name, Params, State, channels_of, groups_of, text_of
 
 __all__ = ["Beat", "Wanted", "merged", "wanted"]
 
@@ -131,7 +131,7 @@ def _split(group: dict[Name, Wanted]) -> list[dict[Name, Wanted]]:
     parts: list[dict[Name, Wanted]] = [{}]
     size = _FIXED_BYTES
     for name, entry in group.items():
-        more = _size(name.text, entry.state)
+        more = _size(text_of(name), entry.state)
         if parts[-1] and size + more > _TARGET_BYTES:
             parts.append({})
             size = _FIXED_BYTES
@@ -150,7 +150,7 @@ def _size(name: str, state: State | None) -> int:
 def _beat(subscribe_key: str, user_id: str, part: dict[Name, Wanted]) -> Beat:
     entries = list(part.values())
     states = {
-        name.text: entry.state
+        text_of(name): entry.state
         for name, entry in part.items()
         if entry.state is not None
     }

@@ -83,7 +83,7 @@ def overdue(order: Order) -> DeadlineError:
         cause = f"the attempt before: {before.cause or before.problem}"
     return DeadlineError(
         f"its {total_s:g} s were over",
-        operation=order.kind.value.partition(" of ")[0],
+        operation=order.name,
         attempts=order.attempts,
         elapsed_s=total_s if total_s < math.inf else 0.0,
         last_failure=before,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..errors import PresenceError, RequestError, ServiceError
-from .claims import Order, Params, PresenceOperation
+from .claims import Order, OrderKind, Params, Patience, PresenceOperation
 from .merging import Beat
 
 __all__ = [
@@ -33,7 +33,7 @@ class Purpose(enum.Enum):
     """What was acknowledged while an older request could still undo it."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class Send:
     """One request for the wire; answer it exactly once.
 
@@ -43,13 +43,10 @@ class Send:
         params: Query parameters beside the client's.
         taken_s: Loop time when it was handed out; it is sent then, or later.
         attempt_s: Seconds it may be on the wire.
-        started_s: When the call it belongs to began.
-        deadline_s: When that call has to be over.
+        patience: Of the call it belongs to: when it began and has to be over.
         due_s: Since when it has been due.
-        purpose: Why it is sent.
         order: The order, if it is part of one.
-        beat: Which claims it keeps, if it is one of the regular heartbeats.
-        attempts: Requests sent for the same call before.
+        beat: Which names it announces, if it is a heartbeat for claims.
         is_confirming: Whether it is sent because a cache answered the one before.
     """
 
@@ -58,14 +55,33 @@ class Send:
     params: Params
     taken_s: float
     attempt_s: float
-    started_s: float
-    deadline_s: float
+    patience: Patience
     due_s: float
-    purpose: Purpose
     order: Order | None = None
     beat: Beat | None = None
-    attempts: int = 0
     is_confirming: bool = False
+
+    @property
+    def purpose(self) -> Purpose:
+        """Why it is sent."""
+        if self.order is not None:
+            return Purpose.ORDER
+        return Purpose.REPEAT if self.beat is None else Purpose.KEEP
+
+    @property
+    def is_join(self) -> bool:
+        """Return True if it is a first heartbeat of a claim."""
+        return self.order is not None and self.order.kind is OrderKind.JOIN
+
+    @property
+    def deadline_s(self) -> float:
+        """When the call it belongs to has to be over."""
+        return self.patience.deadline_s
+
+    @property
+    def attempts(self) -> int:
+        """Requests sent for the same call before."""
+        return 0 if self.order is None else self.order.attempts
 
 
 @attrs.frozen
@@ -94,11 +110,14 @@ class Refused:
         error: What the caller is told.
         channels: The channels it named, if any.
         channel_groups: The groups it named, if any.
+        is_about_service: Whether the service itself refused; False if the token
+            provider failed.
     """
 
     error: PresenceError
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
+    is_about_service: bool = True
 
 
 @attrs.frozen
@@ -154,4 +173,5 @@ def judged(
         error,
         tuple(getattr(error, "channels", ())),
         tuple(getattr(error, "channel_groups", ())),
+        is_about_service=is_about_service,
     )

@@ -1,14 +1,24 @@
 """The channel-group registry: which channels a group stands for.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/add-channels-to-channel-group (read
-2026-11) and recorded replies: an unknown group has no channels and deleting one is no
-error; lists carry no ``message``.
+2026-11) and recorded replies: an unknown group has no channels, deleting one is not an
+error, and lists carry no ``message``.
+
+=================  ============================  =========================
+operation          request below the key set     reply
+=================  ============================  =========================
+add channels       ``/GROUP?add=CHANNELS``       acknowledgement
+remove channels    ``/GROUP?remove=CHANNELS``    acknowledgement
+delete group       ``/GROUP/remove``             acknowledgement
+list channels      ``/GROUP``                    ``channels``
+list groups        nothing                       ``groups``
+=================  ============================  =========================
 """
 
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import attrs
 import msgspec
@@ -26,120 +36,85 @@ __all__ = [
 ]
 
 _SERVICE = "channel-registry"
-_BASE = r"/v1/channel-registration/sub[-_]key/(?P<key>[^/]+)/channel-group"
+_REGISTRY = r"/v1/channel-registration/sub[-_]key/(?P<key>[^/]+)/channel-group"
+_GROUP = _REGISTRY + "/(?P<group>[^/]+)"
 
 
-class _Channels(msgspec.Struct, gc=False):
+class _GroupChannels(msgspec.Struct, gc=False):
     channels: tuple[str, ...]
 
 
-class _ChannelsReply(msgspec.Struct, gc=False):
-    payload: _Channels
+class _GroupChannelsReply(msgspec.Struct, gc=False):
+    payload: _GroupChannels
     status: int = 200
     error: object = None
 
 
-class _Groups(msgspec.Struct, gc=False):
+class _GroupNames(msgspec.Struct, gc=False):
     groups: tuple[str, ...]
 
 
-class _GroupsReply(msgspec.Struct, gc=False):
-    payload: _Groups
+class _GroupNamesReply(msgspec.Struct, gc=False):
+    payload: _GroupNames
     status: int = 200
     error: object = None
 
 
-_CHANNELS = msgspec.json.Decoder(_ChannelsReply)
-_GROUPS = msgspec.json.Decoder(_GroupsReply)
+_CHANNELS = msgspec.json.Decoder(_GroupChannelsReply)
+_GROUPS = msgspec.json.Decoder(_GroupNamesReply)
 _OK = envelope.success_reply({"service": _SERVICE, "error": False})
 
 
 @attrs.frozen(kw_only=True)
-class AddChannelsOperation:
-    """Add channels to a group.
+class _ChannelChange:
+    """A change of the channels of a group; the two kinds differ in one word.
 
     Attributes:
         subscribe_key: The key set.
         group: The channel group.
-        channels: What to add.
+        channels: The channels to add or remove.
     """
 
+    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
+    acting_user_id: ClassVar[str | None] = None
+    _parameter: ClassVar[str]
+
+    subscribe_key: str
+    group: str
+    channels: tuple[str, ...]
+
+    def to_request(self) -> HttpRequest:
+        query = f"{self._parameter}={encode_names(self.channels)}"
+        return HttpRequest(path=_path(self.subscribe_key, self.group), query=query)
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> Self:
+        key, group = _key_and_group(cls.route, request)
+        listed = split_list(request.params().get(cls._parameter, ""))
+        channels = names.some_channels(listed)
+        return cls(subscribe_key=key, group=group, channels=channels)
+
+    def to_reply(self, _: None) -> HttpReply:
+        return _OK
+
+    def from_reply(self, reply: HttpReply) -> None:
+        envelope.acknowledge(reply)
+
+
+class AddChannelsOperation(_ChannelChange):
+    """Add channels to a group."""
+
+    __slots__ = ()
     name: ClassVar[str] = "add channels"
-    route: ClassVar[re.Pattern[str]] = re.compile(_BASE + "/(?P<group>[^/]+)")
-
-    subscribe_key: str
-    group: str
-    channels: tuple[str, ...]
-    acting_user_id: ClassVar[str | None] = None
-
-    def to_request(self) -> HttpRequest:
-        """Say it."""
-        return HttpRequest(
-            path=_path(self.subscribe_key, self.group),
-            query=f"add={encode_names(self.channels)}",
-        )
-
-    @classmethod
-    def from_request(cls, request: HttpRequest) -> AddChannelsOperation:
-        """Hear it."""
-        parts, params = route_fields(cls.route, request), request.params()
-        return cls(
-            subscribe_key=decode_name(parts["key"]),
-            group=names.one_group(decode_name(parts["group"])),
-            channels=names.some_channels(split_list(params.get("add", ""))),
-        )
-
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
-        return _OK
-
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
-        envelope.acknowledge(reply)
+    _parameter = "add"
 
 
-@attrs.frozen(kw_only=True)
-class RemoveChannelsOperation:
-    """Take channels out of a group.
+class RemoveChannelsOperation(_ChannelChange):
+    """Remove channels from a group."""
 
-    Attributes:
-        subscribe_key: The key set.
-        group: The channel group.
-        channels: What to take out.
-    """
-
+    __slots__ = ()
     name: ClassVar[str] = "remove channels"
-    route: ClassVar[re.Pattern[str]] = re.compile(_BASE + "/(?P<group>[^/]+)")
-
-    subscribe_key: str
-    group: str
-    channels: tuple[str, ...]
-    acting_user_id: ClassVar[str | None] = None
-
-    def to_request(self) -> HttpRequest:
-        """Say it."""
-        return HttpRequest(
-            path=_path(self.subscribe_key, self.group),
-            query=f"remove={encode_names(self.channels)}",
-        )
-
-    @classmethod
-    def from_request(cls, request: HttpRequest) -> RemoveChannelsOperation:
-        """Hear it."""
-        parts, params = route_fields(cls.route, request), request.params()
-        return cls(
-            subscribe_key=decode_name(parts["key"]),
-            group=names.one_group(decode_name(parts["group"])),
-            channels=names.some_channels(split_list(params.get("remove", ""))),
-        )
-
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
-        return _OK
-
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
-        envelope.acknowledge(reply)
+    _parameter = "remove"
 
 
 @attrs.frozen(kw_only=True)
@@ -152,37 +127,30 @@ class DeleteGroupOperation:
     """
 
     name: ClassVar[str] = "delete group"
-    route: ClassVar[re.Pattern[str]] = re.compile(_BASE + "/(?P<group>[^/]+)/remove")
+    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP + "/remove")
+    acting_user_id: ClassVar[str | None] = None
 
     subscribe_key: str
     group: str
-    acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(path=_path(self.subscribe_key, self.group) + "/remove")
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> DeleteGroupOperation:
-        """Hear it."""
-        parts = route_fields(cls.route, request)
-        return cls(
-            subscribe_key=decode_name(parts["key"]),
-            group=names.one_group(decode_name(parts["group"])),
-        )
+        key, group = _key_and_group(cls.route, request)
+        return cls(subscribe_key=key, group=group)
 
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
+    def to_reply(self, _: None) -> HttpReply:
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
 
 @attrs.frozen(kw_only=True)
 class ListChannelsOperation:
-    """Ask for the channels of a group.
+    """List the channels of a group.
 
     Attributes:
         subscribe_key: The key set.
@@ -190,64 +158,53 @@ class ListChannelsOperation:
     """
 
     name: ClassVar[str] = "list channels"
-    route: ClassVar[re.Pattern[str]] = re.compile(_BASE + "/(?P<group>[^/]+)")
+    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
+    acting_user_id: ClassVar[str | None] = None
 
     subscribe_key: str
     group: str
-    acting_user_id: ClassVar[str | None] = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(path=_path(self.subscribe_key, self.group))
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> ListChannelsOperation:
-        """Hear it."""
-        parts = route_fields(cls.route, request)
-        return cls(
-            subscribe_key=decode_name(parts["key"]),
-            group=names.one_group(decode_name(parts["group"])),
-        )
+        key, group = _key_and_group(cls.route, request)
+        return cls(subscribe_key=key, group=group)
 
     def to_reply(self, value: tuple[str, ...]) -> HttpReply:
-        """Answer it."""
-        return _listed({"channels": list(value), "group": self.group})
+        return _list_reply({"channels": list(value), "group": self.group})
 
-    def read(self, reply: HttpReply) -> tuple[str, ...]:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> tuple[str, ...]:
         return envelope.read(reply, _CHANNELS).payload.channels
 
 
 @attrs.frozen(kw_only=True)
 class ListGroupsOperation:
-    """Ask for all groups of the key set.
+    """List all groups of the key set.
 
     Attributes:
         subscribe_key: The key set.
     """
 
     name: ClassVar[str] = "list groups"
-    route: ClassVar[re.Pattern[str]] = re.compile(_BASE)
-
-    subscribe_key: str
+    route: ClassVar[re.Pattern[str]] = re.compile(_REGISTRY)
     acting_user_id: ClassVar[str | None] = None
 
+    subscribe_key: str
+
     def to_request(self) -> HttpRequest:
-        """Say it."""
         return HttpRequest(path=_path(self.subscribe_key))
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> ListGroupsOperation:
-        """Hear it."""
-        parts = route_fields(cls.route, request)
-        return cls(subscribe_key=decode_name(parts["key"]))
+        key = decode_name(route_fields(cls.route, request)["key"])
+        return cls(subscribe_key=key)
 
     def to_reply(self, value: tuple[str, ...]) -> HttpReply:
-        """Answer it."""
-        return _listed({"groups": list(value), "namespace": ""})
+        return _list_reply({"groups": list(value), "namespace": ""})
 
-    def read(self, reply: HttpReply) -> tuple[str, ...]:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> tuple[str, ...]:
         return envelope.read(reply, _GROUPS).payload.groups
 
 
@@ -257,7 +214,12 @@ def _path(subscribe_key: str, group: str | None = None) -> str:
     return base if group is None else f"{base}/{encode_name(group)}"
 
 
-def _listed(payload: dict[str, object]) -> HttpReply:
+def _key_and_group(route: re.Pattern[str], request: HttpRequest) -> tuple[str, str]:
+    fields = route_fields(route, request)
+    return decode_name(fields["key"]), names.one_group(decode_name(fields["group"]))
+
+
+def _list_reply(payload: dict[str, object]) -> HttpReply:
     return envelope.success_reply({
         "payload": payload,
         "service": _SERVICE,

@@ -1,8 +1,9 @@
-"""Names, lists and queries to percent-escapes, and strictly back.
+"""Percent-encode names, lists and queries, and strictly decode them.
 
-The rule that the service and every SDK's parser accept: UTF-8, then escape everything
-but ``A-Z a-z 0-9 - _ . ~``, upper-case hex, a space is ``%20`` and never ``+``. Lists
-are escaped name by name and joined with a bare comma. A ``+`` always means a plus.
+The service and every SDK's parser accept this rule: encode as UTF-8, then escape
+everything but ``A-Z a-z 0-9 - _ . ~`` with upper-case hex. A space is ``%20``, never
+``+``, which always means a plus. Names of a list are escaped one by one and joined
+with a bare comma.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def encode_name(name: str) -> str:
 
 
 def encode_names(names: Iterable[str]) -> str:
-    """Escape a list of names; no names at all is a single comma, as on the wire."""
+    """Escape a list of names; an empty list is a single comma, as on the wire."""
     return ",".join([encode_name(name) for name in names]) or ","
 
 
@@ -49,21 +50,21 @@ def decode_name(text: str) -> str:
     """Undo ``encode_name``.
 
     Raises:
-        InvalidArgumentError: An escape is broken or the bytes are not UTF-8.
+        InvalidArgumentError: A percent-escape is broken, or the bytes are not UTF-8.
     """
     if "%" not in text:
         return text
     if _BROKEN_ESCAPE.search(text):
-        raise InvalidArgumentError("path or query", "holds a broken percent-escape")
+        raise InvalidArgumentError("path or query", "contains a broken percent-escape")
     try:
         return unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
         pass
-    raise InvalidArgumentError("path or query", "its escapes are not UTF-8")
+    raise InvalidArgumentError("path or query", "its percent-escapes are not UTF-8")
 
 
 def decode_names(segment: str) -> tuple[str, ...]:
-    """Undo ``encode_names``: split on bare commas first, decode after."""
+    """Undo ``encode_names``: split on bare commas first, then decode."""
     return tuple([decode_name(part) for part in segment.split(",") if part])
 
 
@@ -76,7 +77,7 @@ def decode_query(query: str) -> list[tuple[str, str]]:
     """Undo ``encode_query``; a part without ``=`` has an empty value.
 
     Raises:
-        InvalidArgumentError: An escape is broken or the bytes are not UTF-8.
+        InvalidArgumentError: A percent-escape is broken, or the bytes are not UTF-8.
     """
     pairs = [part.partition("=") for part in query.split("&") if part]
     return [(decode_name(name), decode_name(value)) for name, _, value in pairs]

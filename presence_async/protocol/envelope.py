@@ -1,4 +1,4 @@
-"""The wrapper around every reply: success into a wire class, failure into an error.
+"""The envelope of every reply: decode success, and turn failure into an error.
 
 Bodies as recorded: ``{"status": 200, "message": "OK", "service": "Presence", …}`` for
 success; for failure the fields vary by service and era, ``error`` may be true, 1,
@@ -25,11 +25,18 @@ from ..errors import (
 from .exchange import HttpReply
 from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode, decode_strictly
 
-__all__ = ["HEADERS", "acknowledge", "error_reply", "read", "success_reply"]
+__all__ = [
+    "HEADERS",
+    "acknowledge",
+    "error_reply",
+    "read",
+    "success_reply",
+    "whole_seconds",
+]
 
 
 class _Wire(Protocol):
-    """A wire class: the status in the body, 200 where there is none, and its error."""
+    """A wire class: the status in the body, 200 if it has none, and its error."""
 
     status: int
     error: object
@@ -43,17 +50,19 @@ _HTTP_REDIRECT = 300
 _HTTP_REFUSED = 400
 _HTTP_RATE_LIMITED = 429
 _HTTP_UNAVAILABLE = 500
+_LONGEST_S = 2**31
+_LONGEST_DIGITS = 10
 HEADERS: Mapping[str, str] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "OPTIONS, GET, POST",
 }
-"""What replies carry, as recorded."""
+"""The headers of replies, as recorded."""
 
 
 class _Acknowledged(msgspec.Struct, gc=False):
-    """A success without data: heartbeat, leave, registry changes."""
+    """A success without data: heartbeats, leaves and registry changes."""
 
     status: int
     error: object = None
@@ -78,14 +87,14 @@ _ANYTHING = msgspec.json.Decoder(object)
 def read(
     reply: HttpReply, decoder: msgspec.json.Decoder[WireT], *, has_parts: bool = False
 ) -> WireT:
-    """Read the body of a success into a wire class.
+    """Decode the body of a success into a wire class.
 
-    A body whose own status is 400 or more is no success, nor is one with an error.
+    A body with an error, or with a status of 400 or more, is not a success.
 
     Args:
-        reply: The answer.
-        decoder: Of the wire class.
-        has_parts: Whether the class keeps values raw of which one may be undecodable
+        reply: The reply.
+        decoder: The decoder of the wire class.
+        has_parts: Whether the class keeps raw values, one of which may be undecodable
             without spoiling the others.
 
     Raises:
@@ -111,7 +120,7 @@ def read(
 
 
 def acknowledge(reply: HttpReply) -> None:
-    """Read a success that says nothing else.
+    """Check that a reply is a success, and ignore its data.
 
     Raises:
         ServiceError: As ``read``.
@@ -146,11 +155,11 @@ def _decoded_with_care(
 
 
 def success_reply(fields: Mapping[str, object]) -> HttpReply:
-    """Write a success, compact with sorted keys (2025).
+    """Return a success with a compact body and sorted keys, as in 2025.
 
     Args:
-        fields: Beside status, message and service, or instead of them; ``None``
-            leaves one out.
+        fields: Added to status, message and service, or replacing them; ``None``
+            removes one.
     """
     common = {"status": 200, "message": "OK", "service": "Presence"}
     body = {k: v for k, v in {**common, **fields}.items() if v is not None}
@@ -164,22 +173,22 @@ def error_reply(
     service: str | None = "Presence",
     error: bool | int = True,
     payload: Mapping[str, Json] | None = None,
-    says_status: bool = True,
+    has_status: bool = True,
     ending: bytes = b"",
 ) -> HttpReply:
-    """Write a refusal; what the services of PubNub differ in is an argument.
+    """Return a failure; the differences between PubNub's services are arguments.
 
     Args:
-        status: Of HTTP and of the body.
+        status: The status of HTTP and of the body.
         message: The service's words.
-        service: Who says it; ``None``: the body does not tell.
-        error: How the body says that it is one.
-        payload: What is refused.
-        says_status: Whether the body repeats the status.
-        ending: Comes after the JSON.
+        service: The service's name; ``None``: the body has none.
+        error: The value of ``error`` in the body.
+        payload: The names that are refused.
+        has_status: Whether the body repeats the status.
+        ending: Bytes after the JSON.
     """
     fields = {
-        "status": status if says_status else None,
+        "status": status if has_status else None,
         "error": error,
         "message": message,
         "service": service,
@@ -202,7 +211,7 @@ def _refused(reply: HttpReply) -> _Refused:
 
 
 def _array_message(body: bytes) -> object:
-    """Find the words in the array form of an error: ``[0, "Invalid Key", "…"]``."""
+    """Return the message in the array form of an error: ``[0, "Invalid Key", "…"]``."""
     try:
         match decode_strictly(body, _ANYTHING):
             case [_, str(message), *_]:
@@ -231,7 +240,7 @@ def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
         status=status,
         message=message,
         service=service,
-        retry_after_s=_retry_after_s(reply),
+        retry_after_s=whole_seconds(reply.headers.get("retry-after")),
     )
     if isinstance(error, AccessDeniedError):
         error.channels = _names_refused(refused.payload, "channels")
@@ -242,10 +251,20 @@ def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
     return error
 
 
-def _retry_after_s(reply: HttpReply) -> float | None:
-    text = reply.headers.get("retry-after", "")
-    is_count = text.isascii() and text.isdecimal()
-    return float(text) if is_count else None
+def whole_seconds(text: str | None) -> float | None:
+    """Read a header that holds seconds, such as ``Age``; return None if it is invalid.
+
+    Only ASCII digits are valid. A number too large to mean anything counts as 2**31,
+    and of a list the first item counts (RFC 9111, 1.2.2 and 5.1).
+    """
+    if not text:
+        return None
+    digits = text.partition(",")[0].strip(" \t")
+    if not digits.isascii() or not digits.isdecimal():
+        return None
+    # Not before the length is known: ``int`` refuses thousands of digits.
+    is_large = len(digits.lstrip("0")) > _LONGEST_DIGITS
+    return float(_LONGEST_S if is_large else min(int(digits), _LONGEST_S))
 
 
 def _error_class(status: int) -> type[ServiceError]:

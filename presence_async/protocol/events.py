@@ -37,16 +37,16 @@ GapReason = Literal["slow_consumer", "service_queue", "reconnect"]
 
 
 class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something that a stream of presence events tells.
+    """One item of a stream of presence events.
 
     Attributes:
-        channel: Where; ``None`` in what concerns a whole stream.
+        channel: The channel; ``None`` if it concerns the whole stream.
         subscription: The channel group or wildcard through which it came; ``None``
-            when the channel itself was watched.
-        occupancy: How many users are there after it; ``None`` when it does not say.
-        timetoken: When it was published: units of 100 ns since 1970 UTC.
-        timestamp_ms: When it happened: milliseconds since 1970 UTC.
-        synthesized: Whether a roster concluded it, rather than the service saying so.
+            if the channel itself was watched.
+        occupancy: The number of users on the channel afterwards; ``None`` if unknown.
+        timetoken: Its publication, in units of 100 ns since 1970 UTC.
+        timestamp_ms: When it happened, in milliseconds since 1970 UTC.
+        synthesized: Whether a roster concluded it; the service sent the others.
     """
 
     _action: ClassVar[str] = ""
@@ -83,8 +83,8 @@ class UserEvent(PresenceEvent, frozen=True, kw_only=True):
     """An event about one user.
 
     Attributes:
-        user_id: Who.
-        state: The user's state as far as the event carries it; ``None``: it does not.
+        user_id: The user.
+        state: The user's state; ``None`` if the event does not carry it.
         state_error: Why the state could not be decoded, or ``None``.
     """
 
@@ -96,7 +96,7 @@ class UserEvent(PresenceEvent, frozen=True, kw_only=True):
 
 
 class JoinEvent(UserEvent, frozen=True, kw_only=True):
-    """A user is present now who was not before."""
+    """A user has become present."""
 
     _action: ClassVar[str] = "join"
 
@@ -108,13 +108,13 @@ class LeaveEvent(UserEvent, frozen=True, kw_only=True):
 
 
 class TimeoutEvent(UserEvent, frozen=True, kw_only=True):
-    """A user is no longer present because no heartbeat came in time."""
+    """A user has timed out, because no heartbeat came in time."""
 
     _action: ClassVar[str] = "timeout"
 
 
 class StateChangeEvent(UserEvent, frozen=True, kw_only=True):
-    """A user's state was set; ``occupancy`` may be 0, as absent users have one too."""
+    """A user's state was set; ``occupancy`` may be 0, since the user may be absent."""
 
     _action: ClassVar[str] = "state-change"
 
@@ -123,10 +123,10 @@ class IntervalEvent(PresenceEvent, frozen=True, kw_only=True):
     """The occupancy of a channel with too many users for single events.
 
     Attributes:
-        joined: Who has come since the last one, if the key set tells it.
-        left: Who has left.
-        timed_out: Who has timed out.
-        here_now_refresh: Whether the lists were too long and only here now tells.
+        joined: Users who have joined since the last one, if the key set lists them.
+        left: Users who have left.
+        timed_out: Users who have timed out.
+        here_now_refresh: Whether the lists were too long, so that a here now is needed.
     """
 
     _action: ClassVar[str] = "interval"
@@ -139,7 +139,7 @@ class IntervalEvent(PresenceEvent, frozen=True, kw_only=True):
 
 
 class UnknownEvent(PresenceEvent, frozen=True, kw_only=True):
-    """A message that is no event this library knows, such as one of a newer kind.
+    """A message that is not a known event, such as an event of a newer kind.
 
     Attributes:
         kind: Its ``action``; ``"unknown"`` if it has none.
@@ -151,22 +151,22 @@ class UnknownEvent(PresenceEvent, frozen=True, kw_only=True):
 
     @property
     def action(self) -> str:
-        """What it calls itself."""
+        """Its own name for what happened."""
         return self.kind
 
 
 class GapEvent(PresenceEvent, frozen=True, kw_only=True):
-    """Events are missing here; what comes next is in order again.
+    """Events are missing here; later ones are in order again.
 
     ``channel`` is ``None``: any channel of the stream may be concerned. ``timetoken``
-    is that of the last event dropped, or the one from which on events are missing.
+    is that of the last dropped event, or the one after which events are missing.
 
     Attributes:
         reason: ``"slow_consumer"``: the buffer was full and its oldest events were
             dropped; ``"service_queue"``: the service keeps 100 messages and more
             were published meanwhile; ``"reconnect"``: the stream could not go on
             from where it was.
-        dropped: How many events, ``None`` where nobody knows.
+        dropped: The number of missing events, or ``None`` if it is unknown.
     """
 
     _action: ClassVar[str] = "gap"
@@ -177,10 +177,10 @@ class GapEvent(PresenceEvent, frozen=True, kw_only=True):
 
 
 class SnapshotEvent(PresenceEvent, frozen=True, kw_only=True):
-    """Who is here: the first item of each reader of a roster.
+    """The users on a channel: the first item of each reader of a roster.
 
     Attributes:
-        occupants: Everybody on the channel, with the state where it is known.
+        occupants: The users on the channel, with their states if known.
     """
 
     _action: ClassVar[str] = "snapshot"

@@ -1,4 +1,4 @@
-"""The shape that every operation has: one request out, one reply back."""
+"""HTTP requests and replies, and the operation that translates to and from them."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class HttpRequest:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     def params(self) -> dict[str, str]:
-        """Decode the query; of a repeated name the last value counts.
+        """Decode the query; the last value of a repeated name counts.
 
         Raises:
-            InvalidArgumentError: An escape is broken or is not UTF-8.
+            InvalidArgumentError: A percent-escape is broken or not UTF-8.
         """
         return dict(decode_query(self.query))
 
 
 @attrs.frozen(kw_only=True)
 class HttpReply:
-    """A complete answer: what the transport read, or what the emulator sends.
+    """A complete answer, read by the transport or sent by the emulator.
 
     Attributes:
         status: The HTTP status code.
@@ -62,59 +62,60 @@ class HttpReply:
 class Operation(Protocol[ReplyT]):
     """A question to the service, as a frozen value with four translations.
 
-    ``from_request(operation.to_request()) == operation`` once the request carries the
-    common parameters of ``identity``, and ``operation.read(operation.to_reply(value))
-    == value``.
+    The client uses ``to_request`` and ``from_reply``, the emulator ``from_request`` and
+    ``to_reply``. Each pair is the inverse of the other: a request, once it carries the
+    common parameters of ``identity``, gives the same operation back, and a reply the
+    same value.
     """
 
     name: ClassVar[str]
-    """What it is called in errors and logs, such as ``"here now"``."""
+    """The name in errors, logs and faults, such as ``"here now"``."""
 
     route: ClassVar[re.Pattern[str]]
-    """Matches the whole escaped path of its requests."""
+    """A pattern that matches the whole escaped path of its requests."""
 
     @property
     def subscribe_key(self) -> str:
-        """The key set it is about."""
+        """The key set that it asks about."""
         ...
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user the request speaks for; ``None``: the client's own."""
+        """The user in whose name it asks; ``None``: the client's own user."""
         ...
 
     def to_request(self) -> HttpRequest:
-        """Say it: path and own parameters, without the common ones."""
+        """Return the request: its path and own parameters, not the common ones."""
         ...
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> Self:
-        """Hear it; the request's path must match ``route``.
+        """Return the operation that a request asks for; its path matches ``route``.
 
         Raises:
-            InvalidArgumentError: A name or parameter is not what the operation takes.
+            InvalidArgumentError: A name or parameter is invalid.
         """
         ...
 
     def to_reply(self, value: ReplyT) -> HttpReply:
-        """Answer it with success, as the service would."""
+        """Return the reply with which the service answers a value."""
         ...
 
-    def read(self, reply: HttpReply) -> ReplyT:
-        """Understand the answer.
+    def from_reply(self, reply: HttpReply) -> ReplyT:
+        """Return the value that a reply answers.
 
         Raises:
-            ServiceError: The service said no.
-            ReplyFormatError: The body is not what the service documents.
+            ServiceError: The service refused the request or failed.
+            ReplyFormatError: The body is not as documented.
         """
         ...
 
 
 def route_fields(route: re.Pattern[str], request: HttpRequest) -> dict[str, str]:
-    """Match a request's whole path; returns the named parts, still escaped.
+    """Match the whole path of a request and return its named parts, still escaped.
 
     Raises:
-        InvalidArgumentError: The path is another operation's.
+        InvalidArgumentError: The path belongs to another operation.
     """
     found = route.fullmatch(request.path)
     if found is None:

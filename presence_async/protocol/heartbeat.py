@@ -1,7 +1,7 @@
-"""Heartbeat: announce a user as present for some seconds.
+"""Heartbeat: announce a user as present for a number of seconds.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/heartbeat-a-channel (read 2026-11)
-and 66 recorded replies, all alike: whether the user was present before does not show.
+and 66 recorded replies, all alike whether the user was present before or not.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import ClassVar
 import attrs
 
 from . import envelope, names
-from .address import Address, channel_path, group_query
-from .announcement import DEFAULT_PRESENCE_TIMEOUT_S, heard_states, heard_timeout_s
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
 from .json_codec import Json, encode_state
+from .presence_params import DEFAULT_PRESENCE_TIMEOUT_S, parsed_states, parsed_timeout_s
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = ["HeartbeatOperation"]
 
@@ -26,15 +26,15 @@ _OK = envelope.success_reply({})
 
 @attrs.frozen(kw_only=True)
 class HeartbeatOperation:
-    """Say that a user is present on channels and channel groups.
+    """Announce a user as present on channels and channel groups.
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Who is present.
-        channels: Where.
-        channel_groups: Groups, on whose members the user is present.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups on whose channels the user is present.
         presence_timeout_s: Seconds until the service reports a timeout.
-        state: State by channel or group name; ``None``: say nothing about state.
+        state: State by channel or group name; ``None``: leave states unchanged.
     """
 
     name: ClassVar[str] = "heartbeat"
@@ -51,11 +51,9 @@ class HeartbeatOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who is present."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         query = [f"heartbeat={self.presence_timeout_s}"]
         query += group_query(self.channel_groups)
         if self.state is not None:
@@ -65,22 +63,20 @@ class HeartbeatOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> HeartbeatOperation:
-        """Hear it; names of presence events are left out, as the service does."""
-        address = Address.of(cls.route, request)
+        # The service ignores names of presence events.
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=names.without_presence(address.channels),
-            channel_groups=names.without_presence(address.channel_groups),
-            presence_timeout_s=heard_timeout_s(address.params.get("heartbeat", ""))
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=names.without_presence(path.channels),
+            channel_groups=names.without_presence(path.channel_groups),
+            presence_timeout_s=parsed_timeout_s(path.params.get("heartbeat", ""))
             or DEFAULT_PRESENCE_TIMEOUT_S,
-            state=heard_states(address.params.get("state")),
+            state=parsed_states(path.params.get("state")),
         )
 
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
+    def to_reply(self, _: None) -> HttpReply:
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)

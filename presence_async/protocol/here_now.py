@@ -1,4 +1,4 @@
-"""Here now: who is present on channels, on the members of groups, or everywhere.
+"""Here now: who is present on channels, on the channels of groups, or everywhere.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-here-now (read 2026-11)
 and 71 recorded replies. Which of two shapes a reply has depends on the request alone:
@@ -10,7 +10,7 @@ those of the full set.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self, final
 
 import attrs
@@ -18,10 +18,11 @@ import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
 from . import envelope
-from .address import Address, channel_path, group_query
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
 from .occupancy import ChannelOccupancy, HereNow, HereNowCounts, Occupant
+from .presence_params import parsed_number
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = [
     "ChannelOccupancy",
@@ -42,28 +43,28 @@ class _Entry(msgspec.Struct, gc=False):
     state: msgspec.Raw = msgspec.Raw()
 
 
-class _Channel(msgspec.Struct, gc=False):
+class _HereNowChannel(msgspec.Struct, gc=False):
     occupancy: _Count
     uuids: list[str | _Entry] | None = None
 
 
-class _Channels(msgspec.Struct, gc=False):
-    channels: dict[str, _Channel]
+class _HereNowChannels(msgspec.Struct, gc=False):
+    channels: dict[str, _HereNowChannel]
     total_channels: _Count
     total_occupancy: _Count
 
 
-class _Reply(msgspec.Struct, gc=False):
-    """Both shapes in one, told apart by what is there."""
+class _HereNowReply(msgspec.Struct, gc=False):
+    """Both shapes in one; a reply has the fields of one of them."""
 
     status: int = 200
     error: object = None
-    payload: _Channels | None = None
+    payload: _HereNowChannels | None = None
     occupancy: _Count | None = None
     uuids: list[str | _Entry] | None = None
 
 
-_REPLY = msgspec.json.Decoder(_Reply)
+_REPLY = msgspec.json.Decoder(_HereNowReply)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,12 +73,12 @@ class HereNowOperation:
 
     Attributes:
         subscribe_key: The key set.
-        channels: Which channels; with no groups either: every occupied one.
-        channel_groups: Groups, whose members are answered.
-        include_user_ids: Whether to say who, or only how many.
-        include_state: Whether to say in which state.
-        limit: Occupants of each channel at most; 0: counts only; ``None``: all.
-        offset: How many occupants of each channel to skip.
+        channels: The channels; without groups either: every occupied one.
+        channel_groups: Groups whose channels are asked about.
+        include_user_ids: Whether to ask for user IDs, or only for their number.
+        include_state: Whether to ask for states.
+        limit: The most occupants of each channel; 0: counts only; ``None``: all.
+        offset: The number of occupants of each channel to skip.
     """
 
     name: ClassVar[str] = "here now"
@@ -97,11 +98,10 @@ class HereNowOperation:
 
     @property
     def is_global(self) -> bool:
-        """Whether every occupied channel of the key set is meant."""
+        """Whether it asks about every occupied channel of the key set."""
         return not self.channels and not self.channel_groups
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         if self.is_global:
             path = f"/v2/presence/sub-key/{encode_name(self.subscribe_key)}"
@@ -118,32 +118,31 @@ class HereNowOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> HereNowOperation:
-        """Hear it; also Go's spelling ``disable-uuids``."""
-        address = Address.of(cls.route, request)
-        params = address.params
+        path = PresencePath.parse(cls.route, request)
+        params = path.params
+        # The Go and PHP SDKs write a dash.
         hidden = params.get("disable_uuids", params.get("disable-uuids", "0"))
-        limit = _heard_int(params, "limit")
+        limit = parsed_number(params, "limit")
         if limit is not None and limit > MAX_LIMIT:
             raise InvalidArgumentError("limit", f"must be up to {MAX_LIMIT}")
         return cls(
-            subscribe_key=address.subscribe_key,
-            channels=address.channels,
-            channel_groups=address.channel_groups,
+            subscribe_key=path.subscribe_key,
+            channels=path.channels,
+            channel_groups=path.channel_groups,
             include_user_ids=hidden != "1" and limit != 0,
             include_state=params.get("state") == "1",
             limit=limit,
-            offset=_heard_int(params, "offset") or 0,
+            offset=parsed_number(params, "offset") or 0,
         )
 
     def to_reply(self, value: HereNow | HereNowCounts) -> HttpReply:
-        """Answer it."""
         if self._is_flat:
             (channel,) = self.channels
             # Nobody is ever present on a name that carries presence events.
-            said = value.channels.get(channel) or self._nobody(channel)
-            return envelope.success_reply(self._said(said))
+            occupancy = value.channels.get(channel) or self._nobody(channel)
+            return envelope.success_reply(self._encoded(occupancy))
         channels = {
-            name: self._said(channel)
+            name: self._encoded(channel)
             for name, channel in value.channels.items()
             if channel.occupancy
         }
@@ -154,17 +153,16 @@ class HereNowOperation:
         }
         return envelope.success_reply({"payload": payload})
 
-    def read(self, reply: HttpReply) -> HereNow | HereNowCounts:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> HereNow | HereNowCounts:
         wire = envelope.read(reply, _REPLY, has_parts=self.include_state)
         if wire.payload is not None:
             payload = wire.payload
-            found = {n: self._heard(n, c, reply) for n, c in payload.channels.items()}
+            found = {n: self._parsed(n, c, reply) for n, c in payload.channels.items()}
             totals = payload.total_channels, payload.total_occupancy
         elif wire.occupancy is not None and self._is_flat:
             (name,) = self.channels
-            channel = _Channel(occupancy=wire.occupancy, uuids=wire.uuids)
-            found = {name: self._heard(name, channel, reply)}
+            channel = _HereNowChannel(occupancy=wire.occupancy, uuids=wire.uuids)
+            found = {name: self._parsed(name, channel, reply)}
             totals = int(wire.occupancy > 0), wire.occupancy
         else:
             raise _unexpected(reply, "neither payload nor occupancy")
@@ -172,17 +170,15 @@ class HereNowOperation:
 
     @property
     def is_divisible(self) -> bool:
-        """Not from an offset on: pages of parts are not parts of a page."""
+        # Pages of parts are not parts of a page.
         return self.offset == 0
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Ask the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
     def merged(
         self, replies: Sequence[HereNow | HereNowCounts]
     ) -> HereNow | HereNowCounts:
-        """Put together the answers about parts of the names; count anew."""
         found = {name: c for reply in replies for name, c in reply.channels.items()}
         occupancies = [c.occupancy for c in found.values() if c.occupancy]
         return self._result(found, len(occupancies), sum(occupancies))
@@ -208,11 +204,11 @@ class HereNowOperation:
             occupancy=0,
             user_ids=(),
             is_complete=self.offset == 0,
-            states=() if self.include_state else None,
+            encoded_states=() if self.include_state else None,
         )
 
-    def _heard(
-        self, name: str, channel: _Channel, reply: HttpReply
+    def _parsed(
+        self, name: str, channel: _HereNowChannel, reply: HttpReply
     ) -> ChannelOccupancy:
         occupancy, entries = channel.occupancy, channel.uuids
         if not self.include_user_ids:
@@ -227,15 +223,15 @@ class HereNowOperation:
             occupancy=occupancy,
             user_ids=user_ids,
             is_complete=self.offset == 0 and len(user_ids) == occupancy,
-            states=_raw_states(entries) if self.include_state else None,
+            encoded_states=_raw_states(entries) if self.include_state else None,
         )
 
-    def _said(self, channel: ChannelOccupancy) -> dict[str, object]:
+    def _encoded(self, channel: ChannelOccupancy) -> dict[str, object]:
         if not self.include_user_ids:
             return {"occupancy": channel.occupancy}
-        return {"occupancy": channel.occupancy, "uuids": self._said_entries(channel)}
+        return {"occupancy": channel.occupancy, "uuids": self._encoded_entries(channel)}
 
-    def _said_entries(self, channel: ChannelOccupancy) -> list[object]:
+    def _encoded_entries(self, channel: ChannelOccupancy) -> list[object]:
         if not self.include_state:
             return list(channel.user_ids or ())
         return [
@@ -249,15 +245,6 @@ def _raw_states(entries: list[str | _Entry]) -> tuple[bytes, ...]:
     if b"null" not in raw:
         return raw
     return tuple([b"" if state == b"null" else state for state in raw])
-
-
-def _heard_int(params: Mapping[str, str], name: str) -> int | None:
-    text = params.get(name)
-    if not text:
-        return None
-    if text.isascii() and text.isdecimal() and len(text) <= len(str(2**63)):
-        return int(text)
-    raise InvalidArgumentError(name, f"must be a whole number, not {text[:40]!r}")
 
 
 def _unexpected(reply: HttpReply, what: str) -> ReplyFormatError:

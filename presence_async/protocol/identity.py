@@ -1,4 +1,4 @@
-"""Who asks: what every request carries beside its own parameters.
+"""The identity of the client: parameters that every request carries.
 
 The common parameters are ``uuid`` and ``pnsdk``, ``auth`` with a token, ``requestid``
 for each attempt, and ``timestamp`` and ``signature`` with a secret key.
@@ -60,7 +60,7 @@ RESERVED_PARAMS: Final = frozenset({
     "tt",
     "uuid",
 })
-"""Parameters that the library sends itself, which callers may not name."""
+"""The library's own parameters, which callers may not name."""
 
 Params = tuple[tuple[str, str], ...]
 
@@ -75,14 +75,14 @@ _SHORTEST_SECRET: Final = 4
 
 @attrs.frozen(kw_only=True)
 class Identity:
-    """A key set and the user who asks.
+    """A key set and a user.
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Who asks unless a request speaks for another.
+        user_id: The user of requests that do not name another.
         publish_key: Part of signatures.
         secret_key: Signs requests; ``None``: no signature.
-        query_params: Sent with every request.
+        query_params: Further parameters of every request.
     """
 
     subscribe_key: str
@@ -101,15 +101,15 @@ class Identity:
         timestamp_s: int | None = None,
         query_params: Params = (),
     ) -> HttpRequest:
-        """Add what every request carries.
+        """Return a request with the parameters that every request carries.
 
         Args:
-            request: What an operation says.
-            user_id: For whom; ``None``: the identity's own user.
-            token: Sent as ``auth``.
+            request: The request of an operation.
+            user_id: The user; ``None``: the identity's own.
+            token: The value of ``auth``.
             request_id: New for each attempt, so that no cache can answer.
             timestamp_s: Unix seconds; needed with a secret key.
-            query_params: Sent beside the identity's; they win over these.
+            query_params: Further parameters, which win over the identity's.
         """
         user = encode_name(user_id or self.user_id)
         query = f"{_COMMON}&uuid={user}"
@@ -141,12 +141,12 @@ _COMMON: Final = encode_query([("pnsdk", _SDK)])
 
 
 def loggable(request: HttpRequest) -> str:
-    """Return a request's target with its token and signature hidden."""
+    """Return the target of a request with its token and signature hidden."""
     return _hidden(request.target)
 
 
 def secrets_of(request: HttpRequest) -> tuple[str, ...]:
-    """Return what a request carries that nobody may see: token and signature."""
+    """Return the secrets in a request: token and signature."""
     return tuple([
         decode_name(value)
         for name, _, value in (part.partition("=") for part in request.query.split("&"))
@@ -182,7 +182,7 @@ def signature_v2(
 
 
 def is_signed(request: HttpRequest, *, publish_key: str, secret_key: str) -> bool:
-    """Tell whether a request carries the signature its content comes to.
+    """Return True if a request is signed correctly.
 
     Raises:
         InvalidArgumentError: The query's escapes are broken.
@@ -201,10 +201,10 @@ def is_signed(request: HttpRequest, *, publish_key: str, secret_key: str) -> boo
 def checked_query_params(
     query_params: Mapping[str, str | float] | None,
 ) -> Params:
-    """Check parameters of the caller's own.
+    """Check further parameters that a caller gives.
 
     Raises:
-        InvalidArgumentError: One is ours, or is not text or a number.
+        InvalidArgumentError: One is the library's own, or is neither text nor number.
     """
     if query_params is None:
         return ()
@@ -214,10 +214,10 @@ def checked_query_params(
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Take secrets out of a text, such as an error message that echoes the URL.
+    """Remove secrets from a text, such as an error message that contains the URL.
 
-    The text may end in the middle of one. Secrets shorter than 4 characters stay,
-    unless they follow ``auth=``: they would take half the text with them.
+    The text may end within a secret. Secrets shorter than 4 characters stay unless they
+    follow ``auth=``: removing them would remove half the text.
     """
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
@@ -231,7 +231,7 @@ def _hidden(text: str) -> str:
 
 
 def _without_beginning(text: str, form: str) -> str:
-    """Take off the beginning of a secret with which a shortened text ends."""
+    """Remove the beginning of a secret from the end of a shortened text."""
     for length in range(min(len(form), len(text)), _SHORTEST_SECRET - 1, -1):
         if text.endswith(form[:length]):
             return text[:-length] + "***"
@@ -240,7 +240,7 @@ def _without_beginning(text: str, form: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _forms(secret: str) -> tuple[str, ...]:
-    """Return how a secret may be written, longest first."""
+    """Return the forms in which a secret may be written, longest first."""
     escaped = quote(secret, safe="")
     forms = {
         secret,
@@ -265,7 +265,7 @@ def _name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise InvalidArgumentError(
             "query_params",
-            f"{name!r} is no name of a parameter; write a str that is not blank",
+            f"{name!r} is not a parameter name; write a str that is not blank",
         )
     if name in RESERVED_PARAMS:
         raise InvalidArgumentError(
@@ -290,6 +290,6 @@ def _value(name: object, value: object) -> str:
     text = str.__str__(value) if isinstance(value, str) else str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidArgumentError(
-            "query_params", f"{name!r} holds a lone surrogate; write valid Unicode"
+            "query_params", f"{name!r} contains a lone surrogate; write valid Unicode"
         )
     return text

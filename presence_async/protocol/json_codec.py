@@ -1,4 +1,4 @@
-"""JSON, strictly: what we send is exactly JSON, what we read raises one error.
+"""Strict JSON: encode exactly JSON, and raise one error for anything undecodable.
 
 msgspec leaves gaps that are closed here. Encoding turns nan, datetimes, bytes and sets
 into other things; decoding raises ``RecursionError`` for depth, ``UnicodeDecodeError``
@@ -11,7 +11,7 @@ import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -30,13 +30,18 @@ __all__ = [
     "plain_state",
 ]
 
-Json: TypeAlias = (
-    "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
-)
+if TYPE_CHECKING:
+    Json: TypeAlias = (
+        bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+    )
+else:
+    # Read at run time, as by typing.get_type_hints and msgspec, an alias must not name
+    # itself: other modules that use it would have to know the name, too.
+    Json = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
 WireT = TypeVar("WireT")
 
 MAX_STATE_DEPTH = 100
-"""Levels of nesting that a state may have."""
+"""The most levels of nesting in a state."""
 
 _MAX_REPLY_DEPTH = 500
 _MAX_INT_BITS = 4096
@@ -55,19 +60,19 @@ _OBJECTS: msgspec.json.Decoder[list[dict[str, Json]]] = msgspec.json.Decoder(
     list[dict[str, Any]]
 )
 UNDECODABLE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder of msgspec may raise."""
+"""The errors that a decoder of msgspec may raise."""
 _OBJECT: msgspec.json.Decoder[dict[str, Json]] = msgspec.json.Decoder(dict[str, Any])
 
 
 class JsonError(ValueError):
-    """A text is not the JSON that was expected; says why, never what."""
+    """A text is not the expected JSON; gives the reason, never the text."""
 
 
 def decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
     """Decode a document into a wire class.
 
     Values that the wire class keeps raw (``msgspec.Raw``) may be anything: one that
-    cannot be decoded does not spoil the document, only itself.
+    cannot be decoded spoils only itself, not the document.
 
     Raises:
         JsonError: Not JSON, not UTF-8, nested too deeply, or not of the class.
@@ -86,10 +91,10 @@ def decode(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
 
 
 def decode_strictly(text: bytes, decoder: msgspec.json.Decoder[WireT]) -> WireT:
-    """Decode a document of which every part has to be right.
+    """Decode a document every part of which must be valid.
 
     Raises:
-        JsonError: As ``decode``, and for any value that cannot be decoded.
+        JsonError: As ``decode``, and for any undecodable value.
     """
     try:
         return decoder.decode(text)
@@ -104,7 +109,7 @@ def decode_object(text: bytes) -> dict[str, Json]:
     """Decode one JSON object, such as a state.
 
     Raises:
-        JsonError: Not a JSON object, or it holds what JSON cannot.
+        JsonError: Not a JSON object, or a value in it is not JSON.
     """
     return decode_strictly(text, _OBJECT)
 
@@ -113,7 +118,7 @@ def decode_objects(text: bytes) -> list[dict[str, Json]]:
     """Decode a JSON array of objects.
 
     Raises:
-        JsonError: Not that, or one of them holds what JSON cannot.
+        JsonError: Not such an array, or a value in it is not JSON.
     """
     return decode_strictly(text, _OBJECTS)
 
@@ -123,10 +128,10 @@ def plain_state(state: object, argument: str = "state") -> dict[str, Json]:
 
     Args:
         state: A mapping of ``str`` to JSON values, at most 100 levels deep.
-        argument: What the caller calls it, for the error.
+        argument: The name of the caller's argument, for the error.
 
     Raises:
-        InvalidArgumentError: It holds anything else; names the path to it.
+        InvalidArgumentError: It contains anything else; names the path to it.
     """
     if not isinstance(state, Mapping):
         raise InvalidArgumentError(
@@ -136,15 +141,15 @@ def plain_state(state: object, argument: str = "state") -> dict[str, Json]:
 
 
 def encode_state(state: Mapping[str, Json]) -> str:
-    """Encode what ``plain_state`` returned, compactly."""
+    """Encode a state that ``plain_state`` returned, compactly."""
     return msgspec.json.encode(state).decode()
 
 
 def _defused(text: bytes) -> bytes:
-    """Swap what the decoder trips over for a number out of range.
+    """Replace values that the decoder rejects by a number out of range.
 
-    That number passes where a value is kept raw and fails where it is read, so the
-    harm of lone surrogates and nan stays where it is.
+    That number passes where a value is kept raw and fails where it is read, so lone
+    surrogates and nan harm nothing around them.
     """
     parts: list[bytes] = []
     position = 0
@@ -157,7 +162,7 @@ def _defused(text: bytes) -> bytes:
 
 
 def _flattened(text: bytes) -> bytes:
-    """Swap what is nested beyond any use for a number out of range."""
+    """Replace values that are nested too deeply by a number out of range."""
     parts: list[bytes] = []
     position = depth = 0
     for token in _NESTING.finditer(text):
@@ -194,7 +199,7 @@ def _plain(value: object, argument: str, path: str, depth: int) -> Json:
     if depth > MAX_STATE_DEPTH:
         raise InvalidArgumentError(
             argument,
-            f"nests deeper than {MAX_STATE_DEPTH} levels, or holds itself;"
+            f"nests deeper than {MAX_STATE_DEPTH} levels, or contains itself;"
             " write a flatter object",
         )
     if isinstance(value, str):
@@ -214,7 +219,7 @@ def _plain(value: object, argument: str, path: str, depth: int) -> Json:
         return _plain_object(value, argument, path, depth)
     raise InvalidArgumentError(
         argument,
-        f"{path} is a {type(value).__name__}, which JSON has no form for;"
+        f"{path} is a {type(value).__name__}, which JSON cannot express;"
         " write a str, number, bool, None, list or dict",
     )
 
@@ -245,7 +250,7 @@ def _plain_int(value: int, argument: str, path: str) -> int:
 def _plain_float(value: float, argument: str, path: str) -> float:
     if not math.isfinite(value):
         raise InvalidArgumentError(
-            argument, f"{path} is {value}, which JSON has no form for; write None"
+            argument, f"{path} is {value}, which JSON cannot express; write None"
         )
     return float(value)
 
@@ -253,7 +258,7 @@ def _plain_float(value: float, argument: str, path: str) -> float:
 def _plain_text(value: str, argument: str, path: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidArgumentError(
-            argument, f"{path} holds a lone surrogate; write valid Unicode"
+            argument, f"{path} contains a lone surrogate; write valid Unicode"
         )
     # Not str(value): of an enum that is the name of the member.
     return str.__str__(value)

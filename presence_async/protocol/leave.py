@@ -1,7 +1,7 @@
-"""Leave: a user is no longer present.
+"""Leave: end the presence of a user.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/leave-a-channel (read 2026-11) and
-266 recorded replies: 200 also when the user was not there; 403 without read access.
+266 recorded replies: 200 even if the user was not there; 403 without read access.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import ClassVar, Self
 import attrs
 
 from . import envelope, names
-from .address import Address, channel_path, group_query
 from .exchange import HttpReply, HttpRequest
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = ["LeaveOperation"]
 
@@ -23,13 +23,13 @@ _OK = envelope.success_reply({"action": "leave"})
 
 @attrs.frozen(kw_only=True)
 class LeaveOperation:
-    """Say that a user has left channels and channel groups.
+    """End the presence of a user on channels and channel groups.
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Who leaves.
-        channels: What is left.
-        channel_groups: Groups, whose members are left.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups whose channels the user leaves.
     """
 
     name: ClassVar[str] = "leave"
@@ -44,42 +44,36 @@ class LeaveOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who leaves."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         query = "&".join(group_query(self.channel_groups))
         return HttpRequest(path=f"{path}/leave", query=query)
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> LeaveOperation:
-        """Hear it; names of presence events are left out, as the service does."""
-        address = Address.of(cls.route, request)
+        # The service ignores names of presence events.
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=names.without_presence(address.channels),
-            channel_groups=names.without_presence(address.channel_groups),
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=names.without_presence(path.channels),
+            channel_groups=names.without_presence(path.channel_groups),
         )
 
-    def to_reply(self, value: None) -> HttpReply:  # noqa: ARG002  # there is nothing to say
-        """Answer it."""
+    def to_reply(self, _: None) -> HttpReply:
         return _OK
 
-    def read(self, reply: HttpReply) -> None:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
     @property
     def is_divisible(self) -> bool:
-        """Always."""
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Say the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
-    def merged(self, replies: Sequence[None]) -> None:
-        """Put nothing together."""
+    def merged(self, _: Sequence[None]) -> None:
+        return

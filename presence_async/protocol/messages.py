@@ -1,4 +1,4 @@
-"""Messages: how the wire carries presence events, and back.
+"""Messages: presence events as the wire carries them.
 
 Source: 993 recorded events in 1,375 subscribe replies. The documentation calls the
 lists of an interval event ``joined``, ``left`` and ``timedout``, traffic calls them
@@ -26,26 +26,19 @@ from .events import (
 )
 from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode, decode_object
 from .names import PRESENCE_SUFFIX
+from .timetoken import Timetoken, unix_ms
 
 __all__ = [
     "Message",
     "Published",
-    "Timetoken",
     "metadata_of",
     "payload_of",
     "read_event",
 ]
 
-_TIMETOKENS_PER_MS: Final = 10_000
-_LATEST_MS: Final = 2**47 - 1
-
-
-Timetoken = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""Units of 100 ns since 1970 UTC."""
-
 
 class Published(msgspec.Struct, frozen=True, gc=False):
-    """When and where a message was published: ``p``.
+    """The time and the region of publication: ``p``.
 
     Attributes:
         t: The timetoken, a string on the wire.
@@ -68,11 +61,11 @@ class Message(
         "subscription": "b",
     },
 ):
-    """One message of a subscribe reply, as far as a reader needs it.
+    """One message of a subscribe reply, with the fields that a reader needs.
 
     Attributes:
         channel: ``c``, with ``-pnpres`` for presence.
-        payload: ``d``, JSON text that may turn out to be anything.
+        payload: ``d``, JSON text that may be anything.
         published: ``p``.
         subscription: ``b``, the name in the request that matched; ``None`` when the
             request names one plain channel.
@@ -94,7 +87,7 @@ _Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**37)]
 _NO_STATE: Final = msgspec.Raw()
 
 
-class _Payload(msgspec.Struct, gc=False):
+class _EventPayload(msgspec.Struct, gc=False):
     action: str
     occupancy: _Count
     timestamp: _Seconds
@@ -111,7 +104,7 @@ class _Payload(msgspec.Struct, gc=False):
 
 
 # Not strict: a stub of the JavaScript SDK has its timestamp as text.
-_PAYLOAD = msgspec.json.Decoder(_Payload, strict=False)
+_PAYLOAD = msgspec.json.Decoder(_EventPayload, strict=False)
 _STATE: msgspec.json.Decoder[Mapping[str, Json]] = msgspec.json.Decoder(dict[str, Any])
 _INTERVAL = "interval"
 
@@ -125,9 +118,9 @@ _USER_EVENTS: Mapping[str, UserEventMaker] = {
 
 
 def read_event(message: Message) -> PresenceEvent:
-    """Turn a message into the event it carries; never fails.
+    """Return the event that a message carries; never fails.
 
-    What is no presence event, or none of a known kind, becomes an ``UnknownEvent``.
+    Anything but a presence event of a known kind becomes an ``UnknownEvent``.
     """
     state = state_error = None
     try:
@@ -172,7 +165,7 @@ def read_event(message: Message) -> PresenceEvent:
 
 
 def payload_of(event: UserEvent | IntervalEvent) -> dict[str, Json]:
-    """Say an event as the service does since 2025: the ``d`` of its message."""
+    """Return the payload of an event, ``d``, as the service has sent it since 2025."""
     when: dict[str, Json] = {
         "timestamp": event.timestamp_ms // 1000,
         "precise_timestamp": event.timestamp_ms,
@@ -182,20 +175,20 @@ def payload_of(event: UserEvent | IntervalEvent) -> dict[str, Json]:
         who = {"action": event.action, "uuid": event.user_id}
         return {**who, **when, **state, "occupancy": event.occupancy}
     lists = {"join": event.joined, "leave": event.left, "timeout": event.timed_out}
-    said = {"action": event.action, **when, "occupancy": event.occupancy}
-    said |= {name: list(users) for name, users in lists.items() if users}
-    return {**said, "here_now_refresh": True} if event.here_now_refresh else said
+    payload = {"action": event.action, **when, "occupancy": event.occupancy}
+    payload |= {name: list(users) for name, users in lists.items() if users}
+    return {**payload, "here_now_refresh": True} if event.here_now_refresh else payload
 
 
 def metadata_of(channel: str, payload: Mapping[str, Json]) -> dict[str, Json]:
-    """Say the flat copy of an event that its message carries in ``u``, since 2020."""
-    said: dict[str, Json] = {
+    """Return the flat copy of an event, ``u``, which has been sent since 2020."""
+    metadata: dict[str, Json] = {
         f"pn_{name}": value for name, value in payload.items() if name != "data"
     }
     state = payload.get("data")
     if isinstance(state, Mapping):
-        said |= {f"pn_state_{name}": value for name, value in state.items()}
-    return said | {
+        metadata |= {f"pn_state_{name}": value for name, value in state.items()}
+    return metadata | {
         "pn_ispresence": 1,
         "pn_channel": encode_name(channel).replace("~", "%7E"),
     }
@@ -213,11 +206,11 @@ _State = Mapping[str, Json] | None
 
 def _decoded_with_care(
     message: Message,
-) -> tuple[_Payload, _State, str | None] | None:
-    """Decode what has one hostile value, such as a state that is no object.
+) -> tuple[_EventPayload, _State, str | None] | None:
+    """Decode a message with an invalid value, such as a state that is not an object.
 
     Returns:
-        The payload, the state and what is wrong with it; ``None`` if it is no event.
+        The payload, the state and what is wrong with it; ``None`` for another message.
     """
     try:
         payload = decode(bytes(message.payload), _PAYLOAD)
@@ -232,7 +225,7 @@ def _decoded_with_care(
         return payload, None, str(error)
 
 
-def _unknown(message: Message, payload: _Payload | None = None) -> UnknownEvent:
+def _unknown(message: Message, payload: _EventPayload | None = None) -> UnknownEvent:
     channel = message.channel.removesuffix(PRESENCE_SUFFIX)
     subscription = _subscription(message)
     raw = bytes(message.payload)
@@ -243,7 +236,7 @@ def _unknown(message: Message, payload: _Payload | None = None) -> UnknownEvent:
             subscription=subscription,
             occupancy=None,
             timetoken=timetoken,
-            timestamp_ms=min(timetoken // _TIMETOKENS_PER_MS, _LATEST_MS),
+            timestamp_ms=unix_ms(timetoken),
             raw=raw,
         )
     return UnknownEvent(

@@ -1,7 +1,7 @@
-"""Which names may be sent: users, channels, channel groups and keys.
+"""Check names before they are sent: users, channels, channel groups and keys.
 
-Rules from the PubNub documentation and from what keeps a name from reaching another
-path: see each function. Everything returned here is safe to escape and send.
+The rules are those of the PubNub documentation, and those that keep a name from
+reaching another path. Every name returned here is safe to escape and send.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ __all__ = [
 ]
 
 MAX_LENGTH = 2048
-"""Characters; longer names are refused before any request."""
+"""The most characters of a name; longer names are rejected before any request."""
 
 MAX_DOCUMENTED_LENGTH = 92
-"""UTF-8 characters that the service documents for user ids and channels."""
+"""The most UTF-8 characters of user IDs and channels, as documented."""
 
 PRESENCE_SUFFIX = "-pnpres"
-"""Reserved ending of the names that carry presence events."""
+"""The reserved ending of names that carry presence events."""
 
 Names = str | Iterable[str] | None
 
 
 def channel_names(names: Names, argument: str = "channels") -> tuple[str, ...]:
-    """Check channel names; one ``str`` is one name, ``None`` is none.
+    """Check channel names; one ``str`` is one name, ``None`` names nothing.
 
     Args:
         names: One name or an iterable of names, read once.
-        argument: What the caller calls it, for the error.
+        argument: The name of the caller's argument, for the error.
 
     Returns:
         The names in the order given, without duplicates.
 
     Raises:
-        InvalidArgumentError: A name is empty, blank, over 2,048 characters, holds a
-            lone surrogate, a comma or a ``.``/``..`` segment.
+        InvalidArgumentError: A name is empty, blank or over 2,048 characters, or
+            contains a lone surrogate, a comma or a ``.``/``..`` segment.
     """
     return _names(names, argument)
 
@@ -65,7 +65,7 @@ def group_names(names: Names, argument: str = "channel_groups") -> tuple[str, ..
 
 
 def without_presence(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave ``-pnpres`` names out, as the service does in heartbeats and leaves."""
+    """Return the names without ``-pnpres`` ones, which heartbeats and leaves ignore."""
     return tuple([name for name in names if not is_presence_name(name)])
 
 
@@ -80,7 +80,7 @@ def one_group(name: str, argument: str = "group") -> str:
 
 
 def some_channels(names: Names, argument: str = "channels") -> tuple[str, ...]:
-    """Check channel names of which there must be at least one."""
+    """Check channel names; there must be at least one."""
     checked = _names(names, argument)
     if not checked:
         raise InvalidArgumentError(argument, "names nothing; name at least one")
@@ -88,7 +88,7 @@ def some_channels(names: Names, argument: str = "channels") -> tuple[str, ...]:
 
 
 def require_any(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> None:
-    """Refuse a call that names neither a channel nor a group."""
+    """Raise if neither a channel nor a group is named."""
     if not channels and not channel_groups:
         raise InvalidArgumentError(
             "channels", "nothing is named; name a channel or a channel group"
@@ -98,17 +98,17 @@ def require_any(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> N
 def places(
     channels: Names, channel_groups: Names
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Check the channels and the groups of a question; there may be none."""
+    """Check the channels and the groups of a query; there may be none."""
     return _names(channels, "channels"), _names(channel_groups, "channel_groups")
 
 
 def present_places(
     channels: Names, channel_groups: Names
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Check where somebody is to be, or no longer to be, present.
+    """Check the channels and groups of a heartbeat, state or leave.
 
     Raises:
-        InvalidArgumentError: Nothing is named, or a stream of events is.
+        InvalidArgumentError: Nothing is named, or a ``-pnpres`` name is.
     """
     named, groups = places(channels, channel_groups)
     require_any(named, groups)
@@ -123,17 +123,17 @@ def present_places(
 
 
 def is_presence_name(name: str) -> bool:
-    """Tell whether a name carries the presence events of another."""
+    """Return True if a name carries the presence events of another."""
     return name.endswith(PRESENCE_SUFFIX)
 
 
 def is_wildcard(name: str) -> bool:
-    """Tell whether a name stands for all channels that begin alike, as ``a.*`` does."""
+    """Return True for a name such as ``a.*``, which matches all channels below it."""
     return name.removesuffix(PRESENCE_SUFFIX).endswith(".*")
 
 
 def user_id(name: object, argument: str = "user_id") -> str:
-    """Check a user id; unlike a channel it may hold a comma."""
+    """Check a user ID; unlike a channel it may contain a comma."""
     return _checked(_text(name, argument), argument)
 
 
@@ -143,11 +143,13 @@ def key(name: object, argument: str) -> str:
     if not text.isprintable() or any(character in " ,/" for character in text):
         raise InvalidArgumentError(
             argument,
-            "a key has no spaces, commas, slashes or control characters; copy it anew",
+            "a key has no spaces, commas, slashes or control characters; copy it again",
         )
     if not text or len(text) > MAX_LENGTH or text in {".", ".."}:
         raise InvalidArgumentError(
-            argument, "a key must not be empty, endless or just dots; copy it anew"
+            argument,
+            f"a key must not be empty, over {MAX_LENGTH:,} characters or only dots;"
+            " copy it again",
         )
     return text
 
@@ -170,7 +172,7 @@ def _text(name: object, argument: str) -> str:
     if type(name) is str:
         return name
     if isinstance(name, str):
-        # Such as a member of an enum, which must not get into the caches below.
+        # A member of an enum, for example, must not get into the caches below.
         return str.__str__(name)
     raise InvalidArgumentError(
         argument, f"must be a str, not {type(name).__name__}; write str(value)"
@@ -204,12 +206,12 @@ def _checked(name: str, argument: str) -> str:
         )
     if any("\ud800" <= character <= "\udfff" for character in name):
         raise InvalidArgumentError(
-            argument, f"{_shown(name)} holds a lone surrogate; write valid Unicode"
+            argument, f"{_shown(name)} contains a lone surrogate; write valid Unicode"
         )
     if any(segment in {".", ".."} for segment in name.split("/")):
         raise InvalidArgumentError(
             argument,
-            f"{_shown(name)} is or holds a '.' or '..' path segment, which servers"
+            f"{_shown(name)} is or contains a '.' or '..' path segment, which servers"
             " may resolve to another path; write another name",
         )
     return name

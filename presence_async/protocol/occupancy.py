@@ -1,4 +1,4 @@
-"""Who is present: the values that here now answers with."""
+"""The values of here now: who is present."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Occupant:
     """One user on one channel.
 
     Attributes:
-        user_id: Who.
-        state: The user's state there; ``{}`` when asked for and none; ``None`` when
-            not asked for, or when it could not be decoded.
+        user_id: The user.
+        state: The user's state there, ``{}`` for none; ``None`` if it was not asked
+            for or could not be decoded.
         state_error: Why it could not be decoded, or ``None``.
     """
 
@@ -46,7 +46,7 @@ def _shown(user_ids: tuple[str, ...] | None) -> str:
 
 
 def _decoded(states: tuple[bytes, ...] | None) -> tuple[object, ...] | None:
-    """Return what two channels' states are compared by."""
+    """Return the states decoded, for comparisons."""
     return None if states is None else tuple(map(_state_of, states))
 
 
@@ -56,33 +56,40 @@ class ChannelOccupancy:
 
     Attributes:
         channel: The channel.
-        occupancy: How many users are present, by the service's count.
-        user_ids: Who they are, as far as this page goes; ``None``: not asked for.
-        is_complete: Whether ``user_ids`` are all of them; ``None`` without ids.
+        occupancy: The number of users present, by the service's count.
+        user_ids: The IDs of those on this page; ``None`` if not asked for.
+        is_complete: Whether these are all of them; ``None`` without IDs.
+        encoded_states: The users' states as JSON, one for each user ID, empty where
+            there is none; ``None`` if not asked for. ``occupants`` decodes them.
     """
 
     channel: str
     occupancy: int
     user_ids: tuple[str, ...] | None = attrs.field(default=None, repr=_shown)
     is_complete: bool | None = None
-    # Undecoded, one for each user id; empty where there is none.
-    _states: tuple[bytes, ...] | None = attrs.field(
+    # Public, since msgspec encodes nothing else: what it encodes has to decode again.
+    encoded_states: tuple[bytes, ...] | None = attrs.field(
         default=None, repr=False, eq=_decoded
     )
 
-    @functools.cached_property
+    @property
     def occupants(self) -> tuple[Occupant, ...] | None:
-        """The users with their states, made when first read; ``None``: not asked."""
+        """The users with their states; ``None`` if IDs were not asked for."""
+        return self._occupants
+
+    @functools.cached_property
+    def _occupants(self) -> tuple[Occupant, ...] | None:
         if self.user_ids is None:
             return None
-        if self._states is None:
+        if self.encoded_states is None:
             return tuple([Occupant(user_id=user_id) for user_id in self.user_ids])
         try:
-            # All in one go: a tenth of the cost of one by one.
-            together = b"[" + b",".join([s or b"{}" for s in self._states]) + b"]"
+            # Decoding all at once takes a tenth of the time of one by one.
+            states = [state or b"{}" for state in self.encoded_states]
+            together = b"[" + b",".join(states) + b"]"
             decoded = decode_objects(together)
         except JsonError:
-            return tuple(map(_occupant, self.user_ids, self._states))
+            return tuple(map(_occupant, self.user_ids, self.encoded_states))
         return tuple([
             Occupant(user_id=user_id, state=state)
             for user_id, state in zip(self.user_ids, decoded, strict=True)
@@ -97,13 +104,13 @@ class ChannelOccupancy:
         occupancy: int | None = None,
         is_complete: bool | None = None,
     ) -> Self:
-        """Make one from user ids, or from the state of each user id.
+        """Make one from user IDs, or from the state of each user ID.
 
         Args:
             channel: The channel.
-            occupants: Ids alone, or a mapping of id to state.
-            occupancy: When it is more than these, as on a page.
-            is_complete: ``None``: these are all if they are as many as the occupancy.
+            occupants: The IDs, or a mapping of ID to state.
+            occupancy: The number of users; ``None``: of these occupants.
+            is_complete: ``None``: if there are as many occupants as the occupancy.
         """
         user_ids = tuple(occupants)
         count = len(user_ids) if occupancy is None else occupancy
@@ -115,12 +122,12 @@ class ChannelOccupancy:
             occupancy=count,
             user_ids=user_ids,
             is_complete=count == len(user_ids) if is_complete is None else is_complete,
-            states=states,
+            encoded_states=states,
         )
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields ready for JSON."""
-        occupants = self.occupants if self._states is not None else None
+        occupants = self.occupants if self.encoded_states is not None else None
         return {
             "channel": self.channel,
             "occupancy": self.occupancy,
@@ -137,9 +144,9 @@ class HereNow:
     """Who is present on several channels.
 
     Attributes:
-        channels: By channel; every channel asked for by name is there.
-        total_channels: Channels with somebody on them, by the service's count.
-        total_occupancy: Occupancies added up; a user on two channels counts twice.
+        channels: By channel; contains every channel asked for by name.
+        total_channels: The number of occupied channels, by the service's count.
+        total_occupancy: The sum of occupancies; a user on two channels counts twice.
     """
 
     channels: Mapping[str, ChannelOccupancy]
@@ -157,7 +164,7 @@ class HereNow:
 
 @attrs.frozen(kw_only=True)
 class HereNowCounts:
-    """How many users are present on several channels, without saying who.
+    """The number of users present on several channels, without their IDs.
 
     Attributes:
         channels: By channel; ``user_ids`` and ``occupants`` are ``None``.

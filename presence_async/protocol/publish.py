@@ -1,9 +1,9 @@
-"""Publish: send a message to a channel, as programs do beside presence.
+"""Publish: send a message to a channel.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/publish-message-to-channel (read
 2026-11), PubNub's SDKs, and recorded replies, ``[1,"Sent","17579696193377821"]``.
-The client has no method for it; the emulator serves it, so that programs which also
-send messages can be tested. Meta data, storage and encryption are not looked at.
+The client has no method for it. The emulator serves it, so that programs that also send
+messages can be tested; it ignores metadata, storage and encryption.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import envelope, names
 from .encoding import decode_name, encode_name
 from .exchange import HttpReply, HttpRequest, route_fields
 from .json_codec import Json, JsonError, decode, plain_state
-from .messages import Timetoken
+from .timetoken import Timetoken
 
 __all__ = ["PublishOperation"]
 
@@ -32,16 +32,16 @@ _HEADERS: Final[Mapping[str, str]] = {
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Any)
 
 
-class _Reply(msgspec.Struct, array_like=True):
+class _PublishReply(msgspec.Struct, array_like=True):
     is_sent: int
-    words: str
+    text: str
     timetoken: Timetoken
     status: int = 200
     error: object = None
 
 
 # Not strict: the timetoken is a number in a string.
-_REPLY = msgspec.json.Decoder(_Reply, strict=False)
+_REPLY = msgspec.json.Decoder(_PublishReply, strict=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +50,10 @@ class PublishOperation:
 
     Attributes:
         subscribe_key: The key set.
-        publish_key: The key set's other key, which the emulator does not check.
-        user_id: Who sends it.
-        channel: Where to; a name ending in ``-pnpres`` is the service's own.
-        message: Anything that JSON can say.
+        publish_key: The publish key, which the emulator does not check.
+        user_id: The sender.
+        channel: The channel; names ending in ``-pnpres`` belong to the service.
+        message: Any JSON value.
     """
 
     name: ClassVar[str] = "publish"
@@ -70,11 +70,9 @@ class PublishOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who sends it."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         keys = f"{encode_name(self.publish_key)}/{encode_name(self.subscribe_key)}"
         message = encode_name(json.dumps(self.message, separators=(",", ":")))
         path = f"/publish/{keys}/0/{encode_name(self.channel)}/0/{message}"
@@ -82,30 +80,27 @@ class PublishOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> PublishOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         channel = names.one_channel(decode_name(parts["channel"]))
         if names.is_presence_name(channel):
-            raise InvalidArgumentError("channel", "carries what the service says")
+            raise InvalidArgumentError("channel", "is reserved for presence events")
         return cls(
             subscribe_key=decode_name(parts["key"]),
             publish_key=decode_name(parts["publish"]),
             user_id=names.user_id(request.params().get("uuid"), "uuid"),
             channel=channel,
-            message=_heard(decode_name(parts["message"])),
+            message=_parsed_message(decode_name(parts["message"])),
         )
 
     def to_reply(self, value: int) -> HttpReply:
-        """Answer with the timetoken of the message."""
         body = json.dumps([1, "Sent", str(value)], separators=(",", ":")).encode()
         return HttpReply(status=200, body=body, headers=_HEADERS)
 
-    def read(self, reply: HttpReply) -> int:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> int:
         return envelope.read(reply, _REPLY).timetoken
 
 
-def _heard(text: str) -> Json:
+def _parsed_message(text: str) -> Json:
     try:
         message = decode(text.encode(), _ANYTHING)
     except JsonError:

@@ -1,4 +1,4 @@
-"""What is about more names than one request can carry, sent in parts."""
+"""Split operations with more names than one request can carry."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ __all__ = ["Mergeable", "split"]
 ReplyT = TypeVar("ReplyT")
 
 _TARGET_BYTES = 28 * 1024
-"""Of path and own query; leaves room for what every request carries."""
+"""The most bytes of path and own query; leaves room for the common parameters."""
 
 
 class Mergeable(Operation[ReplyT], Protocol[ReplyT]):
-    """A question about names, or a statement, which can be sent in parts."""
+    """An operation about names that can be sent in parts."""
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The channels it is about."""
+        """The channels that it is about."""
         ...
 
     @property
     def channel_groups(self) -> tuple[str, ...]:
-        """The channel groups it is about."""
+        """The channel groups that it is about."""
         ...
 
     @property
     def is_divisible(self) -> bool:
-        """Whether the answers about parts come to the answer about all."""
+        """Whether the replies to its parts add up to the reply to the whole."""
         ...
 
     def about(
         self, channels: tuple[str, ...], channel_groups: tuple[str, ...]
     ) -> Mergeable[ReplyT]:
-        """Ask the same about other names."""
+        """Return the same operation about other names."""
         ...
 
     def merged(self, replies: Sequence[ReplyT]) -> ReplyT:
-        """Put the answers of all parts together."""
+        """Return the value of the whole from those of all parts."""
         ...
 
 
 def split(operation: Mergeable[ReplyT]) -> list[Mergeable[ReplyT]]:
-    """Return the operation itself if it fits into one request, else its parts."""
+    """Return the operation alone if it fits into one request, else its parts."""
     channels, groups = operation.channels, operation.channel_groups
     if len(channels) + len(groups) <= 1 or not operation.is_divisible:
         return [operation]

@@ -1,26 +1,23 @@
-"""Subscribe: wait for messages, here those that carry presence events.
+"""Subscribe: wait for messages, above all those that carry presence events.
 
 Source: PubNub's SDKs and 1,375 recorded replies (2016 to 2025). A handshake (timetoken
 0) answers at once with a cursor; a poll with that cursor is held until there is a
 message after it, or for somewhat less than 310 s. Listing ``X-pnpres`` alone observes
-``X`` without being present there. What a reply calls ``b`` is the name in the request
-that matched; it is absent exactly when the request names one plain channel.
+``X`` without being present there. The field ``b`` of a message is the name in the
+request that matched; it is absent exactly when the request names one plain channel.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import attrs
 import msgspec
 
-from ..errors import InvalidArgumentError, ReplyFormatError
+from ..errors import ReplyFormatError
 from . import envelope, names
-from .address import Address, group_query
-from .announcement import heard_states, heard_timeout_s
 from .encoding import encode_name, encode_names
 from .exchange import HttpReply, HttpRequest
 from .json_codec import (
@@ -30,14 +27,16 @@ from .json_codec import (
     decode_object,
     encode_state,
 )
-from .messages import Message, Published, Timetoken, metadata_of
+from .messages import Message, Published
+from .presence_params import parsed_number, parsed_states, parsed_timeout_s
+from .presence_path import PresencePath, group_query
+from .rendered_message import RenderedMessage
+from .timetoken import Timetoken
 
-__all__ = ["Delivery", "SaidMessage", "SubscribeOperation"]
+__all__ = ["Delivery", "SubscribeOperation"]
 
-_LARGEST_TIMETOKEN_DIGITS: Final = 19
 _LARGEST_REGION: Final = 127
 """Go's SDK decodes a region into 8 bits, so the emulator stays at or below it."""
-_SHARD: Final = "2"
 _HEADERS: Final[Mapping[str, str]] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
@@ -48,13 +47,13 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 @attrs.frozen(kw_only=True)
 class Delivery:
-    """What a poll brings.
+    """The messages that a poll delivers, and the cursor of the next poll.
 
     Attributes:
-        timetoken: Where the next poll goes on; taken exactly as given, since it may
-            be smaller than that of an event delivered, or go back.
-        region: Sent with it.
-        messages: In the order given, not strictly that of their timetokens; one may
+        timetoken: The cursor, to be sent exactly as given: it may be smaller than the
+            timetoken of a delivered event, or go back.
+        region: The region, sent with the cursor.
+        messages: The messages, not strictly in the order of their timetokens; one may
             come twice.
     """
 
@@ -63,64 +62,20 @@ class Delivery:
     messages: tuple[Message, ...] = ()
 
 
-class SaidMessage(Message, frozen=True, kw_only=True, gc=False):
-    """A message that is put into words once, however many polls it answers.
-
-    Attributes:
-        text: The JSON of all but ``b``, still without the closing brace.
-    """
-
-    text: str
-
-    @classmethod
-    def of(
-        cls, message: Message, subscribe_key: str, *, publisher: str | None = None
-    ) -> SaidMessage:
-        """Put a message into words, unless it is already.
-
-        Args:
-            message: What to say.
-            subscribe_key: The key set.
-            publisher: The user who sent it; ``None``: the service itself.
-        """
-        if isinstance(message, cls):
-            return message
-        said: dict[str, Any] = {"a": _SHARD, "f": 0}
-        if publisher is not None:
-            said["i"] = publisher
-        payload = json.loads(bytes(message.payload))
-        said |= {
-            "p": {"t": str(message.published.t), "r": message.published.r},
-            "k": subscribe_key,
-            "c": message.channel,
-            "d": payload,
-        }
-        if names.is_presence_name(message.channel):
-            channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
-            said["u"] = metadata_of(channel, payload)
-        return cls(
-            channel=message.channel,
-            payload=message.payload,
-            published=message.published,
-            subscription=message.subscription,
-            text=json.dumps(said, separators=(",", ":"))[:-1],
-        )
-
-
 class _Cursor(msgspec.Struct, gc=False):
     t: Timetoken
     r: int = 0
 
 
-class _Reply(msgspec.Struct):
+class _SubscribeReply(msgspec.Struct):
     t: _Cursor
     m: list[Message]
     status: int = 200
     error: object = None
 
 
-class _LooseReply(msgspec.Struct):
-    """The same with messages of any kind, for when one of them is no message."""
+class _LooseSubscribeReply(msgspec.Struct):
+    """The same with messages of any kind, in case one of them is invalid."""
 
     t: _Cursor
     m: list[msgspec.Raw]
@@ -129,25 +84,25 @@ class _LooseReply(msgspec.Struct):
 
 
 # Not strict: timetokens are numbers in strings.
-_REPLY = msgspec.json.Decoder(_Reply, strict=False)
-_LOOSE_REPLY = msgspec.json.Decoder(_LooseReply, strict=False)
+_REPLY = msgspec.json.Decoder(_SubscribeReply, strict=False)
+_LOOSE_REPLY = msgspec.json.Decoder(_LooseSubscribeReply, strict=False)
 _MESSAGE = msgspec.json.Decoder(Message, strict=False)
 
 
 @attrs.frozen(kw_only=True)
 class SubscribeOperation:
-    """Wait for what is published after a cursor.
+    """Wait for messages after a cursor.
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Who waits; becomes present on channels named without ``-pnpres``.
+        user_id: The user, who becomes present on channels named without ``-pnpres``.
         channels: Names to listen to, ``-pnpres`` and wildcards (``a.*``) included.
-        channel_groups: Groups to listen to, also ``-pnpres``.
+        channel_groups: Groups to listen to, ``-pnpres`` included.
         timetoken: The cursor; 0 asks for one.
-        region: As the last reply gave it; ``None`` at first.
-        presence_timeout_s: Seconds until the service reports a timeout of a user
-            who becomes present by this; ``None``: the service's own.
-        state: State by channel or group name; ``None``: say nothing about state.
+        region: The region of the last reply; ``None`` at first.
+        presence_timeout_s: Seconds until the service reports a timeout of a user who
+            becomes present by it; ``None``: the service's own.
+        state: State by channel or group name; ``None``: leave states unchanged.
     """
 
     name: ClassVar[str] = "subscribe"
@@ -166,11 +121,9 @@ class SubscribeOperation:
 
     @property
     def acting_user_id(self) -> str | None:
-        """The user who waits."""
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         query = [f"tt={self.timetoken}"]
         if self.region is not None:
             query.append(f"tr={self.region}")
@@ -185,39 +138,37 @@ class SubscribeOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> SubscribeOperation:
-        """Hear it; also the cursor as old Ruby SDKs wrote it, JSON in ``t``."""
-        address = Address.of(cls.route, request)
-        params = address.params
+        path = PresencePath.parse(cls.route, request)
+        params = path.params
+        # Old Ruby SDKs write the cursor as JSON in ``t``.
         cursor = _ruby_cursor(params["t"]) if "t" in params else params
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=address.query_user_id,
-            channels=address.channels,
-            channel_groups=address.channel_groups,
-            timetoken=_heard_number(cursor.get("tt"), "tt") or 0,
-            region=_heard_number(cursor.get("tr"), "tr"),
-            presence_timeout_s=heard_timeout_s(params.get("heartbeat", "")),
-            state=heard_states(params.get("state")),
+            subscribe_key=path.subscribe_key,
+            user_id=path.query_user_id,
+            channels=path.channels,
+            channel_groups=path.channel_groups,
+            timetoken=parsed_number(cursor, "tt") or 0,
+            region=parsed_number(cursor, "tr"),
+            presence_timeout_s=parsed_timeout_s(params.get("heartbeat", "")),
+            state=parsed_states(params.get("state")),
         )
 
     def to_reply(self, value: Delivery) -> HttpReply:
-        """Answer it; ``b`` of a message is left out where the service leaves it out."""
         is_alone = len(self.channels) == 1 and not self.channel_groups
         hides_match = is_alone and not names.is_wildcard(self.channels[0])
         messages = ",".join(
-            _with_match(said, hides_match=hides_match)
-            for said in (SaidMessage.of(m, self.subscribe_key) for m in value.messages)
+            RenderedMessage.of(message, self.subscribe_key).with_match(
+                hides_match=hides_match
+            )
+            for message in value.messages
         )
         region = min(value.region, _LARGEST_REGION)
         body = f'{{"t":{{"t":"{value.timetoken}","r":{region}}},"m":[{messages}]}}'
         return HttpReply(status=200, body=body.encode(), headers=_HEADERS)
 
-    def read(self, reply: HttpReply) -> Delivery:
-        """Understand the answer.
-
-        One message that is none does not spoil the others: it is kept whole as the
-        payload of a message on no channel.
-        """
+    def from_reply(self, reply: HttpReply) -> Delivery:
+        # An invalid message does not spoil the others: it is kept whole, as the payload
+        # of a message without a channel.
         try:
             wire = envelope.read(reply, _REPLY)
             cursor, messages = wire.t, wire.m
@@ -234,22 +185,6 @@ def _message(raw: msgspec.Raw) -> Message:
         return Message(
             channel="", payload=msgspec.Raw(bytes(raw)), published=Published(0)
         )
-
-
-def _with_match(message: SaidMessage, *, hides_match: bool) -> str:
-    if hides_match:
-        return message.text + "}"
-    match = json.dumps(message.subscription or message.channel)
-    return f'{message.text},"b":{match}}}'
-
-
-def _heard_number(text: str | None, name: str) -> int | None:
-    if not text:
-        return None
-    is_number = text.isascii() and text.isdecimal()
-    if not is_number or len(text) > _LARGEST_TIMETOKEN_DIGITS:
-        raise InvalidArgumentError(name, f"must be a whole number, not {text[:40]!r}")
-    return int(text)
 
 
 def _ruby_cursor(text: str) -> Mapping[str, str]:

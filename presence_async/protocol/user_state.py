@@ -17,10 +17,10 @@ import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
 from . import envelope, names
-from .address import Address, channel_path, group_query
 from .encoding import encode_name
 from .exchange import HttpReply, HttpRequest
 from .json_codec import Json, JsonError, decode_object, encode_state, plain_state
+from .presence_path import PresencePath, channel_path, group_query
 
 __all__ = ["GetStateOperation", "SetStateOperation", "UserState"]
 
@@ -35,7 +35,7 @@ class UserState:
     """The state of one user.
 
     Attributes:
-        user_id: Whose.
+        user_id: The user.
         states: State by channel; ``{}`` where none is stored.
     """
 
@@ -56,12 +56,12 @@ class _OneState(msgspec.Struct, gc=False):
     error: object = None
 
 
-class _Channels(msgspec.Struct, gc=False):
+class _StateChannels(msgspec.Struct, gc=False):
     channels: dict[str, msgspec.Raw]
 
 
 class _ManyStates(msgspec.Struct, gc=False):
-    payload: _Channels
+    payload: _StateChannels
     status: int = 200
     error: object = None
 
@@ -76,11 +76,11 @@ class SetStateOperation:
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Whose state.
-        channels: Where.
-        channel_groups: Groups, on whose members it is set.
-        state: The new state; ``{}`` clears.
-        acting_user_id: Who asks for it; ``None``: the client's own user.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups on whose channels it is set.
+        state: The new state; ``{}`` clears it.
+        acting_user_id: The user in whose name it is set; ``None``: the client's own.
     """
 
     name: ClassVar[str] = "set state"
@@ -94,7 +94,6 @@ class SetStateOperation:
     acting_user_id: str | None = None
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         query = [f"state={encode_name(encode_state(self.state))}"]
         query += group_query(self.channel_groups)
@@ -104,37 +103,32 @@ class SetStateOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> SetStateOperation:
-        """Hear it."""
-        address = Address.of(cls.route, request)
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=names.user_id(address.path_user_id),
-            channels=address.channels,
-            channel_groups=address.channel_groups,
-            state=_heard_state(address.params.get("state")),
-            acting_user_id=address.params.get("uuid"),
+            subscribe_key=path.subscribe_key,
+            user_id=names.user_id(path.path_user_id),
+            channels=path.channels,
+            channel_groups=path.channel_groups,
+            state=_parsed_state(path.params.get("state")),
+            acting_user_id=path.params.get("uuid"),
         )
 
     def to_reply(self, value: Mapping[str, Json]) -> HttpReply:
-        """Answer it."""
         return envelope.success_reply({"payload": value})
 
-    def read(self, reply: HttpReply) -> Mapping[str, Json]:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> Mapping[str, Json]:
         wire = envelope.read(reply, _ONE_STATE, has_parts=True)
         return _read_state(wire.payload, "payload", reply)
 
     @property
     def is_divisible(self) -> bool:
-        """Always."""
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Say the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
     def merged(self, replies: Sequence[Mapping[str, Json]]) -> Mapping[str, Json]:
-        """Return what was stored, which is the same everywhere."""
+        # The same state was stored on every channel.
         return replies[-1]
 
 
@@ -144,9 +138,9 @@ class GetStateOperation:
 
     Attributes:
         subscribe_key: The key set.
-        user_id: Whose state.
-        channels: Where.
-        channel_groups: Groups, whose members are answered.
+        user_id: The user.
+        channels: The channels.
+        channel_groups: Groups whose channels are asked about.
     """
 
     name: ClassVar[str] = "get state"
@@ -160,7 +154,6 @@ class GetStateOperation:
     channel_groups: tuple[str, ...] = ()
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         path = channel_path(self.subscribe_key, self.channels)
         return HttpRequest(
             path=f"{path}/uuid/{encode_name(self.user_id)}",
@@ -169,17 +162,15 @@ class GetStateOperation:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> GetStateOperation:
-        """Hear it."""
-        address = Address.of(cls.route, request)
+        path = PresencePath.parse(cls.route, request)
         return cls(
-            subscribe_key=address.subscribe_key,
-            user_id=names.user_id(address.path_user_id),
-            channels=address.channels,
-            channel_groups=address.channel_groups,
+            subscribe_key=path.subscribe_key,
+            user_id=names.user_id(path.path_user_id),
+            channels=path.channels,
+            channel_groups=path.channel_groups,
         )
 
     def to_reply(self, value: UserState) -> HttpReply:
-        """Answer it."""
         if self._is_about_one_channel:
             (channel,) = self.channels
             state = value.states.get(channel, {})
@@ -193,8 +184,7 @@ class GetStateOperation:
             "uuid": self.user_id,
         })
 
-    def read(self, reply: HttpReply) -> UserState:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> UserState:
         if self._is_about_one_channel:
             raw = {
                 self.channels[0]: envelope.read(
@@ -211,15 +201,12 @@ class GetStateOperation:
 
     @property
     def is_divisible(self) -> bool:
-        """Always."""
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        """Ask the same about other names."""
         return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
 
     def merged(self, replies: Sequence[UserState]) -> UserState:
-        """Put together the answers about parts of the names."""
         states = {name: s for reply in replies for name, s in reply.states.items()}
         return UserState(user_id=self.user_id, states=states)
 
@@ -234,15 +221,18 @@ def _read_state(raw: msgspec.Raw, where: str, reply: HttpReply) -> Mapping[str, 
     except JsonError as error:
         reason = str(error)
     raise ReplyFormatError(
-        f"the service answered {reply.status} with a state that is no object",
+        f"the service answered {reply.status} with a state that is not an object",
         excerpt=bytes(raw)[:200].decode(errors="replace"),
         cause=f"{where}: {reason}",
     )
 
 
-def _heard_state(text: str | None) -> Mapping[str, Json]:
+def _parsed_state(text: str | None) -> Mapping[str, Json]:
     if text is None:
         raise InvalidArgumentError("state", "No state specified.")
+    if text == "[]":
+        # An empty state in PubNub's PHP SDK, whose arrays are lists while empty.
+        return {}
     try:
         return plain_state(decode_object(text.encode()))
     except JsonError:

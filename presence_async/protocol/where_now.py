@@ -1,8 +1,8 @@
-"""Where now: the channels a user is present on.
+"""Where now: the channels that a user is present on.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-where-now (read
-2026-11), and 19 recorded replies: a user who is nowhere gets an empty list and 200;
-channels reached through a group are listed, the group never is.
+2026-11), and 19 recorded replies: a user who is nowhere has an empty list; channels
+reached through a group are listed, the group itself never is.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class WhereNow:
     """Where a user is.
 
     Attributes:
-        user_id: The user asked about.
-        channels: The channels that user is present on, in no particular order.
+        user_id: The user.
+        channels: The channels that the user is present on, in no particular order.
     """
 
     user_id: str
@@ -37,22 +37,27 @@ class WhereNow:
         return {"user_id": self.user_id, "channels": list(self.channels)}
 
 
-class _Payload(msgspec.Struct, gc=False):
+class _WhereNowPayload(msgspec.Struct, gc=False):
     channels: tuple[str, ...]
 
 
-class _Reply(msgspec.Struct, gc=False):
-    payload: _Payload
+class _WhereNowReply(msgspec.Struct, gc=False):
+    payload: _WhereNowPayload
     status: int = 200
     error: object = None
 
 
-_REPLY = msgspec.json.Decoder(_Reply)
+_REPLY = msgspec.json.Decoder(_WhereNowReply)
 
 
 @attrs.frozen(kw_only=True)
 class WhereNowOperation:
-    """Ask where one user is."""
+    """Ask where a user is.
+
+    Attributes:
+        subscribe_key: The key set.
+        user_id: The user.
+    """
 
     name: ClassVar[str] = "where now"
     route: ClassVar[re.Pattern[str]] = re.compile(
@@ -65,13 +70,11 @@ class WhereNowOperation:
     user_id: str
 
     def to_request(self) -> HttpRequest:
-        """Say it."""
         key, user = encode_name(self.subscribe_key), encode_name(self.user_id)
         return HttpRequest(path=f"/v2/presence/sub-key/{key}/uuid/{user}")
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> WhereNowOperation:
-        """Hear it."""
         parts = route_fields(cls.route, request)
         return cls(
             subscribe_key=decode_name(parts["key"]),
@@ -79,10 +82,8 @@ class WhereNowOperation:
         )
 
     def to_reply(self, value: WhereNow) -> HttpReply:
-        """Answer it."""
         return envelope.success_reply({"payload": {"channels": list(value.channels)}})
 
-    def read(self, reply: HttpReply) -> WhereNow:
-        """Understand the answer."""
+    def from_reply(self, reply: HttpReply) -> WhereNow:
         wire = envelope.read(reply, _REPLY)
         return WhereNow(user_id=self.user_id, channels=wire.payload.channels)

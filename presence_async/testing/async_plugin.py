@@ -110,13 +110,15 @@ def _fixtures_of(scope: LoopScope) -> Iterator[Callable[..., Any]]:
     ) -> AsyncIterator[None]:
         from .leaks import LeakCheck, LeakError  # noqa: PLC0415  # when asked for
 
+        # A plugin that repeats failed tests runs the same item again.
+        request.node.stash[_has_failed] = False
         found = None
         try:
             async with LeakCheck():
                 yield
         except LeakError as error:
             found = str(error)
-        if found and not request.node.stash.get(_has_failed, False):
+        if found and not request.node.stash[_has_failed]:
             pytest.fail(f"{request.node.name} {found}", pytrace=False)
 
     @pytest_asyncio.fixture(loop_scope=scope)

@@ -109,6 +109,117 @@ async def test_join_stays_until_a_signal_then_leaves(
     assert not emulator.occupants("lobby")
 
 
+async def test_join_leaves_when_its_terminal_is_closed(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", **service)
+    assert process.stdout is not None
+    await process.stdout.readline()
+
+    process.send_signal(signal.SIGHUP)
+    _, errors = await process.communicate()
+
+    assert (errors, process.returncode) == (b"", 0)
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_join_leaves_quietly_when_nobody_reads_its_output(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start(
+        "join", "lobby", "--json", "--presence-timeout", "4", **service
+    )
+    await read_a_line_and_close(process)
+    emulator.inject(Fault(operation="heartbeat", status=503, times=2))
+
+    assert process.stderr is not None
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 1
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_join_is_stopped_quietly_when_nobody_reads_its_output(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--json", **service)
+    await read_a_line_and_close(process)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.stderr is not None
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 0
+    assert not emulator.occupants("lobby")
+
+
+async def read_a_line_and_close(process: asyncio.subprocess.Process) -> None:
+    """Do as ``head -1`` does."""
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # a closed pipe
+
+
+@pytest.mark.parametrize("arguments", [["here-now"], ["where-now", "--json"], ["-h"]])
+@pytest.mark.parametrize(
+    ("output", "code", "words"),
+    [("pipe", 1, ""), (">&-", 0, ""), (">/dev/full", 1, "No space left on device")],
+    ids=["no reader", "closed", "full"],
+)
+async def test_output_that_cannot_be_written_ends_a_command_without_a_traceback(
+    service: dict[str, str], arguments: list[str], output: str, code: int, words: str
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    redirection = "" if output == "pipe" else output
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'exec "$@" {redirection}', "sh"),
+        *(sys.executable, "-X", "dev", "-m", "presence_async", *arguments),
+        env={**os.environ, **service},
+        stdout=write_end,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(write_end)
+    _, errors = await process.communicate()
+
+    assert process.returncode == code
+    assert words in errors.decode()
+    assert errors.count(b"\n") == bool(words)
+
+
+WITHOUT_UNIX = """
+import asyncio, signal, sys
+def add_signal_handler(*_):
+    raise NotImplementedError
+for loop in (asyncio.SelectorEventLoop, asyncio.AbstractEventLoop):
+    loop.add_signal_handler = add_signal_handler
+del signal.SIGHUP
+from presence_async.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["emulate"], ["join", "lobby"], ["watch", "lobby"]], ids=str
+)
+async def test_commands_stop_in_order_without_signal_handlers_of_the_loop(
+    emulator: PresenceEmulator, service: dict[str, str], arguments: list[str]
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-c", WITHOUT_UNIX, *arguments),
+        env={**os.environ, **service},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert (errors, process.returncode) == (b"", 0)
+    assert not emulator.occupants("lobby")
+
+
 async def test_watch_shows_who_is_there_and_each_change_until_ctrl_c(
     client: PresenceClient, emulator: PresenceEmulator, service: dict[str, str]
 ) -> None:
@@ -186,9 +297,7 @@ async def test_watch_ends_with_1_when_refused_and_when_nobody_reads(
     emulator.inject(Fault(operation="subscribe", status=400, times=1))
     refused = await run("watch", "lobby", **service)
     process = await start("watch", "lobby", **service)
-    assert process.stdout is not None
-    await process.stdout.readline()
-    process.stdout._transport.close()  # type: ignore[attr-defined]  # as a closed pipe
+    await read_a_line_and_close(process)
     while process.returncode is None:
         await client.heartbeat("lobby", user_id="alice")
         await client.leave("lobby", user_id="alice")
@@ -197,6 +306,8 @@ async def test_watch_ends_with_1_when_refused_and_when_nobody_reads(
     assert refused[0] == 1
     assert refused[2].startswith("presence-async: subscribe failed")
     assert process.returncode == 1
+    assert process.stderr is not None
+    assert await process.stderr.read() == b""
 
 
 async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
@@ -282,7 +393,7 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         ({"access": Path(__file__)}, "is no JSON"),
         ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
         ({"event_fault": ["[]"]}, "must be a JSON object"),
-        ({"fault": ["{"]}, "is no JSON object"),
+        ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
     ],
     ids=["access", "secret", "event fault", "fault", "size"],
@@ -350,7 +461,10 @@ async def test_emulate_takes_its_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["emulate", "--fault", "beat:503"], "'beat' is none; write None or one of"),
+        (
+            ["emulate", "--fault", "beat:503"],
+            "unknown operation 'beat'; use None or one of",
+        ),
         (["here-now", "lobby", "--user-id", "bob"], "PUBNUB_SUBSCRIBE_KEY: is missing"),
         (
             ["here-now", "a,b", *KEYS],
@@ -408,6 +522,33 @@ async def test_no_service_at_all_ends_with_1_and_one_line() -> None:
     assert code == 1
     assert errors.count("\n") == 1
     assert "Connection refused" in errors
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+async def test_a_proxy_is_named_by_an_option_or_a_variable(
+    emulator: PresenceEmulator, service: dict[str, str], way: str
+) -> None:
+    # The emulator understands what is sent to a proxy.
+    proxy = f"http://someone:hidden@{emulator.origin}"
+    service["PUBNUB_ORIGIN"] = "http://service.invalid"
+    options = ["--proxy", proxy] if way == "option" else []
+    if way == "variable":
+        service["PUBNUB_PROXY"] = proxy
+
+    assert await run("where-now", *options, **service) == (0, "", "")
+    assert emulator.requests.total == 1
+
+
+async def test_a_password_of_a_proxy_is_not_shown(service: dict[str, str]) -> None:
+    service["PUBNUB_ORIGIN"] = "http://service.invalid"
+    service["PUBNUB_PROXY"] = "http://someone:hidden@127.0.0.1:9"
+    failed = await run("where-now", **service)
+    service["PUBNUB_PROXY"] = "someone:hidden@127.0.0.1:9"
+    refused = await run("where-now", **service)
+
+    assert (failed[0], refused[0]) == (1, 2)
+    assert "PUBNUB_PROXY: must be the URL of an HTTP proxy" in refused[2]
+    assert "hidden" not in "".join((*failed[1:], *refused[1:]))
 
 
 async def test_control_characters_of_strangers_do_not_reach_the_terminal(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -70,6 +71,8 @@ class SubscribeService:
         script: Asked first how to answer; ``None``: as the service would.
         offset: Added to its timetokens.
         groups: Members of channel groups.
+        idle_s: How long a poll without news is held.
+        idle_end: How it ends then, such as by a balancer; without a body: cut.
     """
 
     def __init__(self) -> None:
@@ -78,6 +81,8 @@ class SubscribeService:
         self.offset = 0
         self.groups: dict[str, set[str]] = {}
         self.queue: list[Published] = []
+        self.idle_s = math.inf
+        self.idle_end = Say(None)
         self._last_tt = 0
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -199,8 +204,18 @@ class SubscribeService:
         if asked.is_handshake:
             return _http(self.delivery(asked, self.now_tt()))
         while not (found := self._after(asked)):
-            await self._news.wait()
+            if not await self._has_news(asked.at_s + self.idle_s):
+                end = self.idle_end
+                return None if end.body is None else _http(end)
         return _http(self.delivery(asked, max(x.tt for x, _ in found), found))
+
+    async def _has_news(self, end_s: float) -> bool:
+        try:
+            async with asyncio.timeout_at(None if end_s == math.inf else end_s):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _after(self, asked: Asked) -> list[tuple[Published, str]]:
         found = []

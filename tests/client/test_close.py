@@ -247,7 +247,7 @@ async def test_whoever_closes_second_returns_when_all_is_closed(
 
     report = await client.close()
 
-    assert client._transport._session is None
+    assert client._core.transport._session is None
     assert await first is report
     assert len(report.left) == 1
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import math
 import pickle
+import ssl
 import traceback
+from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from presence_async import (
@@ -137,6 +141,36 @@ def test_a_config_pickles_and_compares() -> None:
     assert config != PresenceConfig(**KEYS, retry=ExponentialRetry())
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_shares_what_cannot_be_copied(
+    copied: Callable[[PresenceConfig], PresenceConfig],
+) -> None:
+    async def provider(_: str) -> str:
+        return "token"
+
+    context = ssl.create_default_context()
+    config = PresenceConfig(
+        **KEYS, ssl_context=context, auth=provider, query_params={"a": "1"}
+    )
+
+    other = copied(config)
+
+    assert other == config
+    assert other.ssl_context is context
+    assert other.auth is provider
+    assert other.query_params is not config.query_params
+
+
+def test_pickling_a_config_with_an_ssl_context_says_what_to_do() -> None:
+    config = PresenceConfig(**KEYS, ssl_context=ssl.create_default_context())
+
+    with pytest.raises(TypeError, match=r"ssl_context cannot be pickled; pickle attrs"):
+        pickle.dumps(config)
+
+    bare = attrs.evolve(config, ssl_context=None)
+    assert pickle.loads(pickle.dumps(bare)) == bare  # noqa: S301  # our own
+
+
 def test_the_environment_is_read_and_arguments_win(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -159,9 +193,72 @@ def test_the_environment_is_read_and_arguments_win(
     assert config.base_url == "http://localhost:1"
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\n\n"], ids=repr)
+def test_line_ends_around_variables_are_dropped(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    settings: dict[str, Any] = {
+        "subscribe_key": "sub",
+        "publish_key": "pub",
+        "secret_key": "sec",
+        "user_id": "bob",
+        "auth": "token",
+        "origin": "http://localhost:1",
+        "proxy": "http://u:hidden@proxy:3128",
+        "presence_timeout_s": 60,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PUBNUB_{name.upper()}", f"{value}{ends}")
+
+    assert PresenceConfig.from_env() == PresenceConfig(**settings)
+
+
+def test_a_variable_of_line_ends_alone_counts_as_unset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBNUB_AUTH", "\r\n")
+
+    assert PresenceConfig.from_env(**KEYS).auth is None
+
+
+@pytest.mark.parametrize(
+    "bad", ["a\nb", "a\x1bb", "a\tb", "a\x7fb", "a\u2028b"], ids=ascii
+)
+@pytest.mark.parametrize(
+    "name", ["SUBSCRIBE_KEY", "SECRET_KEY", "USER_ID", "AUTH", "ORIGIN", "PROXY"]
+)
+def test_control_characters_in_a_variable_are_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, bad: str
+) -> None:
+    monkeypatch.setenv("PUBNUB_SUBSCRIBE_KEY", "sub")
+    monkeypatch.setenv("PUBNUB_USER_ID", "bob")
+    monkeypatch.setenv(f"PUBNUB_{name}", f"hidden{bad}")
+
+    with pytest.raises(InvalidArgumentError, match="control characters") as caught:
+        PresenceConfig.from_env()
+
+    shown = traceback.TracebackException.from_exception(
+        caught.value, capture_locals=True
+    )
+    assert caught.value.argument == f"PUBNUB_{name}"
+    assert "hidden" not in "".join(shown.format())
+
+
+def test_a_variable_that_an_argument_replaces_is_not_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBNUB_USER_ID", "a\nb")
+
+    assert PresenceConfig.from_env(**KEYS).user_id == "bob"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PUBNUB_PRESENCE_TIMEOUT_S", "soon"), ("PUBNUB_ORIGIN", "a/b")],
+    [
+        ("PUBNUB_PROXY", "proxy:3128"),
+        ("PUBNUB_PRESENCE_TIMEOUT_S", "soon"),
+        ("PUBNUB_ORIGIN", "a/b"),
+    ],
 )
 def test_a_wrong_variable_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -8,6 +8,7 @@ import pytest
 
 from presence_async import (
     ClientClosedError,
+    ConcurrencyError,
     EventStream,
     InvalidArgumentError,
     PresenceClient,
@@ -115,7 +116,7 @@ async def test_entering_twice_or_reading_too_early_is_an_error(
         await anext(stream)
     async with stream:
         assert health(stream) is StreamHealth.LIVE
-    with pytest.raises(ClientClosedError, match="one use"):
+    with pytest.raises(ConcurrencyError, match="one use"):
         async with stream:
             pass
 

@@ -8,8 +8,8 @@ import pytest
 
 from presence_async import (
     ClientClosedError,
+    ConcurrencyError,
     GapEvent,
-    InvalidArgumentError,
     PresenceClient,
     StreamHealth,
 )
@@ -55,7 +55,7 @@ async def test_two_readers_at_once_are_an_error(watcher: PresenceClient) -> None
     async with watcher.events("lobby") as stream:
         reader = asyncio.create_task(stream.__anext__())
         await asyncio.sleep(1)
-        with pytest.raises(InvalidArgumentError, match="has a reader already"):
+        with pytest.raises(ConcurrencyError, match="has a reader already"):
             await anext(stream)
         reader.cancel()
         await asyncio.wait([reader])

@@ -170,13 +170,13 @@ async def test_a_listener_may_hear_what_came_just_before_it(
             service.publish("lobby", f"u{n}")
             await asyncio.sleep(1)
         late = watcher.events("lobby")
-        budget = watcher._pipeline.budget(10)
-        await watcher._feed.attach(late, budget=budget, replay_s=5)
-        late.turn(StreamHealth.LIVE, None)
+        budget = watcher._core.pipeline.budget(10)
+        await watcher._core.feed.attach(late._listener, budget=budget, replay_s=5)
+        late._listener.set_health(StreamHealth.LIVE, None)
         await settle()
 
         assert users(await read_all(steady)) == [f"u{n}" for n in range(20)]
-        assert users(late._buffer) == [f"u{n}" for n in range(16, 20)]
+        assert users(late._buffer._events) == [f"u{n}" for n in range(16, 20)]
         await late.close()
 
 

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from presence_async import DeadlineError, PresenceClient, RequestError
-from presence_async.client.presence.beating import Visit
 from presence_async.emulator import Fault, PresenceEmulator
 
 
@@ -136,7 +135,7 @@ async def test_a_repeat_that_fails_is_not_tried_for_ever(
     assert client.heartbeats.stats().leaving == 0
 
 
-async def test_a_crash_while_beating_one_user_is_that_users_failure(
+async def test_a_crash_while_sending_for_one_user_is_that_users_failure(
     client: PresenceClient,
     emulator: PresenceEmulator,
     monkeypatch: pytest.MonkeyPatch,
@@ -144,13 +143,13 @@ async def test_a_crash_while_beating_one_user_is_that_users_failure(
 ) -> None:
     mine = await client.join("lobby", presence_timeout_s=20)
     eves = await client.join("lobby", user_id="eve", presence_timeout_s=20)
-    beat = client.heartbeats._beater.visit
+    send = client._core.pipeline.send
 
-    async def crash_once(presence: object, _: float) -> Visit:
-        monkeypatch.setattr(client.heartbeats._beater, "visit", beat)
-        raise KeyError(presence)
+    async def crash_once(*_: object, **__: object) -> None:
+        monkeypatch.setattr(client._core.pipeline, "send", send)
+        raise KeyError
 
-    monkeypatch.setattr(client.heartbeats._beater, "visit", crash_once)
+    monkeypatch.setattr(client._core.pipeline, "send", crash_once)
     await asyncio.sleep(30)
 
     assert {mine.health, eves.health} == {"fresh"}
@@ -159,20 +158,23 @@ async def test_a_crash_while_beating_one_user_is_that_users_failure(
     assert {e.action for e in emulator.events("lobby")} == {"join"}
 
 
-async def test_a_crash_of_the_loop_is_survived(
+@pytest.mark.parametrize("method", ["take", "_next", "answered", "_settle", "drain"])
+async def test_a_crash_of_the_engine_is_survived(
     client: PresenceClient,
     emulator: PresenceEmulator,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    method: str,
 ) -> None:
     lease = await client.join("lobby", presence_timeout_s=20)
-    start_due = client.heartbeats._start_due
+    engine = client._core.heartbeats.engine
+    sound = getattr(engine, method)
 
-    def crash_once() -> None:
-        monkeypatch.setattr(client.heartbeats, "_start_due", start_due)
+    def crash_once(*_: object) -> None:
+        monkeypatch.setattr(engine, method, sound)
         raise KeyError
 
-    monkeypatch.setattr(client.heartbeats, "_start_due", crash_once)
+    monkeypatch.setattr(engine, method, crash_once)
     await asyncio.sleep(60)
 
     assert lease.health == "fresh"
@@ -227,20 +229,3 @@ async def test_the_error_of_a_burst_reaches_every_waiter(
 
     assert all(isinstance(result, RequestError) for result in results)
     assert len({id(result) for result in results}) == 3
-
-
-async def test_a_user_whose_turn_a_crash_cut_short_is_beaten_all_the_same(
-    client: PresenceClient, emulator: PresenceEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lease = await client.join("lobby", presence_timeout_s=20)
-    overtaken = client.heartbeats._beater.overtaken
-
-    def crash_once(*_: object) -> float:
-        monkeypatch.setattr(client.heartbeats._beater, "overtaken", overtaken)
-        raise KeyError
-
-    monkeypatch.setattr(client.heartbeats._beater, "overtaken", crash_once)
-    await asyncio.sleep(60)
-
-    assert lease.health == "fresh"
-    assert [e.action for e in emulator.events("lobby")] == ["join"]

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import math
 import socket
 from collections import Counter
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from presence_async import ConnectError, Lease, LeaseHealth, PresenceClient
-from presence_async.client.presence.outage import Outage
-from presence_async.client.presence.user_presence import UserPresence
+from presence_async import (
+    AuthToken,
+    ConnectError,
+    Lease,
+    LeaseHealth,
+    PresenceClient,
+    RequestError,
+)
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 
-KINDS = {
-    "cut": Fault(operation="heartbeat", cut=True),
-    "half-open": Fault(operation="heartbeat", delay_s=math.inf),
-    "slow": Fault(operation="heartbeat", delay_s=60),
-    "500": Fault(operation="heartbeat", status=500),
-    "503": Fault(operation="heartbeat", status=503, retry_after_s=3600),
-    "429": Fault(operation="heartbeat", status=429),
-    "html": Fault(operation="heartbeat", body=b"<html>sign in</html>"),
-}
+from .outages import KINDS, outage
+
 RECOVERY_S = 15
 
 
@@ -55,11 +53,43 @@ async def test_everybody_is_fresh_soon_after_any_outage(
 ) -> None:
     leases = await join_many(client, 5)
     await asyncio.sleep(100)
-    emulator.inject(attrs.evolve(KINDS[kind], for_s=outage_s))
+    emulator.inject(outage(kind, "heartbeat", for_s=outage_s))
     await asyncio.sleep(outage_s + RECOVERY_S)
 
     assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
     assert emulator.occupants("lobby") == {f"user-{n:03}": {"n": n} for n in range(5)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_join_that_never_gives_up_outlasts_any_outage(
+    client: PresenceClient, emulator: PresenceEmulator, kind: str
+) -> None:
+    emulator.inject(outage(kind, for_s=600))
+    joining = asyncio.create_task(client.join("lobby", timeout_s=math.inf))
+    await asyncio.sleep(599)
+    was_joined = joining.done()
+    await asyncio.sleep(1 + RECOVERY_S)
+
+    assert not was_joined
+    assert joining.result().health is LeaseHealth.FRESH
+    assert set(emulator.occupants("lobby")) == {"bob"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_leave_that_failed_in_any_outage_is_repeated(
+    client: PresenceClient, emulator: PresenceEmulator, kind: str
+) -> None:
+    lease = await client.join("lobby")
+    emulator.inject(outage(kind, for_s=100))
+    with pytest.raises(RequestError):
+        await lease.leave()
+    still_leaving = client.heartbeats.stats().leaving
+    await asyncio.sleep(100 + RECOVERY_S)
+
+    assert still_leaving == 1
+    assert not emulator.occupants("lobby")
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+    assert client.heartbeats.stats().leaving == 0
 
 
 async def test_a_bot_deployed_while_no_name_can_be_looked_up_joins_afterwards(
@@ -123,6 +153,66 @@ async def test_a_user_with_a_fault_of_its_own_keeps_nobody_down(
     assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
 
 
+class Vault:
+    """Gives every user a token for three minutes, and the hanging ones no other."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+        self.served: set[str] = set()
+
+    async def token(self, user_id: str) -> AuthToken:
+        if user_id in self.served and user_id.startswith("ill"):
+            if self.fails:
+                raise ValueError("vault sealed")
+            await asyncio.Event().wait()
+        self.served.add(user_id)
+        wall_s = asyncio.get_running_loop().wall_time()  # type: ignore[attr-defined]
+        end = dt.datetime.fromtimestamp(wall_s + 180, tz=dt.UTC)
+        return AuthToken(value=f"of-{user_id}", expires_at=end)
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "hangs"])
+async def test_users_whose_token_cannot_be_fetched_hold_nobody_back(
+    emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture, fails: bool
+) -> None:
+    vault = Vault(fails=fails)
+    names = [f"ill-{n}" for n in range(70)] + [f"well-{n}" for n in range(100)]
+    async with PresenceClient(emulator.config(auth=vault.token)) as client:
+        leases = [await client.join("lobby", user_id=name) for name in names]
+        with caplog.at_level("INFO", "presence_async"):
+            await asyncio.sleep(1800)
+        present = set(emulator.occupants("lobby"))
+        healths = [lease.health for lease in leases]
+        # The users with a token come and go as ever.
+        began_s = now_s()
+        await client.join("news", user_id="well-new")
+        assert now_s() == began_s
+
+    absent = [e for e in emulator.events("lobby") if e.action == "timeout"]
+    assert present == set(names[70:])
+    assert set(healths[70:]) == {LeaseHealth.FRESH}
+    assert set(healths[:70]) == {LeaseHealth.REFUSED if fails else LeaseHealth.LOST}
+    assert sorted(e.user_id for e in absent) == sorted(names[:70])
+    assert "cannot be reached" not in caplog.text
+
+
+async def test_refusals_of_a_token_provider_end_no_outage(
+    emulator: PresenceEmulator,
+) -> None:
+    vault = Vault(fails=True)
+    async with PresenceClient(emulator.config(auth=vault.token)) as client:
+        for name in [f"{kind}-{n}" for kind in ("ill", "well") for n in range(5)]:
+            await client.join("lobby", user_id=name)
+        emulator.inject(Fault(operation="heartbeat", cut=True))
+        await asyncio.sleep(1800)
+        began = emulator.requests.total
+        await asyncio.sleep(60)
+
+        # One probe every few seconds, and nobody else.
+        assert emulator.requests.total - began <= 60
+        assert client.heartbeats.stats().fresh == 0
+
+
 async def test_health_tells_the_truth_while_others_probe(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
@@ -157,7 +247,7 @@ def test_observers_see_no_timeout_in_a_short_outage(
             leases = await join_many(client, 4)
             await asyncio.sleep(start_s)
             outage_s = share * (300 - 149 - 10)
-            emulator.inject(attrs.evolve(KINDS[kind], for_s=outage_s))
+            emulator.inject(outage(kind, "heartbeat", for_s=outage_s))
             await asyncio.sleep(outage_s + 320)
             assert timeouts(emulator) == 0
             assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
@@ -203,31 +293,3 @@ async def test_those_who_left_in_an_outage_do_not_probe(
 
     assert len(emulator.requests.of("heartbeat")) == asked
     assert client.heartbeats.stats().leases == 0
-
-
-def test_an_outage_needs_three_users() -> None:
-    outage = Outage()
-
-    assert [outage.failed(u) for u in ("a", "a", "b", "b", "c")] == [
-        False,
-        False,
-        False,
-        False,
-        True,
-    ]
-    outage.begin([], 0)
-    assert not outage.failed("d")
-    assert outage.next_probe(0) is None
-    assert outage.end()
-    assert not outage.end()
-
-
-def test_a_success_in_between_starts_the_count_anew() -> None:
-    outage = Outage()
-
-    outage.failed("a")
-    outage.failed("b")
-    outage.end()
-
-    assert not outage.failed("c")
-    assert UserPresence("x").joined == []

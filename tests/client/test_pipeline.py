@@ -19,11 +19,15 @@ from presence_async import (
     NoRetry,
     PresenceClient,
     RateLimitedError,
+    RequestError,
     UnavailableError,
 )
+from presence_async.client.auth import TokenProvider
+from presence_async.client.request.call import Budget
 from presence_async.client.request.deadlines import Deadlines, TimeLimit
 from presence_async.client.request.gates import Gate
 from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.protocol.where_now import WhereNowOperation
 
 
 def now_s() -> float:
@@ -165,9 +169,11 @@ async def test_waiting_at_the_gate_counts_against_the_budget(
     async with PresenceClient(emulator.config(max_connections=1)) as client:
         first = asyncio.create_task(client.where_now())
         await asyncio.sleep(0.1)
-        with pytest.raises(DeadlineError, match="still waiting to be sent"):
+        with pytest.raises(DeadlineError, match="still waiting to be sent") as caught:
             await client.where_now(timeout_s=1)
         await first
+
+    assert not caught.value.is_about_service
 
 
 async def test_a_rate_bounds_heartbeats_and_leaves(emulator: PresenceEmulator) -> None:
@@ -308,14 +314,162 @@ async def test_a_token_is_fetched_ahead_of_its_end(emulator: PresenceEmulator) -
 async def test_a_provider_that_fails_is_a_refusal_with_its_cause(
     emulator: PresenceEmulator,
 ) -> None:
-    async def token(_: str) -> str:
-        raise ValueError("vault sealed")
-
-    async with PresenceClient(emulator.config(auth=token)) as client:
+    async with PresenceClient(emulator.config(auth=fail)) as client:
         with pytest.raises(AccessDeniedError, match="ValueError: vault sealed"):
             await client.where_now()
 
     assert emulator.requests.total == 0
+
+
+class RecordingGate:
+    """A gate with room for all that writes down who comes and goes."""
+
+    def __init__(self, seen: list[str]) -> None:
+        self.seen = seen
+
+    def try_enter(self) -> bool:
+        self.seen.append("enter")
+        return True
+
+    async def enter(self) -> None:
+        raise AssertionError("there is always room")
+
+    def leave(self) -> None:
+        self.seen.append("leave")
+
+
+async def test_a_token_is_fetched_outside_the_gate_also_after_a_refusal(
+    emulator: PresenceEmulator,
+) -> None:
+    seen: list[str] = []
+
+    async def token(_: str) -> str:
+        seen.append("fetch")
+        await asyncio.sleep(1)
+        return f"token-{len(seen)}"
+
+    emulator.inject(Fault(status=403, times=1))
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        pipeline = client._core.pipeline
+        operation = WhereNowOperation(
+            subscribe_key=pipeline.subscribe_key, user_id="tester"
+        )
+        await pipeline.send(
+            operation, budget=pipeline.budget(30), gate=RecordingGate(seen)
+        )
+
+    assert seen == ["fetch", "enter", "leave"] * 2
+
+
+async def test_a_token_replaced_while_a_call_waits_for_its_turn_is_sent(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(delay_s=5, times=1))
+    config = emulator.config(auth="old", max_connections=1)
+    async with PresenceClient(config) as client:
+        calls = [asyncio.create_task(client.where_now()) for _ in range(2)]
+        await asyncio.sleep(1)
+        client.set_auth("new")
+        await asyncio.gather(*calls)
+
+    assert [e.params["auth"] for e in emulator.requests] == ["old", "new"]
+
+
+async def hang(_: str) -> str:
+    await asyncio.Event().wait()
+    return ""
+
+
+async def fail(_: str) -> str:
+    raise ValueError("vault sealed")
+
+
+async def return_rubbish(_: str) -> Any:
+    return 5
+
+
+@pytest.mark.parametrize("provider", [hang, fail, return_rubbish])
+@pytest.mark.parametrize("is_first", [True, False], ids=["at first", "after a 403"])
+async def test_a_token_that_cannot_be_fetched_says_nothing_about_the_service(
+    emulator: PresenceEmulator, provider: TokenProvider, is_first: bool
+) -> None:
+    fetched = 0
+
+    async def token(user_id: str) -> str | AuthToken:
+        nonlocal fetched
+        fetched += 1
+        return await provider(user_id) if is_first or fetched > 1 else "stale"
+
+    emulator.inject(Fault(status=403))
+    began_s = now_s()
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        with pytest.raises(RequestError) as caught:
+            await client.where_now(timeout_s=20)
+
+    assert not caught.value.is_about_service
+    assert fetched == (1 if is_first else 2)
+    assert emulator.requests.total == (0 if is_first else 1)
+    assert now_s() - began_s == (20 if provider is hang else 0)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["at first", "after a 403"])
+async def test_the_place_of_a_request_without_a_token_goes_to_the_next_at_once(
+    emulator: PresenceEmulator, is_first: bool
+) -> None:
+    fetched: set[str] = set()
+
+    async def token(user_id: str) -> str:
+        if user_id == "ill" and (is_first or "ill" in fetched):
+            await asyncio.Event().wait()
+        fetched.add(user_id)
+        return "token"
+
+    config = emulator.config(auth=token, max_beats_in_flight=1)
+    async with PresenceClient(config) as client:
+        if not is_first:
+            emulator.inject(Fault(status=403, times=1, delay_s=1))
+        stuck = asyncio.create_task(client.heartbeat("lobby", user_id="ill"))
+        await asyncio.sleep(0 if is_first else 0.5)
+        began_s = now_s()
+        await client.heartbeat("lobby", user_id="well")
+        waited_s = now_s() - began_s
+        stuck.cancel()
+        await asyncio.wait({stuck})
+
+    assert waited_s == pytest.approx(0 if is_first else 0.5)
+
+
+async def test_a_refusal_of_the_service_is_about_the_service(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(status=403))
+    async with PresenceClient(emulator.config(auth="token")) as client:
+        with pytest.raises(AccessDeniedError) as caught:
+            await client.where_now()
+
+    assert caught.value.is_about_service
+
+
+async def test_a_provider_that_fails_between_two_attempts_is_asked_once(
+    emulator: PresenceEmulator,
+) -> None:
+    fetched = 0
+
+    async def token(user_id: str) -> AuthToken:
+        nonlocal fetched
+        fetched += 1
+        if fetched > 1:
+            await fail(user_id)
+        wall_s = asyncio.get_running_loop().wall_time()  # type: ignore[attr-defined]
+        end = dt.datetime.fromtimestamp(wall_s + 33, tz=dt.UTC)
+        return AuthToken(value="token", expires_at=end)
+
+    emulator.inject(Fault(status=503, retry_after_s=5))
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        with pytest.raises(AccessDeniedError, match="vault sealed"):
+            await client.where_now()
+
+    assert fetched == 2
 
 
 async def test_tokens_are_set_for_one_user_or_all(
@@ -379,13 +533,60 @@ async def test_another_event_loop_is_told_apart(client: PresenceClient) -> None:
     assert "another event loop" in await asyncio.to_thread(elsewhere)
 
 
+async def test_the_pipeline_refuses_another_event_loop_at_once(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    pipeline = client._pipeline
+    operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
+    # No room, so that a call waits for one of this loop.
+    full = Gate(0)
+
+    async def ask() -> None:
+        budget = pipeline.budget(math.inf)
+        await pipeline.send(operation, budget=budget, gate=full)
+
+    with pytest.raises(ClientClosedError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, ask())
+
+    assert emulator.requests.total == 0
+
+
+async def test_a_pipeline_that_was_not_opened_says_so(
+    emulator: PresenceEmulator,
+) -> None:
+    pipeline = PresenceClient(emulator.config())._pipeline
+    operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
+
+    with pytest.raises(ClientClosedError, match="not been started"):
+        pipeline.budget(1)
+    with pytest.raises(ClientClosedError, match="not been started"):
+        await pipeline.send(operation, budget=Budget(0, 1))
+
+
+async def test_nothing_is_asked_after_close(emulator: PresenceEmulator) -> None:
+    fetched: list[str] = []
+
+    async def token(user_id: str) -> str:
+        fetched.append(user_id)
+        return "token"
+
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        pipeline = client._pipeline
+    operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
+
+    with pytest.raises(ClientClosedError, match="where now"):
+        await pipeline.send(operation, budget=pipeline.budget(30))
+
+    assert fetched == []
+
+
 async def test_a_client_never_closed_warns(emulator: PresenceEmulator) -> None:
     client = PresenceClient(emulator.config())
-    client._life.open()
+    client._core.life.open()
 
     with pytest.warns(ResourceWarning, match="never closed"):
         client.__del__()
-    client._life.end_closing()
+    client._core.life.end_closing()
 
 
 # The parts.

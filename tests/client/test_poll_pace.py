@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from presence_async import ConnectError, RateLimitedError
-from presence_async.client.feed.poll_pace import PollPace
+from presence_async.client.feed.pace import PollPace
 
 
 def pauses_s(pace: PollPace, times: int) -> list[float]:

@@ -7,29 +7,17 @@ import math
 import random
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from presence_async import (
-    AccessDeniedError,
-    ConnectError,
-    ConnectionLostError,
-    DeadlineError,
     ExponentialRetry,
     InvalidArgumentError,
     LinearRetry,
     NoRetry,
-    RateLimitedError,
-    RejectedRequestError,
-    ReplyFormatError,
-    RequestError,
-    UnavailableError,
 )
-from presence_async.client.retry import is_retryable
-from presence_async.client.schedule import (
-    Schedule,
+from presence_async.presence.pace import (
     attempt_limit_s,
     next_beat_s,
     phase,
@@ -68,52 +56,6 @@ def test_linear_waits_the_same_plus_jitter() -> None:
 def test_a_policy_out_of_range_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         ExponentialRetry(**settings)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (ConnectError("x"), True),
-        (ConnectionLostError("x"), True),
-        (DeadlineError("x"), True),
-        (RateLimitedError("x", status=429), True),
-        (UnavailableError("x", status=503), True),
-        (RejectedRequestError("x", status=408), True),
-        (RejectedRequestError("x", status=400), False),
-        (AccessDeniedError("x", status=403), False),
-        (ReplyFormatError("x"), False),
-    ],
-    ids=repr,
-)
-def test_only_what_may_fare_better_is_retried(
-    error: RequestError, expected: bool
-) -> None:
-    assert is_retryable(error) is expected
-
-
-@attrs.define(eq=False)
-class Item:
-    due_s: float = math.inf
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 100)), max_size=60))
-def test_a_schedule_is_a_sorted_list_of_the_latest_times(
-    moves: list[tuple[int, float]],
-) -> None:
-    items = [Item() for _ in range(10)]
-    schedule: Schedule[Item] = Schedule()
-    for number, due_s in moves:
-        schedule.put(items[number], due_s)
-    expected = sorted(item.due_s for item in items if item.due_s < math.inf)
-
-    popped = []
-    while schedule.next_due_s() < math.inf:
-        due_s = schedule.next_due_s()
-        assert schedule.pop_due(due_s - 1e-9) is None
-        assert schedule.pop_due(due_s) in items
-        popped.append(due_s)
-
-    assert popped == expected
 
 
 def test_phases_spread_any_run_of_users_evenly() -> None:

@@ -440,7 +440,7 @@ async def test_a_reader_nobody_holds_is_forgotten(client: PresenceClient) -> Non
         async for _ in roster:
             break
 
-        assert len(roster._readers) == 0
+        assert len(roster._sync.readers) == 0
 
 
 # Closing.

@@ -72,6 +72,7 @@ def test_in_another_thread_it_is_plain() -> None:
     [
         (signal.SIGTERM, "plain", 143),
         (signal.SIGINT, "plain", -signal.SIGINT),
+        (signal.SIGHUP, "plain", 129),
         (signal.SIGTERM, "stubborn", 0),
     ],
 )
@@ -116,7 +117,11 @@ async def started(emulator: PresenceEmulator, how: str) -> asyncio.subprocess.Pr
 
 @pytest.mark.parametrize(
     ("number", "ending"),
-    [(signal.SIGTERM, SystemExit(143)), (signal.SIGINT, KeyboardInterrupt())],
+    [
+        (signal.SIGTERM, SystemExit(143)),
+        (signal.SIGHUP, SystemExit(129)),
+        (signal.SIGINT, KeyboardInterrupt()),
+    ],
 )
 def test_signals_do_afterwards_what_they_did_before(
     number: signal.Signals, ending: BaseException
@@ -125,15 +130,30 @@ def test_signals_do_afterwards_what_they_did_before(
         signal.raise_signal(number)
         await asyncio.sleep(60)
 
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(each) for each in taken]
 
     for _ in range(2):
         with pytest.raises(type(ending)) as caught:
             presence_async.run(main())
         assert caught.value.args == ending.args
 
-    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    after = [signal.getsignal(each) for each in taken]
     assert after == before
+
+
+def test_a_hangup_that_was_ignored_stays_ignored() -> None:
+    async def main() -> int:
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(0.01)
+        return 7
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        assert presence_async.run(main()) == 7
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_error_while_ending_is_raised() -> None:

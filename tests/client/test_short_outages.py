@@ -7,22 +7,15 @@ import math
 import random
 from collections import Counter
 
-import attrs
 import pytest
 
 from presence_async import Lease, LeaseHealth, PresenceClient
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 
+from .outages import KINDS, outage
+
 CHANNELS = ("lobby", "news", "sport")
-KINDS = {
-    "cut": Fault(operation="heartbeat", cut=True),
-    "lost reply": Fault(operation="heartbeat", cut=True, at="after_effect"),
-    "half-open": Fault(operation="heartbeat", delay_s=math.inf),
-    "500": Fault(operation="heartbeat", status=500),
-    "503": Fault(operation="heartbeat", status=503, retry_after_s=3600),
-    "html": Fault(operation="heartbeat", body=b"<html>sign in</html>"),
-}
 
 
 def timeouts(emulator: PresenceEmulator) -> list[str]:
@@ -69,8 +62,8 @@ def test_no_timeout_with_mixed_timeouts_and_several_leases(seed: int) -> None:
                 leases, longest_s = await join_mixed(client, users, attempt_s, rng)
                 await asyncio.sleep(rng.uniform(0, 150))
                 outage_s = longest_s * rng.uniform(0.1, 0.999)
-                fault = KINDS[rng.choice(list(KINDS))]
-                emulator.inject(attrs.evolve(fault, for_s=outage_s))
+                kind = rng.choice(list(KINDS))
+                emulator.inject(outage(kind, "heartbeat", for_s=outage_s))
                 await asyncio.sleep(outage_s + 15)
                 assert {x.health for x in leases} == {LeaseHealth.FRESH}
                 await asyncio.sleep(150)

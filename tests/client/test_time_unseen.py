@@ -38,7 +38,7 @@ async def test_a_sleep_of_the_machine_beats_everybody_at_once(
     assert emulator.requests.total - asked == 30
     assert {lease.health for lease in leases} == {LeaseHealth.FRESH}
     assert [r.getMessage() for r in caplog.records] == [
-        "the machine slept for 1000 s; every user is beaten now"
+        "the machine slept for 1000 s; sending a heartbeat for every user"
     ]
 
 

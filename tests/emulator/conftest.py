@@ -1,4 +1,4 @@
-"""Speaking to an emulator as no client of ours would: in bytes, and as SDKs do."""
+"""Clients of an emulator other than ours: one of raw bytes, one that acts as an SDK."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Sdk:
     async def subscribe(
         self, channels: str, user: str = "eve", tt: str = "0", more: str = ""
     ) -> tuple[str, list[dict[str, Any]]]:
-        """Poll once; returns the next cursor and the messages."""
+        """PendingPoll once; returns the next cursor and the messages."""
         reply = await self.get(
             f"/v2/subscribe/demo/{channels}/0?uuid={user}&tt={tt}{more}"
         )

@@ -1,4 +1,4 @@
-"""Access control: which name a grant covers, and what a refusal says."""
+"""Access control: the names that a grant covers, and the refusals."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from presence_async import InvalidArgumentError
 from presence_async.emulator import Grant
-from presence_async.emulator.access import (
-    RIGHTS,
-    AccessManager,
-    access_table,
-    covers,
-)
+from presence_async.emulator.access_manager import RIGHTS, AccessManager
+from presence_async.emulator.grant import access_table, covers
 from presence_async.emulator.router import OPERATION_NAMES
 
 TOKEN = "t"
@@ -136,7 +132,7 @@ def test_managing_a_group_is_a_right_of_its_own() -> None:
     assert asked(keeper, "here now", (), ("g",)) is not None
 
 
-def test_what_names_nothing_takes_everything() -> None:
+def test_a_request_without_names_needs_a_grant_on_everything() -> None:
     some, every = managed(Grant(channels="a")), managed(Grant(channels="*"))
 
     assert "payload" not in asked(some)
@@ -153,14 +149,14 @@ def test_where_now_takes_no_right_and_leave_only_as_configured() -> None:
     assert asked(managed(), "leave", ("b",)) is not None
 
 
-def test_a_token_of_one_user_is_nobody_elses() -> None:
+def test_a_token_of_one_user_is_refused_to_others() -> None:
     manager = managed(Grant(channels="a", user_id="bob"))
 
     assert asked(manager, channels=("a",)) is None
     assert asked(manager, channels=("a",), user_id="eve")["message"] == "Forbidden"
 
 
-def test_a_token_expires_is_revoked_and_granted_anew() -> None:
+def test_a_token_expires_is_revoked_and_granted_again() -> None:
     manager = managed(Grant(channels="a", for_s=10))
     asked(manager, channels=("a",), now_s=5)  # the first request starts the time
 
@@ -202,6 +198,6 @@ def test_the_first_grant_turns_access_control_on() -> None:
     ],
     ids=["name", "names", "time", "flag", "field", "grant", "table"],
 )
-def test_grants_that_cannot_be_are_refused(make: Any) -> None:
+def test_invalid_grants_are_refused(make: Any) -> None:
     with pytest.raises(InvalidArgumentError):
         make()

@@ -1,4 +1,4 @@
-"""The control path: what other languages' tests may do, and who may not."""
+"""The control path: what local programs may do, and who is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = {"content-type": "application/json"}
 BEAT = "/v2/presence/sub-key/demo/channel/a/heartbeat?uuid=bob&heartbeat=20"
 
 
-class Desk:
+class Steering:
     """A service and its control path, without sockets."""
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class Desk:
         *,
         headers: dict[str, str] | None = None,
         peer: str = "127.0.0.1",
+        target_host: str | None = None,
     ) -> tuple[int, Any]:
         path, _, query = target.partition("?")
         reply = self.control.answer(
@@ -40,6 +41,7 @@ class Desk:
                 http=HttpRequest(path=f"/_emulator/{path}", query=query),
                 headers=JSON | (headers or {}),
                 peer=peer,
+                target_host=target_host,
                 body=body if isinstance(body, bytes) else json.dumps(body).encode(),
             ),
             now_s=0,
@@ -49,15 +51,15 @@ class Desk:
 
     def beat(self, target: str = BEAT) -> int:
         path, _, query = target.partition("?")
-        exchange = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
-        reply = exchange.reply(now_s=0)
+        pending = self.service.receive(HttpRequest(path=path, query=query), now_s=0)
+        reply = self.service.reply(pending, now_s=0)
         assert isinstance(reply, HttpReply)
         return reply.status
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def control() -> Steering:
+    return Steering()
 
 
 @pytest.mark.parametrize(
@@ -69,46 +71,46 @@ def desk() -> Desk:
     ],
     ids=["body", "query", "both"],
 )
-def test_faults_are_injected_told_and_lifted(
-    desk: Desk, target: str, body: Any
+def test_faults_are_injected_listed_and_removed(
+    control: Steering, target: str, body: Any
 ) -> None:
     said = {"operation": "heartbeat", "status": 503, "times": 1}
 
-    assert desk.ask("POST", target, body) == (200, {"injected": said})
-    assert desk.ask("GET", "faults") == (200, {"faults": [said]})
-    assert [desk.beat(), desk.beat()] == [503, 200]
-    assert desk.ask("GET", "faults") == (200, {"faults": []})
-    desk.ask("POST", "faults", {"status": 500})
-    desk.ask("DELETE", "faults")
-    assert desk.beat() == 200
+    assert control.ask("POST", target, body) == (200, {"injected": said})
+    assert control.ask("GET", "faults") == (200, {"faults": [said]})
+    assert [control.beat(), control.beat()] == [503, 200]
+    assert control.ask("GET", "faults") == (200, {"faults": []})
+    control.ask("POST", "faults", {"status": 500})
+    control.ask("DELETE", "faults")
+    assert control.beat() == 200
 
 
-def test_event_faults_are_injected_told_and_lifted(desk: Desk) -> None:
+def test_event_faults_are_injected_listed_and_removed(control: Steering) -> None:
     said = {"drop": 0.5, "channel": "a"}
 
-    assert desk.ask("POST", "event-faults?drop=0.5", {"channel": "a"}) == (
+    assert control.ask("POST", "event-faults?drop=0.5", {"channel": "a"}) == (
         200,
         {"injected": said},
     )
-    assert desk.ask("GET", "event-faults") == (200, {"faults": [said]})
-    assert desk.ask("DELETE", "event-faults") == (200, {"faults": []})
-    assert desk.ask("GET", "event-faults") == (200, {"faults": []})
+    assert control.ask("GET", "event-faults") == (200, {"faults": [said]})
+    assert control.ask("DELETE", "event-faults") == (200, {"faults": []})
+    assert control.ask("GET", "event-faults") == (200, {"faults": []})
 
 
-def test_messages_are_lost_and_timetokens_restarted(desk: Desk) -> None:
-    log = desk.service.keyset("demo").feed._log
-    desk.beat()
+def test_messages_are_lost_and_timetokens_restarted(control: Steering) -> None:
+    log = control.service.keyset("demo").feed._log
+    control.beat()
     assert list(log.channels())
 
-    assert desk.ask("POST", "lose-messages") == (200, {"lost": "every key"})
+    assert control.ask("POST", "lose-messages") == (200, {"lost": "every key"})
     assert not list(log.channels())
-    desk.beat(BEAT.replace("uuid=bob", "uuid=kim"))
+    control.beat(BEAT.replace("uuid=bob", "uuid=kim"))
     kept = list(log.channels())
-    desk.ask("POST", "lose-messages?subscribe_key=other")
+    control.ask("POST", "lose-messages?subscribe_key=other")
     assert list(log.channels()) == kept
 
     answers = [
-        desk.ask("POST", f"restart-timetokens{query}")
+        control.ask("POST", f"restart-timetokens{query}")
         for query in ("", "?shift_s=5", "?shift_s=x", "?shift_s=1e999")
     ]
     assert answers[:2] == [(200, {"shift_s": -3600.0}), (200, {"shift_s": 5})]
@@ -116,57 +118,59 @@ def test_messages_are_lost_and_timetokens_restarted(desk: Desk) -> None:
     assert not list(log.channels())
 
 
-def test_a_fault_hits_every_key_unless_one_is_named(desk: Desk) -> None:
-    desk.ask("POST", "faults?subscribe_key=other", {"status": 500})
-    named = desk.beat(), desk.beat(BEAT.replace("demo", "other"))
-    desk.ask("POST", "faults", {"status": 502})
-    every = desk.beat(), desk.beat(BEAT.replace("demo", "other"))
+def test_a_fault_hits_every_key_unless_one_is_named(control: Steering) -> None:
+    control.ask("POST", "faults?subscribe_key=other", {"status": 500})
+    named = control.beat(), control.beat(BEAT.replace("demo", "other"))
+    control.ask("POST", "faults", {"status": 502})
+    every = control.beat(), control.beat(BEAT.replace("demo", "other"))
 
     assert named == (200, 500)
     assert every == (502, 502)
 
 
-def test_the_truth_is_told(desk: Desk) -> None:
-    desk.beat(BEAT + '&state={"a":{"x":1}}')
-    desk.beat("/nowhere")
+def test_occupants_events_and_requests_can_be_read(control: Steering) -> None:
+    control.beat(BEAT + '&state={"a":{"x":1}}')
+    control.beat("/nowhere")
 
-    assert desk.ask("GET", "occupants?channel=a") == (
+    assert control.ask("GET", "occupants?channel=a") == (
         200,
         {"channel": "a", "occupants": {"bob": {"x": 1}}},
     )
-    _, events = desk.ask("GET", "events?channel=a")
+    _, events = control.ask("GET", "events?channel=a")
     assert [event["action"] for event in events["events"]] == ["join"]
-    _, requests = desk.ask("GET", "requests")
+    _, requests = control.ask("GET", "requests")
     assert requests["total"] == 2
     assert requests["requests"][0]["params"]["uuid"] == "bob"
-    _, beats = desk.ask(
+    _, beats = control.ask(
         "GET", "requests?operation=heartbeat&subscribe_key=demo&limit=1"
     )
     assert [entry["operation"] for entry in beats["requests"]] == ["heartbeat"]
-    assert desk.ask("GET", "requests?limit=0")[1]["requests"] == []
-    assert desk.ask("GET", "occupants?channel=a&subscribe_key=x")[1]["occupants"] == {}
+    assert control.ask("GET", "requests?limit=0")[1]["requests"] == []
+    assert (
+        control.ask("GET", "occupants?channel=a&subscribe_key=x")[1]["occupants"] == {}
+    )
 
 
-def test_a_reset_begins_anew_for_one_key_or_all(desk: Desk) -> None:
-    desk.beat()
-    desk.beat(BEAT.replace("demo", "other"))
-    desk.ask("POST", "reset?subscribe_key=demo")
+def test_a_reset_forgets_one_key_or_all(control: Steering) -> None:
+    control.beat()
+    control.beat(BEAT.replace("demo", "other"))
+    control.ask("POST", "reset?subscribe_key=demo")
 
-    assert desk.ask("GET", "occupants?channel=a")[1]["occupants"] == {}
+    assert control.ask("GET", "occupants?channel=a")[1]["occupants"] == {}
     other = "occupants?channel=a&subscribe_key=other"
-    assert desk.ask("GET", other)[1]["occupants"] == {"bob": {}}
-    desk.ask("POST", "reset")
-    assert desk.ask("GET", other)[1]["occupants"] == {}
-    assert desk.ask("GET", "requests")[1]["total"] == 0
+    assert control.ask("GET", other)[1]["occupants"] == {"bob": {}}
+    control.ask("POST", "reset")
+    assert control.ask("GET", other)[1]["occupants"] == {}
+    assert control.ask("GET", "requests")[1]["total"] == 0
 
 
-def test_tokens_are_granted_and_revoked(desk: Desk) -> None:
-    granted = desk.ask("POST", "tokens?token=t", [{"channels": ["a"]}])
-    statuses = [desk.beat(), desk.beat(BEAT + "&auth=t")]
-    desk.ask("DELETE", "tokens?token=t")
+def test_tokens_are_granted_and_revoked(control: Steering) -> None:
+    granted = control.ask("POST", "tokens?token=t", [{"channels": ["a"]}])
+    statuses = [control.beat(), control.beat(BEAT + "&auth=t")]
+    control.ask("DELETE", "tokens?token=t")
 
     assert granted == (200, {"granted": 1})
-    assert [*statuses, desk.beat(BEAT + "&auth=t")] == [403, 200, 403]
+    assert [*statuses, control.beat(BEAT + "&auth=t")] == [403, 200, 403]
 
 
 @pytest.mark.parametrize(
@@ -187,14 +191,14 @@ def test_tokens_are_granted_and_revoked(desk: Desk) -> None:
         ("GET", "occupants", None, 400, "channel: is missing"),
         ("GET", "requests?limit=-1", None, 400, "limit"),
         ("GET", "nothing", None, 404, "POST /_emulator/faults"),
-        ("PUT", "faults", {}, 404, "no such thing"),
-        ("OPTIONS", "faults", None, 404, "no such thing"),
+        ("PUT", "faults", {}, 404, "unknown method or path"),
+        ("OPTIONS", "faults", None, 404, "unknown method or path"),
     ],
 )
-def test_what_cannot_be_done_is_refused(
-    desk: Desk, method: str, target: str, body: Any, status: int, words: str
+def test_invalid_control_requests_are_refused(
+    control: Steering, method: str, target: str, body: Any, status: int, words: str
 ) -> None:
-    found, said = desk.ask(method, target, body)
+    found, said = control.ask(method, target, body)
 
     assert found == status
     assert words in json.dumps(said)
@@ -224,9 +228,31 @@ def test_what_cannot_be_done_is_refused(
     ],
 )
 def test_only_programs_on_this_machine_may(
-    desk: Desk, peer: str, headers: dict[str, str], status: int
+    control: Steering, peer: str, headers: dict[str, str], status: int
 ) -> None:
-    found, _ = desk.ask("POST", "reset", headers=headers, peer=peer)
+    found, _ = control.ask("POST", "reset", headers=headers, peer=peer)
+
+    assert found == status
+
+
+@pytest.mark.parametrize(
+    ("target_host", "host", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:8080", 200),
+        ("LocalHost", "localhost", 200),
+        ("::1", "[::1]:8080", 200),
+        ("evil.example", "localhost", 403),
+        ("localhost", "evil.example", 403),
+        ("%6c", "localhost", 403),
+        ("192.168.0.7", "localhost", 403),
+    ],
+)
+def test_a_host_in_the_target_must_be_loopback_beside_the_host_header(
+    control: Steering, target_host: str, host: str, status: int
+) -> None:
+    headers = {"host": host}
+
+    found, _ = control.ask("POST", "reset", headers=headers, target_host=target_host)
 
     assert found == status
 
@@ -255,7 +281,7 @@ async def test_it_works_over_http(emulator: PresenceEmulator, wire: Any) -> None
     ],
     ids=["short", "chunk", "large", "expect"],
 )
-async def test_broken_bodies_are_no_fault_of_ours(
+async def test_broken_bodies_are_not_logged_as_errors(
     wire: Any, caplog: pytest.LogCaptureFixture, head: str
 ) -> None:
     start = (

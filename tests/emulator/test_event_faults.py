@@ -1,4 +1,4 @@
-"""Events that get lost, come twice, late or in another order; the truth stays."""
+"""Events that get lost, come twice, late or in another order; occupants stay true."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USERS = [f"u{number}" for number in range(40)]
 
 
 async def heard(sdk: Any, cursor: str, for_s: float = 30) -> list[dict[str, Any]]:
-    """Poll for a while, as a client that goes on from each cursor."""
+    """PendingPoll for a while, as a client that goes on from each cursor."""
     messages: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(for_s):
@@ -45,7 +45,7 @@ def who(messages: list[dict[str, Any]]) -> list[str]:
     return [message["d"]["uuid"] for message in messages]
 
 
-async def test_a_share_is_dropped_and_the_truth_is_whole(
+async def test_a_share_is_dropped_and_events_stay_true(
     sdk: Any, emulator: PresenceEmulator
 ) -> None:
     seen = who(await joins(sdk, emulator, EventFault(drop=0.5)))
@@ -110,7 +110,7 @@ async def test_it_ends_in_time_and_by_reset(
     assert who((await sdk.subscribe("a-pnpres", tt=cursor))[1]) == ["kim"]
 
 
-def test_it_concerns_one_channel_of_one_key_if_it_says_so() -> None:
+def test_an_event_fault_may_concern_one_channel_of_one_key() -> None:
     faults = EventFaults()
     faults.inject(EventFault(drop=1, channel="a"), now_s=0, subscribe_key="mine")
 
@@ -119,7 +119,7 @@ def test_it_concerns_one_channel_of_one_key_if_it_says_so() -> None:
     assert faults.delays_s("other", "a", 0) == [0.0]
 
 
-def test_it_is_data() -> None:
+def test_an_event_fault_is_read_from_data() -> None:
     fault = EventFault(drop=0.2, delay_s=3, for_s=60, seed=4)
 
     assert fault.to_dict() == {"drop": 0.2, "delay_s": 3, "for_s": 60, "seed": 4}
@@ -142,7 +142,7 @@ def test_it_is_data() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+def test_an_event_fault_out_of_range_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         EventFault(**fields)
 

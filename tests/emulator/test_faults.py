@@ -1,4 +1,4 @@
-"""Faults as data: which request they hit, what they may say, their form as JSON."""
+"""Faults as data: the requests they hit, their ranges, their forms as text."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
     [
         (
             {"operation": "beat"},
-            "write None or one of: add channels, delete group, get",
+            "use None or one of: add channels, delete group, get",
         ),
         ({"operation": 3}, "operation"),
         ({"status": 199}, "from 200 to 599"),
@@ -86,8 +86,8 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
         ({"retry_after_s": -1}, "from 0 on"),
         ({"retry_after_s": 1.5}, "whole number"),
         ({"age_s": -1}, "age_s"),
-        ({"delay_s": -1}, "0 or more seconds"),
-        ({"delay_s": math.nan}, "0 or more seconds"),
+        ({"delay_s": -1}, "a number from 0 on"),
+        ({"delay_s": math.nan}, "a number from 0 on"),
         ({"delay_s": "long"}, "delay_s"),
         ({"cut": 1}, "True or False"),
         ({"at": "never"}, "'before_effect' or 'after_effect'"),
@@ -95,7 +95,7 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
         ({"times": 0}, "from 1 on"),
         ({"for_s": 0}, "above 0"),
         ({"for_s": -1}, "above 0"),
-        ({"for_s": math.inf}, "write None"),
+        ({"for_s": math.inf}, "must be finite"),
         ({"for_s": math.nan}, "above 0"),
         ({"probability": 2}, "0 to 1"),
         ({"probability": math.nan}, "0 to 1"),
@@ -103,9 +103,7 @@ def test_faults_are_read_from_text(text: str, expected: Fault) -> None:
     ],
     ids=str,
 )
-def test_a_fault_that_cannot_be_is_refused(
-    settings: dict[str, Any], words: str
-) -> None:
+def test_a_fault_out_of_range_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words) as caught:
         Fault(**{"status": 500, **settings})
 
@@ -117,7 +115,7 @@ def test_a_fault_that_cannot_be_is_refused(
     [{}, {"operation": "heartbeat", "times": 2}, {"retry_after_s": 3}, {"age_s": 3}],
     ids=str,
 )
-def test_a_fault_by_which_nothing_goes_wrong_is_refused(
+def test_a_fault_that_changes_nothing_is_refused(
     settings: dict[str, Any],
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="changes nothing; give it a status"):
@@ -127,10 +125,10 @@ def test_a_fault_by_which_nothing_goes_wrong_is_refused(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is no JSON object"),
-        ("[]", "none; write None or one of"),
-        ("beat:503", "'beat' is none"),
-        ("heartbeat:503:forever=1", "knows no 'forever'"),
+        ("{", "is not a JSON object"),
+        ("[]", "use None or one of"),
+        ("beat:503", "unknown operation 'beat'"),
+        ("heartbeat:503:forever=1", "knows no field 'forever'"),
         ("heartbeat:many", "status"),
         ('{"delay_s": []}', "delay_s"),
         ('{"body": 1}', "body"),
@@ -140,7 +138,7 @@ def test_a_fault_by_which_nothing_goes_wrong_is_refused(
     ],
     ids=ascii,
 )
-def test_text_that_is_no_fault_is_refused(text: str, words: str) -> None:
+def test_invalid_text_of_a_fault_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words):
         Fault.from_text(text)
 

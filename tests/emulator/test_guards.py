@@ -1,4 +1,4 @@
-"""Who is turned away: for a signature, a token, a key, or for calling too often."""
+"""Requests refused for their signature, token, key or rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from presence_async import AccessDeniedError, InvalidArgumentError, PresenceClient
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 from presence_async.emulator.rate_limit import RateLimit
-from presence_async.emulator.signatures import unsigned
+from presence_async.emulator.signatures import signature_refusal
 from presence_async.protocol.exchange import HttpRequest
 from presence_async.protocol.identity import Identity, signature_v2
 
@@ -41,7 +41,7 @@ SIGNED = {
 
 
 def refusal(path: str, query: str, *, at_s: float = 1_700_000_000) -> Any:
-    reply = unsigned(
+    reply = signature_refusal(
         HttpRequest(path=path, query=query),
         publish_key="demo-pub",
         secret_key="demo-secret",
@@ -85,7 +85,7 @@ def test_a_timestamp_may_be_a_minute_off(off_s: float, expected: Any) -> None:
 @pytest.mark.parametrize(
     "text", ["", "x", "-1", "1e9", "1" * 5_000, "\u0661", "1700000000.5"]
 )
-def test_a_timestamp_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_timestamp_is_refused(text: str) -> None:
     assert refusal(PATH, f"timestamp={text}") == (400, "Invalid Timestamp")
 
 
@@ -167,7 +167,7 @@ async def test_a_token_opens_what_it_was_granted(
     assert status == (403 if refused else 200)
 
 
-async def test_what_is_refused_has_no_effect(wire: Any) -> None:
+async def test_a_refused_request_has_no_effect(wire: Any) -> None:
     async with PresenceEmulator(access={}) as emulator:
         for path in (f"{KEY}/channel/a/heartbeat", f"{SUBSCRIBE}/a/0"):
             status, _ = await wire.to(emulator).get(f"{path}?uuid=bob")
@@ -201,7 +201,7 @@ async def test_a_reset_brings_the_first_tokens_back(wire: Any) -> None:
     assert (t, u) == (200, 403)
 
 
-async def test_other_keys_are_invalid_where_some_are_named(wire: Any) -> None:
+async def test_other_keys_are_invalid_if_some_are_named(wire: Any) -> None:
     async with PresenceEmulator(subscribe_keys="demo") as emulator:
         own, _ = await wire.to(emulator).get(KEY)
         status, body = await wire.to(emulator).get(KEY.replace("demo", "other"))

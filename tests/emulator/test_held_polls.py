@@ -1,4 +1,4 @@
-"""Holding a poll: whatever ends it, nothing of it stays."""
+"""Held polls: however they end, nothing of them stays."""
 
 from __future__ import annotations
 
@@ -7,37 +7,40 @@ import asyncio
 import msgspec
 import pytest
 
-from presence_async.emulator.groups import ChannelGroups
+from presence_async.emulator.channel_groups import ChannelGroups
 from presence_async.emulator.held_polls import HeldPolls
-from presence_async.emulator.message_log import MessageLog, Posted
-from presence_async.emulator.polls import OpenPolls, Poll, matching_names
+from presence_async.emulator.message_log import MessageLog, QueuedMessage
+from presence_async.emulator.open_polls import OpenPolls, matching_names
+from presence_async.emulator.pending_poll import PendingPoll
 from presence_async.protocol.messages import Message, Published
 from presence_async.protocol.subscribe import SubscribeOperation
 
 
-def a_poll(*channels: str, groups: tuple[str, ...] = ()) -> Poll:
+def a_poll(*channels: str, groups: tuple[str, ...] = ()) -> PendingPoll:
     operation = SubscribeOperation(
         subscribe_key="demo", user_id="u", channels=channels, channel_groups=groups
     )
-    return Poll(operation, 1, ())
+    return PendingPoll(operation, 1, ())
 
 
-def posted(channel: str, position: int = 2, at_s: float = 0.0) -> Posted:
+def queued(channel: str, position: int = 2, at_s: float = 0.0) -> QueuedMessage:
     published = Published(position, 1)
     payload = msgspec.Raw(b"1")
     message = Message(channel=channel, payload=payload, published=published)
-    return Posted(position, channel, at_s, lambda: message)
+    return QueuedMessage(position, channel, at_s, lambda: message)
 
 
-async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> None:
+async def test_messages_end_a_poll_with_an_answer_and_a_lost_connection_without() -> (
+    None
+):
     held, poll, other = HeldPolls(280), a_poll("a"), a_poll("a")
     async with asyncio.TaskGroup() as group:
         answered = group.create_task(held.hold(poll, "one"))
         cut = group.create_task(held.hold(other, "two"))
         await asyncio.sleep(1)
         assert len(held) == 2
-        poll.bring(posted("a"), "a")
-        poll.bring(posted("a", 3), "a")
+        poll.deliver(queued("a"), "a")
+        poll.deliver(queued("a", 3), "a")
         held.drop("two")
         held.drop("two")
         held.drop("unknown")
@@ -47,9 +50,9 @@ async def test_news_end_it_with_an_answer_and_a_lost_connection_without() -> Non
     assert poll.on_end is None
 
 
-async def test_a_poll_with_news_is_not_held_at_all() -> None:
+async def test_a_poll_with_messages_is_not_held_at_all() -> None:
     held, poll = HeldPolls(280), a_poll("a")
-    poll.bring(posted("a"), "a")
+    poll.deliver(queued("a"), "a")
 
     assert await held.hold(poll, "one") == "answer"
 
@@ -94,27 +97,27 @@ def test_only_polls_concerned_are_woken_and_closed_ones_are_gone() -> None:
     for poll in (direct, wild, group):
         polls.add(poll)
 
-    polls.spread(posted("a-pnpres"))
-    polls.spread(posted("x.y-pnpres"))
-    polls.spread(posted("other-pnpres"))
+    polls.deliver(queued("a-pnpres"))
+    polls.deliver(queued("x.y-pnpres"))
+    polls.deliver(queued("other-pnpres"))
 
     assert [len(poll.pending) for poll in (direct, wild, group)] == [1, 1, 1]
     for poll in (direct, wild, group, group):
         polls.remove(poll)
     assert polls.all() == []
-    polls.spread(posted("a-pnpres"))
+    polls.deliver(queued("a-pnpres"))
     assert len(direct.pending) == 1
 
 
 def test_a_queue_keeps_a_hundred_and_quiet_channels_take_no_room() -> None:
     log = MessageLog()
     for position in range(1, 121):
-        log.add(posted("a", position))
+        log.add(queued("a", position))
     assert [p.position for p in log.after("a", 0, now_s=0)] == list(range(21, 121))
     assert [p.position for p in log.after("a", 118, now_s=0)] == [119, 120]
 
     for number in range(100):
-        log.add(posted(f"c{number}", 200 + number, at_s=number * 60.0))
+        log.add(queued(f"c{number}", 200 + number, at_s=number * 60.0))
 
     assert list(log.channels()) == [f"c{number}" for number in range(79, 100)]
     log.clear()

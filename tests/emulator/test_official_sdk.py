@@ -1,4 +1,4 @@
-"""A witness from outside: the official SDK works against the emulator, unchanged."""
+"""An outside witness: the official SDK works against the emulator, unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A witness from outside: what the official SDK's listeners hear of the emulator."""
+"""An outside witness: the official SDK's listeners receive the emulator's events."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def listener(heard: Heard) -> Any:
 
 
 @pytest.mark.parametrize("make", [of_event_engine, of_subscription_manager, of_threads])
-async def test_listeners_hear_every_kind_of_event(
+async def test_listeners_receive_every_kind_of_event(
     sdk: Any, emulator: PresenceEmulator, make: Callable[[Any], Any]
 ) -> None:
     await sdk.get("/v1/channel-registration/sub-key/demo/channel-group/g?add=member")

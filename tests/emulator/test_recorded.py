@@ -142,7 +142,7 @@ async def test_a_recorded_request_gets_the_recorded_body(wire: Any, name: str) -
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_recorded_refusal_is_said_in_the_same_words(
+async def test_a_recorded_refusal_is_answered_in_the_same_words(
     wire: Any, name: str
 ) -> None:
     options, target = REFUSED[name]
@@ -167,7 +167,9 @@ async def test_an_unknown_path_is_named(wire: Any) -> None:
     assert canonical(body) == canonical(known)
 
 
-async def test_a_revoked_token_is_told(wire: Any, emulator: PresenceEmulator) -> None:
+async def test_a_revoked_token_is_refused_as_revoked(
+    wire: Any, emulator: PresenceEmulator
+) -> None:
     emulator.grant("t", Grant(channels="*"))
     before, _, _ = await wire.ask(f"{KEY}/channel/a?auth=t")
     emulator.revoke("t")

@@ -1,4 +1,4 @@
-"""Recorded events: the same happens at the same time, the same is told."""
+"""Recorded events: the same changes at the same times send the same events."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ HAPPENED: dict[str, tuple[list[tuple[int, str]], str]] = {
 
 
 @pytest.mark.parametrize("name", HAPPENED)
-async def test_a_recorded_event_is_told_in_the_recorded_words(
+async def test_a_recorded_event_is_sent_in_the_recorded_form(
     sdk: Any, name: str
 ) -> None:
     text = SAMPLES.joinpath(f"subscribe_{name}.json").read_text(encoding="utf-8")

@@ -145,7 +145,7 @@ async def test_time_is_one_timetoken() -> None:
     ],
     ids=["uuid", "state", "limit", "offset", "escape", "dots", "path", "long"],
 )
-async def test_what_cannot_be_served_is_refused(
+async def test_invalid_requests_are_refused_with_a_status(
     emulator: PresenceEmulator, target: str, status: int, message: str
 ) -> None:
     found, body = await get(emulator, target)
@@ -171,7 +171,7 @@ async def test_users_time_out_exactly_at_their_deadline(
     assert timeout.at_s == pytest.approx(began_s + 20)
 
 
-async def test_subscribe_keys_are_worlds_of_their_own(
+async def test_subscribe_keys_share_nothing(
     emulator: PresenceEmulator,
 ) -> None:
     await get(emulator, "/v2/presence/sub-key/other/channel/a/heartbeat?uuid=eve")
@@ -180,7 +180,7 @@ async def test_subscribe_keys_are_worlds_of_their_own(
     assert set(emulator.occupants("a", subscribe_key="other")) == {"eve"}
 
 
-async def test_the_journal_keeps_what_arrived(emulator: PresenceEmulator) -> None:
+async def test_the_journal_keeps_every_request(emulator: PresenceEmulator) -> None:
     await get(emulator, f"{BASE}/channel/a,b?channel-group=g&uuid=bob&x=%2B")
     await get(emulator, "/nowhere")
 
@@ -209,7 +209,7 @@ async def test_reset_forgets_everything(emulator: PresenceEmulator) -> None:
     assert (await get(emulator, BASE))[0] == 200
 
 
-async def test_a_short_timeout_is_raised_where_asked() -> None:
+async def test_a_short_timeout_is_raised_to_the_minimum() -> None:
     async with PresenceEmulator(min_presence_timeout_s=60) as emulator:
         await beat(emulator, "a", "bob")
         await asyncio.sleep(30)
@@ -266,7 +266,7 @@ async def test_the_heartbeat_cache_answers_the_very_same_url_only() -> None:
         assert set(emulator.occupants("a")) == {"bob"}
 
 
-async def test_a_cached_heartbeat_is_no_acknowledgement(
+async def test_a_cached_heartbeat_is_sent_again(
     presence_leak_check: None,
 ) -> None:
     async with PresenceEmulator() as emulator:
@@ -319,7 +319,7 @@ async def test_a_taken_port_is_an_error(emulator: PresenceEmulator) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/time/0", f"{BASE}/channel/a/leave?uuid=bob"])
-async def test_other_methods_are_not_allowed_but_noted(
+async def test_other_methods_are_not_allowed_but_recorded(
     emulator: PresenceEmulator, path: str
 ) -> None:
     await beat(emulator, "a", "bob")
@@ -343,7 +343,7 @@ async def test_a_slow_client_is_waited_for(emulator: PresenceEmulator) -> None:
     writer.close()
 
 
-async def test_a_crash_of_ours_is_an_error_in_the_log(
+async def test_a_crash_of_the_emulator_is_logged_as_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def clock() -> float:

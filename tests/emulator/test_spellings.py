@@ -1,4 +1,4 @@
-"""What SDKs send beside the plain spelling: each is understood as it is meant."""
+"""The spellings of other SDKs: each is understood as it is meant."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_presence_names_are_answered_as_nobody(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "1e309", "x", "0", "99999999999999"])
-async def test_a_timeout_that_is_none_is_the_services_own(
+async def test_an_invalid_timeout_is_the_services_own(
     wire: Any, emulator: PresenceEmulator, value: str
 ) -> None:
     await body_of(wire, f"{BEAT}&heartbeat={value}")
@@ -210,3 +210,98 @@ async def test_a_head_request_gets_no_body(wire: Any) -> None:
     status, _, body = await wire.ask(KEY, method="HEAD")
 
     assert (status, body) == (405, b"")
+
+
+STATED = f"{KEY}/channel/a/uuid/bob/data?state=%7B%22x%22%3A1%7D"
+NOTHING = {
+    "Go": "heartbeat=20&state=null",
+    "JavaScript": "heartbeat=300&state=%7B%7D",
+    "JavaScript after null": "heartbeat=300&state=%7B%22a%22:null%7D",
+    "Ruby": "heartbeat=&state=%7B%22channel%22:%7B%7D,%22group%22:%7B%7D%7D",
+    "Python": "heartbeat=300&ee=1",
+    "C": "pnsdk=PubNub-C-core%2F7.2.1",
+    "C#": "heartbeat=300",
+    "Swift and Kotlin": "heartbeat=300&ee",
+    "no values": "heartbeat=&state=&channel-group=&auth=&ee=",
+}
+"""The query of a heartbeat without state, by the SDK that sends it."""
+
+
+@pytest.mark.parametrize("sdk", NOTHING)
+async def test_a_heartbeat_without_state_changes_none(
+    wire: Any, emulator: PresenceEmulator, sdk: str
+) -> None:
+    await body_of(wire, f"{KEY}/channel/a/heartbeat?uuid=bob")
+    await body_of(wire, STATED)
+
+    await body_of(wire, f"{KEY}/channel/a/heartbeat?uuid=bob&{NOTHING[sdk]}")
+
+    assert emulator.occupants("a") == {"bob": {"x": 1}}
+    assert [e.action for e in emulator.events("a")] == ["join", "state-change"]
+
+
+@pytest.mark.parametrize("sdk", NOTHING)
+async def test_a_subscribe_without_state_changes_none(
+    wire: Any, emulator: PresenceEmulator, sdk: str
+) -> None:
+    await body_of(wire, STATED)
+
+    query = f"uuid=bob&{NOTHING[sdk]}&filter-expr=&tr=&tt="
+    await body_of(wire, f"/v2/subscribe/demo/a/0?{query}")
+
+    assert emulator.occupants("a") == {"bob": {"x": 1}}
+
+
+@pytest.mark.parametrize("state", ["%7B%7D", "[]"], ids=["most SDKs", "PHP"])
+async def test_an_empty_state_clears(
+    wire: Any, emulator: PresenceEmulator, state: str
+) -> None:
+    await body_of(wire, f"{KEY}/channel/a/heartbeat?uuid=bob")
+    await body_of(wire, STATED)
+
+    said = await body_of(wire, f"{KEY}/channel/a/uuid/bob/data?state={state}")
+
+    assert said["payload"] == {}
+    assert emulator.occupants("a") == {"bob": {}}
+
+
+@pytest.mark.parametrize(
+    ("target", "channels"),
+    [
+        (f"{KEY}/channel/a/leave?uuid=bob&channel-group=,&ee", ()),
+        (f"{KEY}/channel/a/leave?uuid=bob&channel-group=", ()),
+        (f"{KEY}/channel/,/leave?uuid=bob&channel-group=g", ()),
+        (f"{KEY}/channel//leave?uuid=bob&channel-group=g", ()),
+        (f"{KEY}/channel/,/leave?uuid=bob", ("a",)),
+    ],
+    ids=["Kotlin", "empty value", "most SDKs", "empty segment", "nothing named"],
+)
+async def test_a_leave_takes_every_spelling_of_no_names(
+    wire: Any, target: str, channels: tuple[str, ...]
+) -> None:
+    await body_of(wire, f"{REGISTRY}/g?add=a")
+    await body_of(wire, f"{KEY}/channel/a/heartbeat?uuid=bob")
+
+    await body_of(wire, target)
+
+    said = await body_of(wire, f"{KEY}/uuid/bob")
+    assert tuple(said["payload"]["channels"]) == channels
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=0&disable-uuids=0&limit=1000",
+        "state=0&disable_uuids=0&limit=1000&offset=0",
+        "state=&disable_uuids=&limit=&offset=&channel-group=",
+        "channel-group=,",
+        "",
+    ],
+    ids=["Go", "Swift", "empty values", "comma", "Java"],
+)
+async def test_here_now_without_options_names_every_user(wire: Any, query: str) -> None:
+    await body_of(wire, BEAT)
+
+    said = await body_of(wire, f"{KEY}/channel/a?uuid=bob&{query}")
+
+    assert (said["occupancy"], said["uuids"]) == (1, ["bob"])

@@ -1,4 +1,4 @@
-"""The long poll over real sockets: who is told what, and when."""
+"""The long poll over real sockets: which messages it brings, and when."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_timetokens_are_the_time_and_never_the_same(sdk: Any) -> None:
     assert tokens[-1] - tokens[0] < 20
 
 
-async def test_one_sees_the_own_join_and_what_came_since_the_handshake(
+async def test_a_poll_brings_the_own_join_and_events_since_the_handshake(
     sdk: Any,
 ) -> None:
     first, _ = await sdk.subscribe("a,a-pnpres", "bob")
@@ -131,7 +131,7 @@ async def test_one_sees_the_own_join_and_what_came_since_the_handshake(
     assert seen_by_eve == [("join", "eve", 2)]
 
 
-async def test_what_was_missed_is_delivered_also_for_names_just_added(
+async def test_missed_messages_are_delivered_also_for_names_just_added(
     sdk: Any,
 ) -> None:
     cursor, _ = await sdk.subscribe("a-pnpres")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from presence_async.presence.claims import Claim, LeaseHealth
+from presence_async.presence.overview import leaving
 from presence_async.presence.pace import default_interval_s
 
 from .scene import Violation
@@ -112,7 +113,7 @@ def release_all(world: World) -> None:
     _check_ghosts(world)
     engine = world.scene.engine
     left = [user.user_id for user in engine]
-    if left or engine.next_s < float("inf") or engine.leaving:
+    if left or engine.next_s < float("inf") or leaving(engine):
         raise Violation(f"the engine remembers {left}, next at {engine.next_s}")
     if world.scene.calls:
         raise Violation("callers still wait")
@@ -134,8 +135,8 @@ def close(world: World, *, leave: bool) -> None:
     world.run_until(world.scene.now_s)
     while not engine.is_done and world.scene.now_s < deadline_s:
         world.run_until(min(world.scene.now_s + 0.1, deadline_s))
-    is_cut_short = bool(engine.leaving)
-    engine.abort()
+    is_cut_short = bool(leaving(engine))
+    engine.abort(world.scene.now_s)
     world.drain()
     if world.scene.calls:
         raise Violation("callers still wait after the close")

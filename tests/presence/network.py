@@ -47,7 +47,7 @@ class Network:
         flight = Flight(send, fate, self._scene.now_s, self._scene.noticed_s)
         self._scene.flights[send.user_id] = flight
         if fate.needs_token_s:
-            self._scene.engine.park(send)
+            self._scene.engine.places.park(send)
             self._scene.tell(f"  {told(send)}: waits for a token")
             if self._scene.now_s + fate.needs_token_s < send.deadline_s:
                 self._scene.at(
@@ -79,7 +79,7 @@ class Network:
 
     def _got_token(self, flight: Flight) -> None:
         if not flight.is_over:
-            self._scene.engine.unpark(flight.send)
+            self._scene.engine.places.unpark(flight.send)
             flight.sent_at_s, flight.slept_s = self._scene.now_s, self._scene.noticed_s
             flight.fate = flight.fate._replace(needs_token_s=0.0)
             self._put_on_wire(flight)
@@ -180,7 +180,7 @@ class Network:
         send = flight.send
         del self._scene.flights[send.user_id]
         if flight.fate.needs_token_s:
-            self._scene.engine.unpark(send)
+            self._scene.engine.places.unpark(send)
         if flight.fate.comes_late:
             late_s = self._scene.rng.uniform(0, self._scene.setup.attempt_timeout_s)
             self._scene.at(self._scene.now_s + late_s, self._apply, flight)

@@ -16,7 +16,14 @@ from presence_async.presence.changes import (
     Settled,
     UserForgotten,
 )
-from presence_async.presence.claims import Claim, LeaseHealth, Name, names_of
+from presence_async.presence.claims import (
+    Claim,
+    LeaseHealth,
+    Name,
+    channels_of,
+    groups_of,
+    names_of,
+)
 from presence_async.presence.wire import Acknowledged, Outcome, Purpose, Send
 from presence_async.protocol.heartbeat import HeartbeatOperation
 from presence_async.protocol.leave import LeaveOperation
@@ -84,8 +91,7 @@ class Rules:
         known.update(names)
         counts: dict[str, int] = {}
         for name in known:
-            group, channel = ((name.text,), ()) if name.is_group else ((), (name.text,))
-            for member in members(channel, group):
+            for member in members(channels_of([name]), groups_of([name])):
                 counts[member] = counts.get(member, 0) + 1
         self._shared[user_id] = {c for c, count in counts.items() if count > 1}
 
@@ -248,7 +254,9 @@ class Rules:
         if change.error is not None:
             self.dropped(claim)
         elif call.kind == "join":
-            _require(claim.is_joined, "a join succeeded without a lease")
+            # A lease whose names were all left meanwhile comes back released.
+            is_left = claim.health is LeaseHealth.RELEASED and not claim.names
+            _require(claim.is_joined or is_left, "a join succeeded without a lease")
         else:
             lease = claim.extends
             is_held = lease is not None and set(claim.channels) <= set(lease.channels)

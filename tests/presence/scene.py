@@ -14,7 +14,7 @@ from presence_async.client.retry import ExponentialRetry
 from presence_async.presence.claims import Claim, Patience
 from presence_async.presence.engine import PresenceEngine
 from presence_async.presence.pace import default_interval_s
-from presence_async.presence.user import Settings
+from presence_async.presence.settings import Settings
 from presence_async.presence.wire import Send
 
 from .service import Service

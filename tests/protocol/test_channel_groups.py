@@ -90,7 +90,7 @@ def test_hostile_names_reach_the_service_as_they_are(
     assert heard == operations
 
 
-def test_what_other_sdks_send_is_heard() -> None:
+def test_requests_of_other_sdks_are_parsed() -> None:
     escaped = HttpRequest(path=f"{ROOT}/g", query="uuid=bob&add=b%2Ca,b")
     underscore = HttpRequest(path=ROOT.replace("sub-key", "sub_key"))
 
@@ -114,7 +114,7 @@ def test_what_other_sdks_send_is_heard() -> None:
         (ListGroupsOperation, "/", "", "path"),
     ],
 )
-def test_an_operation_that_means_nothing_is_refused(
+def test_a_request_with_invalid_names_is_refused(
     kind: Any, path: str, query: str, argument: str
 ) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
@@ -130,7 +130,7 @@ def test_a_change_is_acknowledged_as_recorded_and_understood(operation: Change) 
     assert reply.body == (
         b'{"error":false,"message":"OK","service":"channel-registry","status":200}'
     )
-    operation.read(reply)
+    operation.from_reply(reply)
 
 
 def test_lists_have_the_recorded_shapes_without_a_message() -> None:
@@ -143,9 +143,9 @@ def test_lists_have_the_recorded_shapes_without_a_message() -> None:
 
 
 @given(st.lists(st.sampled_from(HOSTILE) | st.text(), max_size=5).map(tuple))
-def test_lists_are_understood_as_they_were_meant(found: tuple[str, ...]) -> None:
+def test_lists_survive_the_reply(found: tuple[str, ...]) -> None:
     for operation in QUESTIONS:
-        assert operation.read(operation.to_reply(found)) == found
+        assert operation.from_reply(operation.to_reply(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -166,20 +166,20 @@ def test_lists_are_understood_as_they_were_meant(found: tuple[str, ...]) -> None
 )
 def test_an_undocumented_answer_is_an_error(operation: Any, body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize("operation", QUESTIONS, ids=lambda operation: operation.name)
 @pytest.mark.parametrize(
     "payload", ["null", "{}", '{"channels":null,"groups":null}', '{"channels":[1]}']
 )
-def test_a_list_that_is_none_is_an_error_never_empty(
+def test_an_invalid_list_is_an_error_never_empty(
     operation: Question, payload: str
 ) -> None:
     body = f'{{"status":200,"payload":{payload}}}'.encode()
 
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_a_refusal_of_the_registry_is_raised(operation: Any) -> None:
     )
 
     with pytest.raises(AccessDeniedError, match="channel-registry answered 403"):
-        operation.read(HttpReply(status=403, body=body))
+        operation.from_reply(HttpReply(status=403, body=body))

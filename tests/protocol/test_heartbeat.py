@@ -39,7 +39,7 @@ def beat(*channels: str, **options: Any) -> HeartbeatOperation:
         (beat("a", state={}), f"{ROOT}/a/heartbeat?heartbeat=120&state=%7B%7D"),
     ],
 )
-def test_a_beat_is_the_request_the_sdks_send(
+def test_a_heartbeat_is_encoded_as_the_sdks_send_it(
     operation: HeartbeatOperation, target: str
 ) -> None:
     assert operation.to_request().target == target
@@ -86,10 +86,20 @@ def test_hostile_names_reach_the_service_as_they_are(
             beat("a", state={"a": {"n": "x y"}}),
         ),
         ("/a", "heartbeat=120&state={}", beat("a", state={})),
+        ("/a", "heartbeat=120&state=null", beat("a")),
+        ("/a", "heartbeat=120&state=", beat("a")),
+        ("/a", "heartbeat=120&state", beat("a")),
+        ("/a", 'heartbeat=120&state={"a":null}', beat("a", state={})),
+        (
+            "/a,b",
+            'heartbeat=120&state={"a":null,"b":{},"c":{"n":null}}',
+            beat("a", "b", state={"b": {}, "c": {"n": None}}),
+        ),
+        ("/,", "heartbeat=120&channel-group=,", beat()),
     ],
 )
 @pytest.mark.parametrize("spelling", ["sub-key", "sub_key"])
-def test_what_other_sdks_send_is_heard(
+def test_requests_of_other_sdks_are_parsed(
     path: str, query: str, operation: HeartbeatOperation, spelling: str
 ) -> None:
     root = ROOT.replace("sub-key", spelling)
@@ -113,9 +123,7 @@ def test_what_other_sdks_send_is_heard(
         ("heartbeat=soon", 300),
     ],
 )
-def test_a_timeout_that_is_none_is_the_services_default(
-    value: str, timeout_s: int
-) -> None:
+def test_an_invalid_timeout_counts_as_the_default(value: str, timeout_s: int) -> None:
     request = HttpRequest(path=f"{ROOT}/a/heartbeat", query=f"uuid=bob&{value}")
 
     assert HeartbeatOperation.from_request(request).presence_timeout_s == timeout_s
@@ -128,7 +136,9 @@ def test_a_timeout_that_is_none_is_the_services_default(
         ("/a/heartbeat", "uuid=%20", "uuid"),
         ("/a%2F../heartbeat", "uuid=bob", "channels"),
         ("/a/leave", "uuid=bob", "path"),
-        ("/a/heartbeat", "uuid=bob&state=", "state"),
+        ("/a/heartbeat", "uuid=bob&state=[]", "state"),
+        ("/a/heartbeat", "uuid=bob&state=nul", "state"),
+        ("/a/heartbeat", "uuid=bob&state=%20", "state"),
         ("/a/heartbeat", "uuid=bob&state=7", "state"),
         ("/a/heartbeat", "uuid=bob&state=[{}]", "state"),
         ("/a/heartbeat", 'uuid=bob&state={"a"', "state"),
@@ -138,20 +148,18 @@ def test_a_timeout_that_is_none_is_the_services_default(
     ],
     ids=lambda text: text[:40],
 )
-def test_a_beat_that_means_nothing_is_refused(
-    path: str, query: str, argument: str
-) -> None:
+def test_an_invalid_heartbeat_is_refused(path: str, query: str, argument: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         HeartbeatOperation.from_request(HttpRequest(path=ROOT + path, query=query))
 
     assert caught.value.argument == argument
 
 
-def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
+def test_a_reply_has_the_recorded_shape_and_is_decoded() -> None:
     reply = beat("a").to_reply(None)
 
     assert reply.body == b'{"message":"OK","service":"Presence","status":200}'
-    beat("a").read(reply)
+    beat("a").from_reply(reply)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +167,11 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
     [b"", b"<html>", b"{}", b'{"status":2', b'{"status":"200"}', b"[" * 10**4],
     ids=lambda body: str(body[:12]),
 )
-def test_an_undocumented_answer_is_no_acknowledgement(body: bytes) -> None:
+def test_an_undocumented_reply_is_not_an_acknowledgement(body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        beat("a").read(HttpReply(status=200, body=body))
+        beat("a").from_reply(HttpReply(status=200, body=body))
 
 
-def test_an_error_inside_a_success_is_no_acknowledgement() -> None:
+def test_an_error_inside_a_success_is_not_an_acknowledgement() -> None:
     with pytest.raises(UnavailableError):
-        beat("a").read(HttpReply(status=200, body=b'{"status":503,"error":1}'))
+        beat("a").from_reply(HttpReply(status=200, body=b'{"status":503,"error":1}'))

@@ -66,7 +66,7 @@ def said(reply: HttpReply) -> Any:
         (ask("a/b", "a+b c"), f"{ROOT}/channel/a%2Fb,a%2Bb%20c?limit=1000"),
     ],
 )
-def test_a_question_is_the_request_the_sdks_send(
+def test_an_operation_is_encoded_as_the_sdks_send_it(
     operation: HereNowOperation, target: str
 ) -> None:
     assert operation.to_request().target == target
@@ -91,7 +91,7 @@ def test_a_question_is_the_request_the_sdks_send(
     ],
 )
 @pytest.mark.parametrize("spelling", ["sub-key", "sub_key"])
-def test_what_other_sdks_send_is_heard(
+def test_requests_of_other_sdks_are_parsed(
     path: str, query: str, operation: HereNowOperation, spelling: str
 ) -> None:
     if "limit" not in query:
@@ -117,7 +117,7 @@ def test_what_other_sdks_send_is_heard(
         ("/channel/a/heartbeat", "", "path"),
     ],
 )
-def test_a_question_that_means_nothing_is_refused(
+def test_a_request_with_invalid_parameters_is_refused(
     path: str, query: str, argument: str
 ) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
@@ -192,7 +192,7 @@ state = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)
 
 
 @given(st.dictionaries(channel, st.dictionaries(channel, state), min_size=1))
-def test_an_answer_is_understood_as_it_was_meant(
+def test_a_value_survives_the_reply(
     found: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
     operation = ask(*found, include_state=True)
@@ -202,13 +202,15 @@ def test_an_answer_is_understood_as_it_was_meant(
         total_occupancy=sum(map(len, found.values())),
     )
 
-    assert operation.read(operation.to_reply(here)) == here
+    assert operation.from_reply(operation.to_reply(here)) == here
 
 
-def test_answers_about_parts_are_united_and_counted_anew() -> None:
+def test_replies_to_parts_are_united_and_counted_again() -> None:
     operation = ask("a", "b", "c")
-    first = ask("a").read(ok(occupancy=2, uuids=["x", "y"]))
-    second = ask("b", "c").read(ok_payload({"b": {"occupancy": 1, "uuids": ["x"]}}))
+    first = ask("a").from_reply(ok(occupancy=2, uuids=["x", "y"]))
+    second = ask("b", "c").from_reply(
+        ok_payload({"b": {"occupancy": 1, "uuids": ["x"]}})
+    )
 
     here = operation.merged([first, second])
 
@@ -220,7 +222,7 @@ def test_answers_about_parts_are_united_and_counted_anew() -> None:
     assert (here.total_channels, here.total_occupancy) == (2, 3)
 
 
-def test_a_question_can_be_asked_in_parts_but_not_from_an_offset_on() -> None:
+def test_here_now_is_divisible_unless_it_has_an_offset() -> None:
     operation = ask("a", "b", include_state=True, limit=5)
 
     assert operation.about(("b",), ("g",)) == ask(

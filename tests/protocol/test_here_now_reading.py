@@ -36,7 +36,7 @@ def test_strings_and_objects_in_one_list_are_both_occupants() -> None:
     entries = ["bob", {"uuid": "eve", "state": {"n": 1}}, {"uuid": "kim"}]
     reply = ok(occupancy=4, uuids=[*entries, {"uuid": "ann", "state": None}])
 
-    here = ask("lobby", include_state=True).read(reply)
+    here = ask("lobby", include_state=True).from_reply(reply)
 
     assert here.channels["lobby"].user_ids == ("bob", "eve", "kim", "ann")
     assert here.channels["lobby"].occupants == (
@@ -47,10 +47,10 @@ def test_strings_and_objects_in_one_list_are_both_occupants() -> None:
     )
 
 
-def test_a_state_that_was_not_asked_for_is_not_told() -> None:
+def test_a_state_that_was_not_asked_for_is_none() -> None:
     reply = ok(occupancy=1, uuids=[{"uuid": "eve", "state": {"n": 1}}])
 
-    here = ask("lobby").read(reply)
+    here = ask("lobby").from_reply(reply)
 
     assert here.channels["lobby"].occupants == (Occupant(user_id="eve"),)
 
@@ -58,7 +58,7 @@ def test_a_state_that_was_not_asked_for_is_not_told() -> None:
 def test_totals_are_the_services_own() -> None:
     reply = ok_payload({"a": {"occupancy": 2, "uuids": ["x"]}}, total=7)
 
-    here = ask("a", "b").read(reply)
+    here = ask("a", "b").from_reply(reply)
 
     assert (here.total_channels, here.total_occupancy) == (7, 9)
 
@@ -67,13 +67,13 @@ def test_totals_are_the_services_own() -> None:
 def test_totals_of_one_channel_follow_from_its_occupancy(
     occupancy: int, channels: int
 ) -> None:
-    here = ask("a", include_user_ids=False).read(ok(occupancy=occupancy))
+    here = ask("a", include_user_ids=False).from_reply(ok(occupancy=occupancy))
 
     assert (here.total_channels, here.total_occupancy) == (channels, occupancy)
 
 
 def test_a_payload_for_one_channel_is_understood_too() -> None:
-    here = ask("a").read(ok_payload({"a": {"occupancy": 1, "uuids": ["x"]}}))
+    here = ask("a").from_reply(ok_payload({"a": {"occupancy": 1, "uuids": ["x"]}}))
 
     assert here.channels["a"].user_ids == ("x",)
 
@@ -83,13 +83,13 @@ def test_a_payload_for_one_channel_is_understood_too() -> None:
 )
 def test_one_count_for_several_places_is_refused(operation: HereNowOperation) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(ok(occupancy=1, uuids=["x"]))
+        operation.from_reply(ok(occupancy=1, uuids=["x"]))
 
 
 def test_only_channels_named_by_name_are_there_with_nobody_on_them() -> None:
     operation = ask("a", channel_groups=("g",), include_state=True)
 
-    here = operation.read(ok_payload({}, total=0))
+    here = operation.from_reply(ok_payload({}, total=0))
 
     nobody = ChannelOccupancy.of("a", {})
     assert here == HereNow(channels={"a": nobody}, total_channels=0, total_occupancy=9)
@@ -111,14 +111,14 @@ def test_a_page_is_complete_only_if_it_holds_everybody(
 ) -> None:
     reply = ok(occupancy=occupancy, uuids=ids)
 
-    here = ask("a", offset=offset).read(reply)
+    here = ask("a", offset=offset).from_reply(reply)
 
     assert here.channels["a"].is_complete is is_complete
 
 
 @pytest.mark.parametrize("offset", [0, 5])
 def test_an_empty_channel_may_come_without_a_list(offset: int) -> None:
-    here = ask("a", offset=offset).read(ok(occupancy=0))
+    here = ask("a", offset=offset).from_reply(ok(occupancy=0))
 
     assert here.channels["a"].user_ids == ()
     assert here.channels["a"].is_complete is (offset == 0)
@@ -127,7 +127,7 @@ def test_an_empty_channel_may_come_without_a_list(offset: int) -> None:
 def test_counts_leave_a_list_aside_that_comes_anyway() -> None:
     operation = ask("a", "b", include_user_ids=False)
 
-    here = operation.read(ok_payload({"a": {"occupancy": 1, "uuids": ["x"]}}))
+    here = operation.from_reply(ok_payload({"a": {"occupancy": 1, "uuids": ["x"]}}))
 
     assert here == HereNowCounts(
         channels={
@@ -169,7 +169,7 @@ def test_counts_leave_a_list_aside_that_comes_anyway() -> None:
 )
 def test_an_undocumented_answer_is_an_error(fields: dict[str, object]) -> None:
     with pytest.raises(ReplyFormatError) as caught:
-        ask("a").read(ok(**fields))
+        ask("a").from_reply(ok(**fields))
 
     assert caught.value.cause
     assert caught.value.__context__ is None
@@ -180,9 +180,9 @@ def test_an_undocumented_answer_is_an_error(fields: dict[str, object]) -> None:
     [b"", b"<html>", b'{"occupancy":1,"uu', b"[]", b"\xff", b'{"a":' * 10**6],
     ids=lambda body: str(body[:12]),
 )
-def test_what_is_no_json_is_an_error_with_a_short_excerpt(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_an_error_with_a_short_excerpt(body: bytes) -> None:
     with pytest.raises(ReplyFormatError) as caught:
-        ask("a").read(HttpReply(status=200, body=body))
+        ask("a").from_reply(HttpReply(status=200, body=body))
 
     assert caught.value.excerpt == body[:200].decode(errors="replace")
 
@@ -194,4 +194,4 @@ def test_an_error_inside_a_success_is_that_error(status: int, kind: type) -> Non
     body = {"status": status, "error": 1, "occupancy": 0, "uuids": []}
 
     with pytest.raises(kind):
-        ask("a").read(ok(**body))
+        ask("a").from_reply(ok(**body))

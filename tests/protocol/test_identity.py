@@ -79,7 +79,7 @@ IDENTITY = Identity(subscribe_key="sub", user_id="me", **KEYS)
 
 
 @given(st.text(min_size=1).filter(lambda t: t.isprintable()))
-def test_what_we_sign_is_verified_and_a_change_is_noticed(user_id: str) -> None:
+def test_a_signature_is_verified_and_a_change_is_noticed(user_id: str) -> None:
     request = IDENTITY.stamp(
         HttpRequest(path="/p", query="a=1"), user_id=user_id, timestamp_s=1
     )
@@ -177,7 +177,7 @@ def test_a_tiny_secret_does_not_shred_the_text() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_PARAMS))
-def test_parameters_of_ours_are_refused(name: str) -> None:
+def test_parameters_of_the_library_are_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match=re.escape(repr(name))):
         checked_query_params({name: "x"})
 
@@ -199,7 +199,7 @@ def test_parameters_of_ours_are_refused(name: str) -> None:
     ],
     ids=ascii,
 )
-def test_what_is_no_parameter_is_refused(params: Any) -> None:
+def test_an_invalid_query_parameter_is_refused(params: Any) -> None:
     with pytest.raises(InvalidArgumentError):
         checked_query_params(params)
 

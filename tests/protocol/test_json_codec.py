@@ -64,7 +64,9 @@ def test_every_json_object_is_a_state_and_comes_back(state: dict[str, Any]) -> N
     ],
     ids=repr,
 )
-def test_what_is_not_json_is_refused_with_its_path(state: Any, path: str) -> None:
+def test_values_that_are_not_json_are_refused_with_their_path(
+    state: Any, path: str
+) -> None:
     with pytest.raises(InvalidArgumentError, match=path):
         plain_state(state)
 
@@ -85,7 +87,7 @@ def test_members_of_enums_and_own_numbers_are_what_they_stand_for() -> None:
     assert encoded == '{"happy":["happy",3,1180591620717411303424,200]}'
 
 
-def test_a_state_that_holds_itself_is_refused() -> None:
+def test_a_state_that_contains_itself_is_refused() -> None:
     state: dict[str, Any] = {}
     state["self"] = state
 
@@ -142,7 +144,7 @@ def test_pairs_and_escaped_escapes_are_left_alone() -> None:
     [b"", b"<html>", b"{", b'{"a":', b"\xff", b"[" * 1_000_000, b'"\\ud800', b"}{"],
     ids=lambda text: str(text[:10]),
 )
-def test_what_is_not_json_is_one_error(text: bytes) -> None:
+def test_undecodable_text_raises_one_error(text: bytes) -> None:
     with pytest.raises(JsonError):
         decode(text, RAW)
 

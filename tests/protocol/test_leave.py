@@ -71,7 +71,7 @@ def test_hostile_names_reach_the_service_as_they_are(
     ],
 )
 @pytest.mark.parametrize("spelling", ["sub-key", "sub_key"])
-def test_what_other_sdks_send_is_heard(
+def test_requests_of_other_sdks_are_parsed(
     path: str, query: str, operation: LeaveOperation, spelling: str
 ) -> None:
     root = ROOT.replace("sub-key", spelling)
@@ -90,22 +90,20 @@ def test_what_other_sdks_send_is_heard(
         ("/a/heartbeat", "uuid=bob", "path"),
     ],
 )
-def test_a_leave_that_means_nothing_is_refused(
-    path: str, query: str, argument: str
-) -> None:
+def test_an_invalid_leave_is_refused(path: str, query: str, argument: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         LeaveOperation.from_request(HttpRequest(path=ROOT + path, query=query))
 
     assert caught.value.argument == argument
 
 
-def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
+def test_a_reply_has_the_recorded_shape_and_is_decoded() -> None:
     reply = leave("a").to_reply(None)
 
     assert reply.body == (
         b'{"action":"leave","message":"OK","service":"Presence","status":200}'
     )
-    leave("a").read(reply)
+    leave("a").from_reply(reply)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +111,15 @@ def test_an_answer_has_the_recorded_shape_and_is_understood() -> None:
     [b"", b"<html>", b"{}", b'{"status":2', b'{"status":"200"}', b"[" * 10**4],
     ids=lambda body: str(body[:12]),
 )
-def test_an_undocumented_answer_is_no_leave(body: bytes) -> None:
+def test_an_undocumented_reply_to_a_leave_is_an_error(body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        leave("a").read(HttpReply(status=200, body=body))
+        leave("a").from_reply(HttpReply(status=200, body=body))
 
 
-def test_a_refusal_inside_a_success_is_no_leave() -> None:
+def test_a_refusal_inside_a_success_is_raised() -> None:
     body = b'{"status":403,"message":"Forbidden","payload":{"channels":["a"]}}'
 
     with pytest.raises(AccessDeniedError) as caught:
-        leave("a").read(HttpReply(status=200, body=body))
+        leave("a").from_reply(HttpReply(status=200, body=body))
 
     assert caught.value.channels == ("a",)

@@ -49,7 +49,7 @@ def test_an_event_carries_the_state(state: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"data": None}])
-def test_an_event_without_state_says_none(fields: dict[str, object]) -> None:
+def test_an_event_without_state_has_none(fields: dict[str, object]) -> None:
     event = read_event(message(**fields))
 
     assert isinstance(event, UserEvent)
@@ -98,7 +98,7 @@ def wire(payload: bytes, channel: str = "lobby-pnpres") -> Message:
     ],
     ids=lambda payload: repr(payload[:90]),
 )
-def test_what_is_no_event_is_kept_whole(payload: bytes) -> None:
+def test_anything_but_an_event_is_kept_whole(payload: bytes) -> None:
     event = read_event(wire(payload))
 
     assert isinstance(event, UnknownEvent)
@@ -114,7 +114,7 @@ def test_an_event_of_a_newer_kind_says_what_it_calls_itself() -> None:
     assert (event.action, event.occupancy) == ("active", 1)
 
 
-def test_a_timestamp_in_text_is_read() -> None:
+def test_a_timestamp_may_be_text() -> None:
     assert read_event(message(timestamp="12", occupancy="3")).timestamp_ms == 12_000
 
 
@@ -152,13 +152,13 @@ EVENTS: list[UserEvent | IntervalEvent] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=repr)
-def test_an_event_said_and_read_is_the_same(event: UserEvent | IntervalEvent) -> None:
+def test_an_event_survives_its_message(event: UserEvent | IntervalEvent) -> None:
     said = wire(json.dumps(payload_of(event)).encode(), channel="a-pnpres")
 
     assert read_event(said) == event
 
 
-def test_the_flat_copy_says_the_channel_escaped_and_each_entry_of_the_state() -> None:
+def test_the_flat_copy_has_the_escaped_channel_and_each_entry_of_the_state() -> None:
     payload = payload_of(EVENTS[1])
 
     assert metadata_of("nul.*", payload) == {

@@ -46,7 +46,7 @@ def test_a_bad_key_is_refused_without_showing_it(key: str) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_names_are_taken_and_come_back(name: str) -> None:
+def test_odd_names_survive_the_encoding(name: str) -> None:
     assert names.channel_names(name) == (name,)
     assert decode_names(encode_names([name, "x"])) == (name, "x")
 
@@ -72,7 +72,7 @@ def test_names_that_reach_elsewhere_are_refused(name: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize("value", [b"lobby", 7, [7], [None], object()], ids=repr)
-def test_what_is_no_name_is_refused(value: Any) -> None:
+def test_an_invalid_name_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="channels: must be"):
         names.channel_names(value)
 
@@ -86,14 +86,14 @@ def test_a_str_is_one_name_and_an_iterable_is_read_once() -> None:
     assert names.channel_names(None) == ()
 
 
-def test_a_user_id_may_hold_a_comma() -> None:
+def test_a_user_id_may_contain_a_comma() -> None:
     assert names.user_id("a,b") == "a,b"
     assert names.user_id("a...b") == "a...b"
     with pytest.raises(InvalidArgumentError, match=r"str\(value\)"):
         names.user_id(7)
 
 
-def test_presence_names_are_refused_where_somebody_is_to_be() -> None:
+def test_presence_names_are_refused_as_places() -> None:
     with pytest.raises(InvalidArgumentError, match="write 'lobby'"):
         names.present_places("lobby-pnpres", None)
     with pytest.raises(InvalidArgumentError, match="channel_groups"):
@@ -101,7 +101,7 @@ def test_presence_names_are_refused_where_somebody_is_to_be() -> None:
     assert names.without_presence(("a", "a-pnpres")) == ("a",)
 
 
-def test_nothing_named_is_refused() -> None:
+def test_a_call_that_names_nothing_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="nothing is named"):
         names.present_places([], None)
     with pytest.raises(InvalidArgumentError, match="at least one"):

@@ -18,7 +18,7 @@ def heard(*entries: bytes) -> ChannelOccupancy:
         subscribe_key="demo", channels=("lobby",), include_state=True
     )
     body = b'{"occupancy":%d,"uuids":[%b]}' % (len(entries), b",".join(entries))
-    return operation.read(HttpReply(status=200, body=body)).channels["lobby"]
+    return operation.from_reply(HttpReply(status=200, body=body)).channels["lobby"]
 
 
 def bob(state: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Each operation says, hears, answers and understands the same thing."""
+"""The four translations of each operation agree with each other."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ operations: st.SearchStrategy[Any] = st.one_of(
 
 
 @given(operations)
-def test_what_is_said_is_heard(operation: Any) -> None:
+def test_an_operation_survives_its_request(operation: Any) -> None:
     me = Identity(subscribe_key=KEY, user_id="me")
     request = me.stamp(operation.to_request(), user_id=operation.acting_user_id)
 
@@ -116,7 +116,7 @@ HERE = HereNow(
 )
 
 
-def test_here_now_is_understood_as_answered() -> None:
+def test_here_now_survives_the_reply() -> None:
     with_state = HereNowOperation(
         subscribe_key=KEY, channels=("a", "b"), include_state=True
     )
@@ -124,22 +124,22 @@ def test_here_now_is_understood_as_answered() -> None:
         subscribe_key=KEY, channels=("a", "b"), include_user_ids=False
     )
 
-    assert with_state.read(with_state.to_reply(HERE)) == HERE
-    found = counts.read(counts.to_reply(HERE))
+    assert with_state.from_reply(with_state.to_reply(HERE)) == HERE
+    found = counts.from_reply(counts.to_reply(HERE))
     assert isinstance(found, HereNowCounts)
     assert found.to_dict()["channels"] == {"a": 2, "b": 0}
 
 
 @given(st.lists(name, unique=True, max_size=5))
-def test_where_now_is_understood_as_answered(found: list[str]) -> None:
+def test_where_now_survives_the_reply(found: list[str]) -> None:
     operation = WhereNowOperation(subscribe_key=KEY, user_id="bob")
     value = WhereNow(user_id="bob", channels=tuple(found))
 
-    assert operation.read(operation.to_reply(value)) == value
+    assert operation.from_reply(operation.to_reply(value)) == value
 
 
 @given(channels.filter(bool), state)
-def test_states_are_understood_as_answered(
+def test_states_survive_the_reply(
     named: tuple[str, ...], stored: dict[str, Any]
 ) -> None:
     get = GetStateOperation(subscribe_key=KEY, user_id="bob", channels=named)
@@ -148,8 +148,8 @@ def test_states_are_understood_as_answered(
     )
     value = UserState(user_id="bob", states=dict.fromkeys(named, stored))
 
-    assert get.read(get.to_reply(value)) == value
-    assert put.read(put.to_reply(stored)) == stored
+    assert get.from_reply(get.to_reply(value)) == value
+    assert put.from_reply(put.to_reply(stored)) == stored
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_states_are_compared_by_what_they_mean() -> None:
 
     def heard(text: bytes) -> Any:
         body = b'{"occupancy":1,"uuids":[{"uuid":"bob","state":' + text + b"}]}"
-        return operation.read(HttpReply(status=200, body=body))
+        return operation.from_reply(HttpReply(status=200, body=body))
 
     assert heard(b'{"a":1,"b":2}') == heard(b'{ "b": 2, "a": 1 }')
     assert heard(b'{"a":1}') != heard(b'{"a":2}')
@@ -183,7 +183,7 @@ def test_a_long_list_of_ids_has_a_short_repr() -> None:
 @pytest.mark.parametrize(
     "hostile", [b'{"a":"\\ud800"}', b"NaN", b"[1]", b'"x"', b"1e999", b"7"]
 )
-def test_a_hostile_state_is_that_occupants_alone(hostile: bytes) -> None:
+def test_a_hostile_state_spoils_only_that_occupant(hostile: bytes) -> None:
     operation = HereNowOperation(
         subscribe_key=KEY, channels=("lobby",), include_state=True
     )
@@ -192,7 +192,7 @@ def test_a_hostile_state_is_that_occupants_alone(hostile: bytes) -> None:
         b'{"uuid":"eve","state":{"ok":true}},"carol"]}'
     )
 
-    here = operation.read(HttpReply(status=200, body=body))
+    here = operation.from_reply(HttpReply(status=200, body=body))
 
     bob, eve, carol = here.channels["lobby"].occupants or ()
     assert bob.state is None
@@ -228,7 +228,7 @@ def test_an_undocumented_success_is_an_error_never_an_empty_result(
     operation = HereNowOperation(subscribe_key=KEY, channels=("lobby",))
 
     with pytest.raises(ReplyFormatError) as caught:
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
     assert len(caught.value.excerpt) <= 200
     assert caught.value.__context__ is None
@@ -271,31 +271,33 @@ def test_no_operation_takes_an_undocumented_success(
     operation: Any, body: bytes
 ) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 def test_an_acknowledgement_may_hold_any_utf8() -> None:
     operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
     body = '{"status":200,"message":"schön","error":false}'.encode()
 
-    operation.read(HttpReply(status=200, body=body))
+    operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize("status", [101, 304])
-def test_a_status_that_is_no_success_is_told_as_it_is(status: int) -> None:
+def test_a_status_other_than_success_is_raised_as_it_is(status: int) -> None:
     operation = HeartbeatOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
     with pytest.raises(RejectedRequestError) as caught:
-        operation.read(HttpReply(status=status, body=b'{"status":200}'))
+        operation.from_reply(HttpReply(status=status, body=b'{"status":200}'))
 
     assert caught.value.status == status
 
 
-def test_a_state_that_is_no_object_is_no_state() -> None:
+def test_a_state_that_is_not_an_object_has_an_error() -> None:
     operation = GetStateOperation(subscribe_key=KEY, user_id="bob", channels=("a",))
 
-    with pytest.raises(ReplyFormatError, match="no object"):
-        operation.read(HttpReply(status=200, body=b'{"status":200,"payload":[1]}'))
+    with pytest.raises(ReplyFormatError, match="not an object"):
+        operation.from_reply(
+            HttpReply(status=200, body=b'{"status":200,"payload":[1]}')
+        )
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,7 @@ def test_a_state_that_is_no_object_is_no_state() -> None:
         ("heartbeat=99999999999999", 300),
     ],
 )
-def test_a_timeout_that_is_none_is_the_default(query: str, timeout_s: int) -> None:
+def test_an_invalid_timeout_is_the_default(query: str, timeout_s: int) -> None:
     request = HttpRequest(
         path=f"/v2/presence/sub_key/{KEY}/channel/a,a-pnpres/heartbeat",
         query=f"uuid=bob&{query}",
@@ -337,16 +339,14 @@ def test_a_timeout_that_is_none_is_the_default(query: str, timeout_s: int) -> No
         (WhereNowOperation, "/channel/a", ""),
     ],
 )
-def test_requests_that_mean_nothing_are_refused(
-    kind: Any, path: str, query: str
-) -> None:
+def test_invalid_requests_are_refused(kind: Any, path: str, query: str) -> None:
     request = HttpRequest(path=f"/v2/presence/sub-key/{KEY}{path}", query=query)
 
     with pytest.raises(InvalidArgumentError):
         kind.from_request(request)
 
 
-def test_the_spellings_of_other_sdks_are_heard() -> None:
+def test_the_spellings_of_other_sdks_are_parsed() -> None:
     request = HttpRequest(
         path=f"/v2/presence/sub_key/{KEY}/channel/,",
         query='channel-group=g1,g2&disable-uuids=1&limit=0&x={"raw":1}',
@@ -359,7 +359,7 @@ def test_the_spellings_of_other_sdks_are_heard() -> None:
     assert operation.channels == ()
 
 
-def test_parts_are_put_together_and_counted_anew() -> None:
+def test_parts_are_put_together_and_counted_again() -> None:
     operation = HereNowOperation(subscribe_key=KEY, channels=("a", "b", "c"))
 
     merged = operation.merged([HERE, HERE])
@@ -374,7 +374,7 @@ def test_a_page_from_an_offset_on_is_not_complete() -> None:
     operation = HereNowOperation(subscribe_key=KEY, channels=("a",), offset=1000)
     body = b'{"occupancy":1001,"uuids":["x"]}'
 
-    here = operation.read(HttpReply(status=200, body=body))
+    here = operation.from_reply(HttpReply(status=200, body=body))
 
     assert here.channels["a"].is_complete is False
     assert not operation.is_divisible

@@ -24,7 +24,7 @@ def heard(message: str, channel: str = "a", query: str = "uuid=bob") -> Any:
     return PublishOperation.from_request(HttpRequest(path=path, query=query))
 
 
-def test_it_is_heard_as_it_is_said() -> None:
+def test_a_publish_survives_the_request() -> None:
     request = OPERATION.to_request()
 
     assert request.path.startswith("/publish/pub/demo/0/a%2Fb/0/%7B%22text%22%3A%22")
@@ -42,12 +42,12 @@ def test_a_message_is_any_json(text: str, message: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["hi", "%FF", "NaN", "[" * 200 + "]" * 200, "%7B"])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_a_message_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
         heard(text)
 
 
-def test_nobody_can_speak_for_the_service() -> None:
+def test_nobody_can_publish_on_presence_names() -> None:
     with pytest.raises(InvalidArgumentError, match="channel"):
         heard("5", channel="a-pnpres")
 
@@ -61,12 +61,12 @@ def test_the_reply_is_the_timetoken() -> None:
     reply = OPERATION.to_reply(17579696193377821)
 
     assert reply.body == b'[1,"Sent","17579696193377821"]'
-    assert OPERATION.read(reply) == 17579696193377821
+    assert OPERATION.from_reply(reply) == 17579696193377821
 
 
-def test_a_refusal_and_nonsense_are_told_apart() -> None:
+def test_a_refusal_and_an_undocumented_reply_differ() -> None:
     refused = HttpReply(status=400, body=b'[0,"Invalid Key","17579696193377821"]')
     with pytest.raises(RejectedRequestError):
-        OPERATION.read(refused)
+        OPERATION.from_reply(refused)
     with pytest.raises(ReplyFormatError):
-        OPERATION.read(HttpReply(status=200, body=b"{}"))
+        OPERATION.from_reply(HttpReply(status=200, body=b"{}"))

@@ -29,7 +29,7 @@ def understood(sample: Any) -> Any:
     kind = operation_kind(sample.request)
     assert kind is not None
     assert kind.name == sample.operation
-    return kind.from_request(sample.request).read(sample.reply)
+    return kind.from_request(sample.request).from_reply(sample.reply)
 
 
 def ids(here: HereNow, channel: str) -> tuple[str, ...] | None:
@@ -76,7 +76,7 @@ def test_here_now_says_who_and_how_many(
         ("here_now_counts_of_several", {"test-channel1": 1, "test-channel3": 1}),
     ],
 )
-def test_counts_say_only_how_many(
+def test_counts_have_no_user_ids(
     sample: Samples, name: str, expected: dict[str, int]
 ) -> None:
     here = understood(sample(name))
@@ -254,7 +254,7 @@ def test_the_emulator_answers_with_the_recorded_keys(
         kind = operation_kind(one.request)
         assert kind is not None
         operation = kind.from_request(one.request)
-        said: HttpReply = operation.to_reply(operation.read(one.reply))
+        said: HttpReply = operation.to_reply(operation.from_reply(one.reply))
         assert shape(json.loads(said.body)) == shape(json.loads(one.reply.body)), name
         checked += 1
     assert checked >= 25

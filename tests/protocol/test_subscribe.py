@@ -1,4 +1,4 @@
-"""Subscribe: recorded replies, and what a request and a reply say."""
+"""Subscribe: recorded replies, requests and replies."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from presence_async import (
 from presence_async.protocol.exchange import HttpReply, HttpRequest
 from presence_async.protocol.messages import Message, Published, read_event
 from presence_async.protocol.subscribe import Delivery, SubscribeOperation
+from presence_async.protocol.timetoken import TIMETOKENS_PER_S
 
 Samples = Callable[[str], Any]
 RECORDED = {
@@ -120,7 +121,7 @@ RECORDED = {
         IntervalEvent(
             channel="test-channel1",
             occupancy=occupancy,
-            timetoken=second * 10_000_000,
+            timetoken=second * TIMETOKENS_PER_S,
             timestamp_ms=second * 1000,
             joined=joined,
             left=left,
@@ -186,7 +187,7 @@ def test_a_recorded_reply_is_a_cursor_and_its_events(
 ) -> None:
     one = sample(f"subscribe_{name}")
 
-    delivery = heard(one.request).read(one.reply)
+    delivery = heard(one.request).from_reply(one.reply)
 
     cursor = json.loads(one.reply.body)["t"]
     assert (str(delivery.timetoken), delivery.region) == (cursor["t"], cursor["r"])
@@ -194,12 +195,14 @@ def test_a_recorded_reply_is_a_cursor_and_its_events(
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_what_was_read_is_said_again_key_by_key(sample: Samples, name: str) -> None:
+def test_a_delivery_read_is_encoded_again_key_by_key(
+    sample: Samples, name: str
+) -> None:
     """All but ``u``, which is made of the event and did not exist before 2020."""
     one = sample(f"subscribe_{name}")
     operation = heard(one.request)
 
-    said = json.loads(operation.to_reply(operation.read(one.reply)).body)
+    said = json.loads(operation.to_reply(operation.from_reply(one.reply)).body)
 
     recorded = json.loads(one.reply.body)
     assert said["t"] == recorded["t"]
@@ -210,7 +213,7 @@ def test_what_was_read_is_said_again_key_by_key(sample: Samples, name: str) -> N
         assert isinstance(ours["a"], str)
 
 
-def test_a_request_says_what_it_asks() -> None:
+def test_an_operation_is_encoded_into_its_request() -> None:
     operation = SubscribeOperation(
         subscribe_key="demo",
         user_id="bob",
@@ -246,7 +249,7 @@ def test_a_request_says_what_it_asks() -> None:
         ("uuid=u&t=%7B%22r%22:12,%22t%22:%2214651%22%7D", 14651, 12),
     ],
 )
-def test_a_cursor_is_heard_in_every_spelling(
+def test_a_cursor_is_parsed_in_every_spelling(
     query: str, timetoken: int, region: int | None
 ) -> None:
     operation = asked("a", query)
@@ -257,9 +260,17 @@ def test_a_cursor_is_heard_in_every_spelling(
 @pytest.mark.parametrize(
     "query", ["tt=-1", "tt=x", "tt=1.5", "tr=x", "tt=" + "9" * 40, "state=[]"]
 )
-def test_what_no_sdk_sends_is_refused(query: str) -> None:
+def test_invalid_numbers_and_states_are_refused(query: str) -> None:
     with pytest.raises(InvalidArgumentError):
         asked("a", f"uuid=u&{query}")
+
+
+@pytest.mark.parametrize("state", ["", "&state", "&state=", "&state=null"])
+def test_a_subscribe_may_say_in_every_way_that_it_has_no_state(state: str) -> None:
+    operation = asked("a", f"uuid=u&channel-group=&filter-expr=&ee=&heartbeat=0{state}")
+
+    assert (operation.state, operation.presence_timeout_s) == (None, None)
+    assert operation.channel_groups == ()
 
 
 def test_a_subscribe_without_a_user_is_refused() -> None:
@@ -280,7 +291,7 @@ def test_a_subscribe_without_a_user_is_refused() -> None:
         ("a.b", "", False),
     ],
 )
-def test_the_match_is_said_unless_one_plain_channel_is_asked_for(
+def test_the_match_is_sent_unless_one_plain_channel_is_named(
     path: str, groups: str, *, is_said: bool
 ) -> None:
     operation = asked(path, f"uuid=u&channel-group={groups}")
@@ -325,7 +336,7 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
     join = {"action": "join", "uuid": "amy", "timestamp": 1, "occupancy": 1}
     good = {"c": "a-pnpres", "d": join, "p": {"t": "7"}}
 
-    delivery = asked("a-pnpres").read(reply({"t": {"t": "9"}, "m": [odd, good]}))
+    delivery = asked("a-pnpres").from_reply(reply({"t": {"t": "9"}, "m": [odd, good]}))
 
     events = [read_event(message) for message in delivery.messages]
     assert [type(event) for event in events] == [UnknownEvent, JoinEvent]
@@ -335,9 +346,9 @@ def test_one_odd_message_does_not_spoil_the_others(odd: object) -> None:
 @pytest.mark.parametrize(
     "body", [[], {}, {"t": {}, "m": []}, {"t": {"t": "x"}, "m": []}, {"t": {"t": "1"}}]
 )
-def test_a_reply_without_cursor_or_messages_is_none(body: object) -> None:
+def test_a_reply_without_cursor_or_messages_is_an_error(body: object) -> None:
     with pytest.raises(ReplyFormatError):
-        asked("a").read(reply(body))
+        asked("a").from_reply(reply(body))
 
 
 json_values = st.recursive(
@@ -357,7 +368,7 @@ json_values = st.recursive(
 @given(json_values, json_values)
 def test_any_reply_is_read_or_refused(cursor: object, messages: object) -> None:
     try:
-        delivery = asked("a").read(reply({"t": cursor, "m": messages}))
+        delivery = asked("a").from_reply(reply({"t": cursor, "m": messages}))
     except ReplyFormatError:
         return
     for message in delivery.messages:

@@ -50,7 +50,9 @@ def ok(body: str) -> HttpReply:
         ),
     ],
 )
-def test_a_question_is_the_request_the_sdks_send(operation: Any, target: str) -> None:
+def test_an_operation_is_encoded_as_the_sdks_send_it(
+    operation: Any, target: str
+) -> None:
     assert operation.to_request().target == target
 
 
@@ -84,6 +86,7 @@ def test_hostile_names_reach_the_service_as_they_are(
         ("//uuid/bob", "channel-group=", get()),
         ("/,/uuid/bob", "channel-group=g1%2Cg2", get(channel_groups=("g1", "g2"))),
         ("/a/uuid/bob/data", 'state={"n": 1}', put("a")),
+        ("/a/uuid/bob/data", "state=[]", put("a", state={})),
         ("/a/uuid/bob/data", "state={%22n%22:1}", put("a")),
         (
             "/a/uuid/bob/data",
@@ -93,7 +96,7 @@ def test_hostile_names_reach_the_service_as_they_are(
     ],
 )
 @pytest.mark.parametrize("spelling", ["sub-key", "sub_key"])
-def test_what_other_sdks_send_is_heard(
+def test_requests_of_other_sdks_are_parsed(
     path: str, query: str, operation: Any, spelling: str
 ) -> None:
     root = ROOT.replace("sub-key", spelling)
@@ -119,7 +122,7 @@ def test_what_other_sdks_send_is_heard(
     ],
     ids=lambda text: text[:30],
 )
-def test_what_is_no_state_is_refused(query: str, rule: str) -> None:
+def test_an_invalid_state_is_refused(query: str, rule: str) -> None:
     request = HttpRequest(path=f"{ROOT}/a/uuid/bob/data", query=query)
 
     with pytest.raises(InvalidArgumentError, match=rule) as caught:
@@ -130,7 +133,7 @@ def test_what_is_no_state_is_refused(query: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize("user", ["..", "%2E%2E", "a%2F..", "%20", "x" * 2049])
-def test_a_user_who_cannot_be_is_refused(user: str) -> None:
+def test_an_invalid_user_id_is_refused(user: str) -> None:
     path = f"{ROOT}/a/uuid/{user}"
 
     with pytest.raises(InvalidArgumentError, match="user_id"):
@@ -160,10 +163,10 @@ def test_a_user_who_cannot_be_is_refused(user: str) -> None:
         (get(channel_groups=("g",)), '{"channels":{}}', {}),
     ],
 )
-def test_the_question_decides_which_shape_is_read(
+def test_the_request_decides_which_shape_is_read(
     operation: GetStateOperation, payload: str, states: dict[str, Any]
 ) -> None:
-    found = operation.read(ok(payload))
+    found = operation.from_reply(ok(payload))
 
     assert found == UserState(user_id="bob", states=states)
 
@@ -178,11 +181,11 @@ def test_the_question_decides_which_shape_is_read(
     ],
     ids=["one", "several", "set"],
 )
-def test_a_state_that_is_no_object_is_an_error_that_says_where(
+def test_a_state_that_is_not_an_object_is_an_error_that_names_the_channel(
     operation: Any, form: str, where: str, payload: str
 ) -> None:
-    with pytest.raises(ReplyFormatError, match="no object") as caught:
-        operation.read(ok(form.format(payload)))
+    with pytest.raises(ReplyFormatError, match="not an object") as caught:
+        operation.from_reply(ok(form.format(payload)))
 
     assert (caught.value.cause or "").startswith(where)
     assert caught.value.excerpt == (payload if payload != "NaN" else "1e999")
@@ -195,18 +198,18 @@ def test_a_state_that_is_no_object_is_an_error_that_says_where(
 )
 def test_an_undocumented_answer_is_an_error(operation: Any, body: bytes) -> None:
     with pytest.raises(ReplyFormatError):
-        operation.read(HttpReply(status=200, body=body))
+        operation.from_reply(HttpReply(status=200, body=body))
 
 
 @pytest.mark.parametrize("payload", ['{"n":1}', '{"channels":[]}', "[]"])
 def test_one_state_for_several_channels_is_an_error(payload: str) -> None:
     with pytest.raises(ReplyFormatError):
-        get("a", "b").read(ok(payload))
+        get("a", "b").from_reply(ok(payload))
 
 
 def test_a_state_of_absurd_depth_is_an_error() -> None:
     with pytest.raises(ReplyFormatError):
-        get("a").read(ok('{"a":' * 10**5 + "1" + "}" * 10**5))
+        get("a").from_reply(ok('{"a":' * 10**5 + "1" + "}" * 10**5))
 
 
 def test_answers_have_the_recorded_shapes() -> None:
@@ -230,16 +233,16 @@ def test_answers_have_the_recorded_shapes() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(HOSTILE), state, min_size=1), state)
-def test_answers_are_understood_as_they_were_meant(
+def test_values_survive_the_reply(
     states: dict[str, dict[str, Any]], stored: dict[str, Any]
 ) -> None:
     value = UserState(user_id="bob", states=states)
 
-    assert get(*states).read(get(*states).to_reply(value)) == value
-    assert put("a").read(put("a").to_reply(stored)) == stored
+    assert get(*states).from_reply(get(*states).to_reply(value)) == value
+    assert put("a").from_reply(put("a").to_reply(stored)) == stored
 
 
-def test_answers_about_parts_are_united() -> None:
+def test_replies_to_parts_are_united() -> None:
     parts = [
         UserState(user_id="bob", states={"a": {"n": 1}}),
         UserState(user_id="bob", states={"b": {}}),
@@ -264,7 +267,7 @@ def test_the_value_pickles_copies_and_becomes_json() -> None:
     }
 
 
-def test_the_user_who_asks_may_be_another_than_the_one_asked_about() -> None:
+def test_the_acting_user_may_differ_from_the_user_asked_about() -> None:
     assert put("a").acting_user_id is None
     assert put("a", acting_user_id="eve").acting_user_id == "eve"
     assert get("a").acting_user_id is None

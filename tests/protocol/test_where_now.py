@@ -25,7 +25,9 @@ def ask(user_id: str) -> WhereNowOperation:
     ("user_id", "escaped"),
     [("bob", "bob"), ("a/b c", "a%2Fb%20c"), ("a,b", "a%2Cb"), ("ü", "%C3%BC")],
 )
-def test_a_question_is_the_request_the_sdks_send(user_id: str, escaped: str) -> None:
+def test_an_operation_is_encoded_as_the_sdks_send_it(
+    user_id: str, escaped: str
+) -> None:
     target = ask(user_id).to_request().target
 
     assert target == f"/v2/presence/sub-key/{KEY}/uuid/{escaped}"
@@ -48,7 +50,7 @@ def test_hostile_names_reach_the_service_as_they_are(
 @pytest.mark.parametrize(
     "path", ["/uuid/..", "/uuid/%20", "/uuid/a%zz", "/uuid/a/b", "/uuid/", "/channel/a"]
 )
-def test_a_question_that_means_nothing_is_refused(path: str) -> None:
+def test_a_request_with_invalid_parameters_is_refused(path: str) -> None:
     with pytest.raises(InvalidArgumentError):
         WhereNowOperation.from_request(
             HttpRequest(path=f"/v2/presence/sub-key/{KEY}{path}")
@@ -67,10 +69,10 @@ def test_an_answer_has_the_recorded_shape() -> None:
 
 
 @given(st.lists(st.sampled_from(HOSTILE) | st.text(), max_size=5))
-def test_an_answer_is_understood_as_it_was_meant(channels: list[str]) -> None:
+def test_a_value_survives_the_reply(channels: list[str]) -> None:
     value = WhereNow(user_id="bob", channels=tuple(channels))
 
-    assert ask("bob").read(ask("bob").to_reply(value)) == value
+    assert ask("bob").from_reply(ask("bob").to_reply(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_an_answer_is_understood_as_it_was_meant(channels: list[str]) -> None:
 )
 def test_an_undocumented_answer_is_an_error_never_nowhere(body: bytes) -> None:
     with pytest.raises(ReplyFormatError) as caught:
-        ask("bob").read(HttpReply(status=200, body=body))
+        ask("bob").from_reply(HttpReply(status=200, body=body))
 
     assert caught.value.__context__ is None
 

@@ -156,6 +156,29 @@ LEAKS = """
         async def test_silent(self, presence_client):
             kept.append(asyncio.create_task(poll()))
 """
+RERUNS = """
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    # Repeats failed tests the way pytest-rerunfailures does.
+    def pytest_runtest_protocol(item, nextitem):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if any(report.failed for report in reports):
+            item._initrequest()
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        return True
+"""
+LEAKS_WHEN_REPEATED = """
+    pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_time]
+    kept, runs = [], []
+
+    async def test_flaky(presence_client):
+        runs.append(1)
+        assert len(runs) > 1
+        kept.append(asyncio.create_task(asyncio.Event().wait(), name="forgotten"))
+"""
 ELSEWHERE = """
     import asyncio, sys
     import pytest
@@ -260,6 +283,18 @@ def test_what_a_passed_test_leaves_behind_is_reported(
         ),
         ("test_socket", "socket ('N.N.N.N', N), number N"),
     ]
+
+
+def test_what_a_repeated_test_leaves_behind_is_reported_when_it_passes(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(dedent(RERUNS))
+    write(pytester, LEAKS_WHEN_REPEATED)
+
+    result = run(pytester)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*test_flaky left behind:", "*'forgotten'*"])
 
 
 def test_a_project_that_does_not_use_it_notices_nothing(

@@ -1,50 +1,64 @@
 """PresenceFeed: the event streams of one client, over as few polls as possible.
 
-Names of all listeners share one poll; there are several only when one request would
-grow too long, when query parameters differ, or while some names are refused. Polling
-for ``-pnpres`` names alone never makes the observer present.
+The names of all listeners share one poll. There are several polls only when one request
+would grow too long, when query parameters differ, or while some names are refused.
+Polling for ``-pnpres`` names alone never makes the observer present.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from ...errors import ClientClosedError, RequestError
+from ...protocol.timetoken import TIMETOKENS_PER_S
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
+from ..request.call import Params
 from ..task_owner import TaskOwner
-from .audience import Seat, WireName, listed
 from .listener import Listener, StreamHealth
-from .poll import TIMETOKENS_PER_S, Poll
-from .subscriber import Cursor, Params, Subscriber
+from .long_poll import LongPoll
+from .patience import until_answered
+from .progress import Cursor, PollProgress
+from .routing import Subscription, WireName, as_listed
+from .subscribe_requests import SubscribeRequests
 
-__all__ = ["Listener", "PresenceFeed", "StreamHealth"]
+__all__ = ["PresenceFeed"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
 
 LARGEST_POLL_BYTES: Final = 28 * 1024
 """Bytes of names in one request, of which the service takes 32 KiB."""
 
 _LEAST_BYTES: Final = 1024
 _SLACK: Final = TIMETOKENS_PER_S
-"""Timetokens of events and of cursors are not from one clock."""
+"""Timetokens of events and of cursors do not come from one clock."""
 
-_WORST_FIRST: Final = (StreamHealth.REFUSED, StreamHealth.RECONNECTING)
+_WORST_FIRST: Final = (
+    StreamHealth.REFUSED,
+    StreamHealth.RECONNECTING,
+    StreamHealth.LIVE,
+)
 
 
 class PresenceFeed:
-    """Brings the presence events of all its listeners.
+    """Delivers presence events to all listeners of a client.
 
     Args:
-        config: Limits.
-        pipeline: Sends.
+        config: The limits.
+        pipeline: Sends the requests.
     """
 
     def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
         self._user_id = config.user_id
-        self._subscriber = Subscriber(config, pipeline)
+        self._pipeline = pipeline
+        self._requests = SubscribeRequests(config, pipeline)
         self._tasks = TaskOwner()
-        self._polls: list[Poll] = []
-        self._seats: dict[Listener, Seat] = {}
+        self._polls: list[LongPoll] = []
+        self._subscriptions: dict[Listener, Subscription] = {}
         self._largest_poll_bytes = LARGEST_POLL_BYTES
         self._is_closed = False
 
@@ -58,15 +72,16 @@ class PresenceFeed:
         replay_s: float = 0.0,
         params: Params = (),
     ) -> None:
-        """Let a listener hear what is published from now on.
+        """Let a listener receive what is published from now on.
 
-        The handshake names only what this listener wants, so that a refusal is about
-        it and nothing else. Up to a second of what came before may be heard too.
+        The handshake names only what this listener wants, so that a refusal concerns it
+        and nobody else. It may also receive events of up to a second before.
 
         Args:
-            listener: Who; not attached yet.
-            budget: Covers the handshake with its retries.
-            replay_s: Seconds before now from which on it hears.
+            listener: The listener; not attached yet.
+            budget: Covers the handshake with its retries; without an end, it is
+                repeated until it is answered or refused.
+            replay_s: Seconds before now from which on it receives events.
             params: Sent beside the config's query parameters.
 
         Raises:
@@ -75,60 +90,68 @@ class PresenceFeed:
 
         Cancellation: nothing is attached.
         """
-        seat = Seat(listener)
+        subscription = Subscription(listener)
         begin: Cursor | None = None
-        for names in _portions(seat.names):
-            reply = await self._subscriber.handshake(
-                listed(names), params, budget=budget
+        for names in _portions(subscription.names):
+            reply = await until_answered(
+                partial(self._requests.handshake, as_listed(names), params, budget),
+                pipeline=self._pipeline,
+                budget=budget,
             )
             begin = min(begin or reply.cursor, reply.cursor)
         if self._is_closed or begin is None:
             raise ClientClosedError("closed while the stream was being opened")
         timetoken = begin.timetoken - int(replay_s * TIMETOKENS_PER_S)
         begin = Cursor(max(1, timetoken), begin.region)
-        self._seats[listener] = seat
-        self._place(seat, begin, params)
-        self._tell(seat)
+        self._subscriptions[listener] = subscription
+        self._place(subscription, begin, params)
+        self._update_health(subscription)
 
     def detach(self, listener: Listener) -> None:
-        """Let a listener hear no more, at once; a poll nobody needs ends."""
-        seat = self._seats.pop(listener, None)
-        if seat is None:
+        """Deliver nothing more to a listener; polls without names end."""
+        subscription = self._subscriptions.pop(listener, None)
+        if subscription is None:
             return
-        for poll in [x for x in self._polls if seat in x.audience.seats]:
-            if poll.audience.remove(seat):
+        for poll in [x for x in self._polls if subscription in x.table.subscriptions]:
+            if poll.table.remove(subscription):
                 poll.cut()
-        self._polls = [poll for poll in self._polls if poll.audience]
+        self._polls = [poll for poll in self._polls if poll.table]
         for poll in list(self._polls):
-            self.recovered(poll)
+            self.merge(poll)
 
-    # What concerns all of them.
+    def create_task(
+        self, work: Coroutine[object, object, None], *, name: str
+    ) -> asyncio.Task[None]:
+        """Start a task of a listener, which ends with the feed at the latest."""
+        return self._tasks.create(work, name=name)
+
+    # All polls.
 
     def wake(self, user_id: str | None) -> None:
-        """Try at once what was refused, as there is another token."""
+        """Retry refused polls at once, as there is another token."""
         if user_id is None or user_id == self._user_id:
             for poll in self._polls:
                 if poll.health is StreamHealth.REFUSED:
                     poll.cut()
 
     def resume(self, slept_s: float) -> None:
-        """Begin all polls anew after time went by unseen."""
+        """Repeat all polls after time that loop time did not see."""
         for poll in self._polls:
             poll.resume(slept_s)
 
     def close(self) -> None:
-        """End every stream; what was delivered can still be read."""
+        """End every stream; events that have been delivered can still be read."""
         self._is_closed = True
         for poll in self._polls:
-            poll.audience.clear()
+            poll.table.clear()
             poll.cut()
         self._polls.clear()
-        seats, self._seats = self._seats, {}
-        for seat in seats.values():
-            seat.turn(StreamHealth.CLOSED, None)
+        subscriptions, self._subscriptions = self._subscriptions, {}
+        for subscription in subscriptions.values():
+            subscription.set_health(StreamHealth.CLOSED, None)
 
     def abort(self) -> None:
-        """Cancel what is under way, without waiting."""
+        """Cancel all tasks, without waiting."""
         self.close()
         self._tasks.abort()
 
@@ -136,89 +159,106 @@ class PresenceFeed:
         """Wait until the tasks have ended."""
         await self._tasks.finish()
 
-    # What polls ask for.
+    # What polls ask their owner for.
 
-    def part(
-        self, poll: Poll, names: Sequence[WireName], refusal: RequestError | None
+    def split(
+        self, poll: LongPoll, names: Sequence[WireName], refusal: RequestError | None
     ) -> None:
-        """Give names to a poll of their own, as refused if they are."""
+        """Move names to a poll of their own, refused if they were."""
         if refusal is None:
-            # Names are parted unrefused where they were too many for one request.
-            too_many_bytes = max(_LEAST_BYTES, poll.audience.size)
+            # Not refused, so they were too many for one request.
+            too_many_bytes = max(_LEAST_BYTES, poll.table.size)
             self._largest_poll_bytes = min(self._largest_poll_bytes, too_many_bytes - 1)
-        other = poll.branch(refusal)
-        poll.audience.move(names, other.audience)
-        self._begin(other)
-        self.turned(other)
+        other = LongPoll(self._requests, poll.params, poll.progress.branch(), self)
+        if refusal is not None:
+            other.refuse(refusal)
+        poll.table.move(names, other.table)
+        self._polls.append(other)
+        self._start(other)
+        self.health_changed(other)
 
-    def recovered(self, poll: Poll) -> None:
-        """Unite a poll with another that has room, if both go well."""
+    def merge(self, poll: LongPoll) -> None:
+        """Merge a poll with another one that has room, if both are live."""
         for other in self._polls:
-            if other is not poll and self._can_unite(poll, other):
-                poll.audience.move(poll.audience, other.audience)
-                other.rewind(poll.cursor)
+            if other is not poll and self._can_merge(poll, other):
+                poll.table.move(poll.table, other.table)
+                other.progress.rewind(poll.progress.cursor)
                 self._polls.remove(poll)
                 poll.cut()
                 other.cut()
                 return
 
-    def turned(self, poll: Poll) -> None:
-        """Tell those concerned that the health of a poll has changed."""
-        for seat in list(poll.audience.seats):
-            self._tell(seat)
+    def health_changed(self, poll: LongPoll) -> None:
+        """Tell the listeners of a poll that its health has changed."""
+        for subscription in list(poll.table.subscriptions):
+            self._update_health(subscription)
 
-    def _can_unite(self, poll: Poll, other: Poll) -> bool:
+    def ended(self, poll: LongPoll) -> None:
+        """Close the streams of a poll that ended although it has names.
+
+        Its task was cancelled by somebody else, as at the end of ``asyncio.run``.
+        Nobody polls for these names any more, so no stream may go on claiming so.
+        """
+        if poll not in self._polls:
+            return
+        logger.info("an event poll was cancelled; its streams are closed")
+        for subscription in list(poll.table.subscriptions):
+            self.detach(subscription.listener)
+            subscription.set_health(StreamHealth.CLOSED, None)
+
+    def _can_merge(self, poll: LongPoll, other: LongPoll) -> bool:
         return (
             poll.params == other.params
             and poll.health is other.health is StreamHealth.LIVE
-            and poll.audience.size + other.audience.size <= self._largest_poll_bytes
+            and poll.table.size + other.table.size <= self._largest_poll_bytes
         )
 
-    # Who polls what.
+    # Which poll has which name.
 
-    def _place(self, seat: Seat, begin: Cursor, params: Params) -> None:
+    def _place(self, subscription: Subscription, begin: Cursor, params: Params) -> None:
         since = begin.timetoken - _SLACK
-        for name in seat.names:
+        new_polls: list[LongPoll] = []
+        for name in subscription.names:
             poll = self._poll_for(name, params)
             if poll is None:
-                poll = Poll(self._subscriber, params, begin, self)
-                self._begin(poll)
-            is_added = name not in poll.audience
-            poll.audience.add(name, seat, since)
-            is_earlier = poll.rewind(begin)
-            # That it was answered says that others will be answered, too.
+                progress = PollProgress.begin(begin, now_s=_now_s())
+                poll = LongPoll(self._requests, params, progress, self)
+                self._polls.append(poll)
+                new_polls.append(poll)
+            is_added = name not in poll.table
+            poll.table.add(name, subscription, since)
+            is_earlier = poll.progress.rewind(begin)
+            # A handshake has just been answered, so a poll in trouble may be, too.
             if is_added or is_earlier or poll.health is not StreamHealth.LIVE:
                 poll.cut()
+        for poll in new_polls:
+            self._start(poll)
 
-    def _poll_for(self, name: WireName, params: Params) -> Poll | None:
+    def _poll_for(self, name: WireName, params: Params) -> LongPoll | None:
         """Return the poll that has a name, or else one that has room for it."""
         alike = [poll for poll in self._polls if poll.params == params]
         for poll in alike:
-            if name in poll.audience:
+            if name in poll.table:
                 return poll
         for poll in alike:
-            has_room = poll.audience.size + name.size <= self._largest_poll_bytes
+            has_room = poll.table.size + name.size <= self._largest_poll_bytes
             if has_room and poll.health is not StreamHealth.REFUSED:
                 return poll
         return None
 
-    def _begin(self, poll: Poll) -> None:
-        self._polls.append(poll)
+    def _start(self, poll: LongPoll) -> None:
+        """Start the task of a poll; it has its names, and ends without any."""
         self._tasks.start(poll.run(), name="presence events")
 
-    def _tell(self, seat: Seat) -> None:
-        """Tell a listener how it stands: as the worst of its polls."""
-        polls = [poll for poll in self._polls if seat in poll.audience.seats]
-        for health in _WORST_FIRST:
-            for poll in polls:
-                if poll.health is health:
-                    seat.turn(health, poll.error)
-                    return
-        seat.turn(StreamHealth.LIVE, None)
+    def _update_health(self, subscription: Subscription) -> None:
+        """Tell a listener the worst health of its polls."""
+        polls = [x for x in self._polls if subscription in x.table.subscriptions]
+        worst = min(polls, key=lambda poll: _WORST_FIRST.index(poll.health))
+        subscription.set_health(worst.health, worst.error)
 
 
 def _portions(names: Iterable[WireName]) -> Iterator[list[WireName]]:
-    """Divide names into as few requests as they take."""
+    """Divide names into as few requests as possible."""
     portion: list[WireName] = []
     size = 0
     for name in names:
@@ -228,3 +268,7 @@ def _portions(names: Iterable[WireName]) -> Iterator[list[WireName]]:
         portion.append(name)
         size += name.size
     yield portion
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

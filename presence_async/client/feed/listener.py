@@ -1,23 +1,20 @@
-"""Listener: who hears presence events of a feed."""
+"""Listener: who receives the presence events of a feed."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from ...errors import RequestError
 from ...protocol.events import GapEvent, GapReason, PresenceEvent
+from ...protocol.timetoken import unix_ms
 
 __all__ = ["Listener", "StreamHealth", "gap"]
 
-_TIMETOKENS_PER_MS: Final = 10_000
-_LATEST_MS: Final = 2**47 - 1
-"""In the year 6429, which a datetime can hold."""
-
 
 class StreamHealth(enum.StrEnum):
-    """How a stream of events stands."""
+    """Whether the events of a stream arrive."""
 
     LIVE = "live"
     """The service holds the poll, as far as the client can know."""
@@ -30,35 +27,32 @@ class StreamHealth(enum.StrEnum):
 
 
 class Listener(Protocol):
-    """Hears the events of some channels and groups; hashed by identity."""
+    """Receives the events of some channels and groups; hashed by identity."""
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Channels and wildcards, without ``-pnpres``; the same as long as it hears."""
+        """Channels and wildcards, without ``-pnpres``; constant while attached."""
         ...
 
     @property
     def channel_groups(self) -> tuple[str, ...]:
-        """Groups, without ``-pnpres``; the same as long as it hears."""
+        """Groups, without ``-pnpres``; constant while attached."""
         ...
 
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
         """Take events, in order and each once; must neither wait nor fail."""
         ...
 
-    def turn(self, health: StreamHealth, error: RequestError | None) -> None:
-        """Hear how the stream stands now, and what it ran into.
-
-        ``CLOSED`` is the last call.
-        """
+    def set_health(self, health: StreamHealth, error: RequestError | None) -> None:
+        """Take the new health and the failure behind it; ``CLOSED`` comes last."""
         ...
 
 
 def gap(reason: GapReason, timetoken: int, dropped: int | None = None) -> GapEvent:
-    """Say that events are missing after a timetoken."""
+    """Return the event that stands for missing events after a timetoken."""
     return GapEvent(
         timetoken=timetoken,
-        timestamp_ms=min(timetoken // _TIMETOKENS_PER_MS, _LATEST_MS),
+        timestamp_ms=unix_ms(timetoken),
         reason=reason,
         dropped=dropped,
     )

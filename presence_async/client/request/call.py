@@ -9,7 +9,7 @@ import attrs
 from ...errors import RequestError
 from ...protocol.exchange import HttpRequest, Operation
 from ..auth import AuthToken
-from .gates import Gate
+from .gates import Admission
 
 __all__ = ["Answer", "Budget", "Call", "Params", "Unclear"]
 
@@ -60,7 +60,7 @@ class Call(Generic[ReplyT]):
     stamped: HttpRequest
     user_id: str
     budget: Budget
-    gate: Gate
+    gate: Admission
     attempt_timeout_s: float
     params: Params
     on_unclear: Unclear | None

@@ -17,6 +17,8 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from .pool import is_reused, is_silent
+
 __all__ = ["DirectAnswer", "DirectGet"]
 
 _FINAL_STATUS = 200
@@ -69,7 +71,7 @@ class DirectGet:
 
     @staticmethod
     def is_possible() -> bool:
-        """Whether this aiohttp has what is needed, as it is known."""
+        """Return True if this aiohttp has the internals used here."""
         parameters = inspect.signature(ResponseHandler.set_response_params).parameters
         connect = inspect.signature(aiohttp.TCPConnector.connect).parameters
         return (
@@ -80,7 +82,7 @@ class DirectGet:
 
     @staticmethod
     def is_intercepted() -> bool:
-        """Whether somebody looks into requests of sessions, as mocks do."""
+        """Return True if something replaces the session's requests, as mocks do."""
         return aiohttp.ClientSession._request is not _GENUINE_REQUEST  # noqa: SLF001
 
     async def send(self, target: str) -> DirectAnswer:
@@ -96,12 +98,7 @@ class DirectGet:
         Cancellation: closes the connection.
         """
         request_bytes = b"GET " + target.encode("ascii") + self._after_target
-        try:
-            connection = await self._connector.connect(
-                self._destination, traces=[], timeout=self._timeout
-            )
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
+        connection = await self._silent_connection()
         try:
             protocol, transport = _connected(connection)
             protocol.set_response_params(read_until_eof=True, auto_decompress=False)
@@ -114,12 +111,27 @@ class DirectGet:
             raise
         return DirectAnswer(head.code, head.headers, content, connection.release)
 
+    async def _silent_connection(self) -> aiohttp.connector.Connection:
+        """Take a connection from the pool or make one; skip those that are spoiled."""
+        while True:
+            is_reused.set(True)  # Until the connector says that it made one.
+            try:
+                connection = await self._connector.connect(
+                    self._destination, traces=[], timeout=self._timeout
+                )
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError from error
+            protocol = connection.protocol
+            if protocol is None or not is_reused.get() or is_silent(protocol):
+                return connection
+            connection.close()
+
 
 def _connected(
     connection: aiohttp.connector.Connection,
 ) -> tuple[ResponseHandler, asyncio.WriteTransport]:
     protocol = connection.protocol
-    if protocol is None or protocol.transport is None:
+    if protocol is None or protocol.transport is None or protocol.should_close:
         raise aiohttp.ServerDisconnectedError
     return protocol, protocol.transport
 

@@ -8,8 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
-__all__ = ["Gate"]
+__all__ = ["Admission", "Gate"]
+
+
+class Admission(Protocol):
+    """What a request passes before it is sent: a ``Gate``, or what acts like one."""
+
+    def try_enter(self) -> bool:
+        """Enter without waiting; return False if there is no room."""
+        ...
+
+    async def enter(self) -> None:
+        """Wait for a place and take it."""
+        ...
+
+    def leave(self) -> None:
+        """Give the place back."""
+        ...
 
 
 class Gate:

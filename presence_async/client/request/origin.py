@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-import attrs
-
+from ...checks import Field
 from ...errors import InvalidArgumentError
 
 __all__ = ["base_url", "proxy_url"]
@@ -40,7 +39,7 @@ def base_url(origin: object, *, secure: bool) -> str:
     return f"{parts.scheme}://{parts.netloc.removesuffix(':')}"
 
 
-def proxy_url(_: object, field: attrs.Attribute[Any], value: object) -> None:
+def proxy_url(_: object, field: Field, value: object) -> None:
     """Refuse what is no proxy; the error never shows it, it may hold a password."""
     if value is None:
         return

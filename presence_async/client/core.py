@@ -1,0 +1,173 @@
+"""What a client is made of, how it opens and closes, and how every query goes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TypeVar
+
+from ..checks import checked_presence_timeout_s, checked_timeout_s
+from ..protocol import names
+from ..protocol.exchange import Operation
+from ..protocol.identity import Identity, checked_query_params
+from ..protocol.splitting import Mergeable, split
+from .auth import Tokens
+from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
+from .feed.feed import PresenceFeed
+from .heartbeat_loop import HeartbeatLoop
+from .lifecycle import Lifecycle
+from .pipeline import Budget, RequestPipeline
+from .presence_calls import PresenceCalls
+from .reports import CloseReport
+from .snapshot_requests import SnapshotRequests
+from .transport import Session, Transport
+
+__all__ = ["ClientCore", "QueryParams", "checked_limit_s"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
+
+ReplyT = TypeVar("ReplyT")
+QueryParams = Mapping[str, str] | None
+
+
+def checked_limit_s(timeout_s: float | None) -> float | None:
+    """Return a call's time limit if it is one; ``None`` stands for the config's."""
+    return None if timeout_s is None else checked_timeout_s(timeout_s)
+
+
+class ClientCore:
+    """The parts of a client, put together; they open and close as one.
+
+    Attributes:
+        close_report: What the close came to; ``None`` before.
+    """
+
+    def __init__(self, config: PresenceConfig, session: Session | None) -> None:
+        self.config = config
+        self.tokens: Tokens = Tokens(config.auth)
+        self.transport: Transport = Transport(config, session)
+        identity = Identity(
+            subscribe_key=config.subscribe_key,
+            user_id=config.user_id,
+            publish_key=config.publish_key,
+            secret_key=config.secret_key,
+            query_params=tuple(config.query_params.items()),
+        )
+        self.pipeline: RequestPipeline = RequestPipeline(
+            config, identity, self.transport, self.tokens
+        )
+        self.life: Lifecycle = Lifecycle()
+        self.feed: PresenceFeed = PresenceFeed(config, self.pipeline)
+        self.snapshots: SnapshotRequests = SnapshotRequests(config, self.pipeline)
+        self.heartbeats: HeartbeatLoop = HeartbeatLoop(
+            config,
+            self.pipeline,
+            on_orphaned=self.shut_down,
+            on_unseen=self.feed.resume,
+        )
+        self.presence: PresenceCalls = PresenceCalls(
+            config, self.pipeline, self.heartbeats
+        )
+        self.close_report: CloseReport | None = None
+
+    # Opening and closing.
+
+    async def start(self) -> None:
+        """Open everything; a second call does nothing."""
+        if self.life.is_open:
+            self.life.check()
+            return
+        self.life.open()
+        await self.transport.open()
+        self.pipeline.open()
+        self.heartbeats.start()
+        if self.config.presence_timeout_s > LARGEST_UNCLAMPED_TIMEOUT_S:
+            logger.warning(
+                "presence_timeout_s is %d s; some services clamp it to %d s",
+                self.config.presence_timeout_s,
+                LARGEST_UNCLAMPED_TIMEOUT_S,
+            )
+
+    async def shut_down(self, timeout_s: float | None = None) -> CloseReport:
+        """Leave everything, then end whatever is under way; once."""
+        if not self.life.begin_closing():
+            await self.life.wait_closed()
+            return self.close_report or CloseReport()
+        self.pipeline.open()
+        self.feed.close()
+        try:
+            await self._leave_all(timeout_s or self.config.close_timeout_s)
+        finally:
+            self.feed.abort()
+            self.heartbeats.abort()
+            self.pipeline.close()
+            self.close_report = self.heartbeats.report()
+            try:
+                await self.feed.finish()
+                await self.heartbeats.finish()
+                await self.tokens.close()
+            finally:
+                try:
+                    await self.transport.close()
+                finally:
+                    self.life.end_closing()
+        return self.close_report
+
+    async def _leave_all(self, timeout_s: float) -> None:
+        limit = self.pipeline.limit(self.pipeline.budget(timeout_s))
+        try:
+            with limit:
+                await self.heartbeats.close(timeout_s)
+        except TimeoutError:
+            if not limit.is_up:
+                raise
+            logger.warning("closing took more than %g s; the rest is cut", timeout_s)
+
+    # How every call goes.
+
+    def user(self, user_id: str | None) -> str:
+        """Return a user ID as it was given, or the client's own."""
+        return self.config.user_id if user_id is None else names.user_id(user_id)
+
+    def presence_timeout_s(self, timeout_s: int | None) -> int:
+        """Return a presence timeout as it was given, or the config's."""
+        if timeout_s is None:
+            return self.config.presence_timeout_s
+        return checked_presence_timeout_s(timeout_s)
+
+    def begin(self, timeout_s: float | None) -> Budget:
+        """Check that calls are taken, and start the clock of one."""
+        checked_limit_s(timeout_s)
+        self.life.check()
+        return self.pipeline.budget(timeout_s or self.config.call_timeout_s)
+
+    async def ask(
+        self,
+        operation: Operation[ReplyT],
+        query_params: QueryParams,
+        timeout_s: float | None,
+    ) -> ReplyT:
+        """Ask the service one thing."""
+        params = checked_query_params(query_params)
+        budget = self.begin(timeout_s)
+        answer = await self.pipeline.send(operation, budget=budget, params=params)
+        return answer.value
+
+    async def ask_in_parts(
+        self,
+        operation: Mergeable[ReplyT],
+        query_params: QueryParams,
+        timeout_s: float | None,
+    ) -> ReplyT:
+        """Ask about names, in as many requests as they need, within one budget."""
+        is_one = len(operation.channels) + len(operation.channel_groups) <= 1
+        parts = [operation] if is_one else split(operation)
+        if len(parts) == 1:
+            return await self.ask(operation, query_params, timeout_s)
+        params = checked_query_params(query_params)
+        budget = self.begin(timeout_s)
+        answers = [
+            await self.pipeline.send(part, budget=budget, params=params)
+            for part in parts
+        ]
+        return operation.merged([answer.value for answer in answers])

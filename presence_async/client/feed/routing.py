@@ -1,0 +1,284 @@
+"""RoutingTable: which listener receives which message. Pure, no clock and no task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ...errors import RequestError
+from ...protocol.encoding import encode_name
+from ...protocol.events import GapEvent, PresenceEvent
+from ...protocol.messages import Message, read_event
+from ...protocol.names import PRESENCE_SUFFIX
+from .listener import Listener, StreamHealth, gap
+
+__all__ = ["RoutingTable", "Subscription", "WireName", "as_listed", "wire_names"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
+
+_REMEMBERED: Final = 4096
+_COMMA_BYTES: Final = 3
+
+Listed = tuple[tuple[str, ...], tuple[str, ...]]
+"""Channels and groups, as a request lists them."""
+
+_EventKey = tuple[str, int, int]
+
+
+class WireName(NamedTuple):
+    """A name as a poll lists it, with ``-pnpres``."""
+
+    text: str
+    is_group: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes in a request."""
+        return len(encode_name(self.text)) + _COMMA_BYTES
+
+
+def wire_names(listener: Listener) -> tuple[WireName, ...]:
+    """Return the names that a poll has to list for a listener."""
+    return (
+        *(WireName(f"{x}{PRESENCE_SUFFIX}", is_group=False) for x in listener.channels),
+        *(
+            WireName(f"{x}{PRESENCE_SUFFIX}", is_group=True)
+            for x in listener.channel_groups
+        ),
+    )
+
+
+def as_listed(names: Iterable[WireName]) -> Listed:
+    """Divide names into channels and groups, as a request lists them."""
+    channels: list[str] = []
+    groups: list[str] = []
+    for name in names:
+        (groups if name.is_group else channels).append(name.text)
+    return tuple(channels), tuple(groups)
+
+
+class Subscription:
+    """One listener with its names, which may be spread over several polls.
+
+    Remembers the events it has delivered, since polls are repeated: at least the last
+    4,096, by channel, timetoken and payload.
+
+    Attributes:
+        listener: Receives the events.
+        names: Its names, as polls list them.
+        health: The health that the listener knows.
+    """
+
+    __slots__ = (
+        "_has_missed",
+        "_seen",
+        "_seen_before",
+        "health",
+        "listener",
+        "names",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener: Listener = listener
+        self.names: tuple[WireName, ...] = wire_names(listener)
+        self.health: StreamHealth | None = None
+        self._seen: set[_EventKey] = set()
+        self._seen_before: set[_EventKey] = set()
+        # Events were lost when the listener crashed.
+        self._has_missed = False
+
+    def is_new(self, key: _EventKey) -> bool:
+        """Return True the first time that an event comes."""
+        if key in self._seen or key in self._seen_before:
+            return False
+        if len(self._seen) >= _REMEMBERED:
+            self._seen, self._seen_before = set(), self._seen
+        self._seen.add(key)
+        return True
+
+    def deliver(self, events: Sequence[PresenceEvent]) -> None:
+        """Hand events to the listener, whose crash does not harm other listeners.
+
+        After a crash the events are lost to it; a gap precedes the next ones.
+        """
+        if self._has_missed:
+            events = (gap("reconnect", events[0].timetoken), *events)
+        try:
+            self.listener.deliver(events)
+        except Exception:
+            logger.critical("a listener to presence events crashed", exc_info=True)
+            self._has_missed = True
+        else:
+            self._has_missed = False
+
+    def set_health(self, health: StreamHealth, error: RequestError | None) -> None:
+        """Tell the listener a new health."""
+        if health is self.health:
+            return
+        self.health = health
+        try:
+            self.listener.set_health(health, error)
+        except Exception:
+            logger.critical("a listener to presence events crashed", exc_info=True)
+
+
+class RoutingTable:
+    """The names of one poll, and for each name who listens to it, and since when.
+
+    Attributes:
+        subscriptions: Who listens, each with the number of its names in this table.
+        size: Bytes that the names take in a request.
+    """
+
+    def __init__(self) -> None:
+        # For each name its subscriptions, with the timetoken they listen from.
+        self._since: dict[WireName, dict[Subscription, int]] = {}
+        self.subscriptions: dict[Subscription, int] = {}
+        self.size: int = 0
+        self._listed: Listed | None = None
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._since
+
+    def __iter__(self) -> Iterator[WireName]:
+        return iter(self._since)
+
+    # Who listens.
+
+    def add(self, name: WireName, subscription: Subscription, since: int) -> None:
+        """Let a subscription receive what is published on a name after a timetoken."""
+        routes = self._since.get(name)
+        if routes is None:
+            routes = self._since[name] = {}
+            self.size += name.size
+            self._listed = None
+        if subscription not in routes:
+            count = self.subscriptions.get(subscription, 0)
+            self.subscriptions[subscription] = count + 1
+        routes[subscription] = since
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Remove a subscription; return True if names are gone with it."""
+        before = len(self._since)
+        for name in subscription.names:
+            self._discard(name, subscription)
+        return len(self._since) < before
+
+    def move(self, names: Iterable[WireName], to: RoutingTable) -> None:
+        """Move names, with everybody who listens to them, to another table."""
+        for name in list(names):
+            for subscription, since in list(self._since[name].items()):
+                to.add(name, subscription, since)
+                self._discard(name, subscription)
+
+    def clear(self) -> None:
+        """Remove all names."""
+        self._since.clear()
+        self.subscriptions.clear()
+        self.size = 0
+        self._listed = None
+
+    def start_over(self) -> None:
+        """Forget since when anybody listens, as timetokens begin again."""
+        for routes in self._since.values():
+            for subscription in routes:
+                routes[subscription] = 0
+
+    def _discard(self, name: WireName, subscription: Subscription) -> None:
+        routes = self._since.get(name, {})
+        if routes.pop(subscription, None) is None:
+            return
+        self.subscriptions[subscription] -= 1
+        if not self.subscriptions[subscription]:
+            del self.subscriptions[subscription]
+        if not routes:
+            del self._since[name]
+            self.size -= name.size
+            self._listed = None
+
+    # The names.
+
+    def listed(self) -> Listed:
+        """Return channels and groups as a request lists them."""
+        if self._listed is None:
+            self._listed = as_listed(self._since)
+        return self._listed
+
+    def find(
+        self, channels: Iterable[str], channel_groups: Iterable[str]
+    ) -> list[WireName]:
+        """Return the names of this table among some, with or without ``-pnpres``."""
+        given = [WireName(x, is_group=False) for x in channels]
+        given += [WireName(x, is_group=True) for x in channel_groups]
+        names = dict.fromkeys(_with_suffix(name) for name in given)
+        return [name for name in names if name in self._since]
+
+    # Delivery.
+
+    def deliver(self, messages: Iterable[Message]) -> bool:
+        """Deliver messages to everybody they concern; return True if any was new."""
+        # All are read before any counts as seen: a crash in between would lose them.
+        routed = [
+            (read_event(message), _key(message), routes)
+            for message in messages
+            if (routes := self._routes(message))
+        ]
+        batches: dict[Subscription, list[PresenceEvent]] = {}
+        for event, key, routes in routed:
+            for subscription, since in routes.items():
+                is_old = 0 < event.timetoken <= since
+                if not is_old and subscription.is_new(key):
+                    batches.setdefault(subscription, []).append(event)
+        for subscription, events in batches.items():
+            subscription.deliver(events)
+        return bool(batches)
+
+    def emit_gap(self, event: GapEvent, *, before: int | None = None) -> None:
+        """Deliver a gap.
+
+        Args:
+            event: The gap.
+            before: Only to those who listen since before this timetoken; ``None``: to
+                everybody.
+        """
+        for subscription in list(self.subscriptions):
+            if before is None or self._listens_since(subscription) < before:
+                subscription.deliver((event,))
+
+    def _listens_since(self, subscription: Subscription) -> int:
+        return min(
+            self._since[name][subscription]
+            for name in subscription.names
+            if subscription in self._since.get(name, ())
+        )
+
+    def _routes(self, message: Message) -> Mapping[Subscription, int]:
+        channel, match = message.channel, message.subscription
+        if not channel:
+            # Unreadable, so it may have been for anybody.
+            return dict.fromkeys(self.subscriptions, 0)
+        if match is None or match == channel:
+            return self._since.get(WireName(channel, is_group=False), {})
+        # A group, or a wildcard, which recordings show without the suffix. One name may
+        # be both, and then the message is for both.
+        group = _with_suffix(WireName(match, is_group=True))
+        wildcard = _with_suffix(WireName(match, is_group=False))
+        through_group = self._since.get(group, {})
+        through_wildcard = self._since.get(wildcard, {})
+        if through_group and through_wildcard:
+            return {**through_group, **through_wildcard}
+        return through_group or through_wildcard
+
+
+def _key(message: Message) -> _EventKey:
+    return message.channel, message.published.t, hash(bytes(message.payload))
+
+
+def _with_suffix(name: WireName) -> WireName:
+    if name.text.endswith(PRESENCE_SUFFIX):
+        return name
+    return name._replace(text=name.text + PRESENCE_SUFFIX)

@@ -1,0 +1,300 @@
+"""The loop that does what the presence engine says: send, answer, tell, sleep.
+
+All decisions are the engine's. Here are the task that wakes up when the engine has
+something due, a task for each request under way, and the futures that callers wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..errors import PresenceError
+from ..presence import overview
+from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
+from ..presence.claims import Patience
+from ..presence.engine import PresenceEngine
+from ..presence.settings import Settings
+from ..presence.wire import Outcome, Purpose, Send
+from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
+from .config import PresenceConfig
+from .lifecycle import check_loop
+from .pipeline import RequestPipeline
+from .presence_log import log_blocked, log_change
+from .presence_request import Place, outcome_of, send_once
+from .reports import ClosedPresence, CloseReport
+from .retry import NoRetry
+from .task_owner import TaskOwner
+
+__all__ = ["HeartbeatLoop"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
+
+_RESTART_PAUSE_S = 1.0
+_NO_RETRY = NoRetry()
+
+
+class HeartbeatLoop:
+    """The asyncio side of presence: one loop around the engine.
+
+    Args:
+        config: Intervals and limits.
+        pipeline: Sends.
+        on_orphaned: Awaited when the event loop ends while the client is open.
+        on_unseen: Called with the seconds slept when time went by unseen.
+    """
+
+    def __init__(
+        self,
+        config: PresenceConfig,
+        pipeline: RequestPipeline,
+        *,
+        on_orphaned: Callable[[], Awaitable[object]],
+        on_unseen: Callable[[float], None],
+    ) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._on_orphaned = on_orphaned
+        self._on_unseen = on_unseen
+        self.engine: PresenceEngine = PresenceEngine(
+            Settings(
+                subscribe_key=config.subscribe_key,
+                interval_s=config.interval_s,
+                presence_timeout_s=config.presence_timeout_s,
+                attempt_timeout_s=config.attempt_timeout_s,
+                close_timeout_s=config.close_timeout_s,
+                max_in_flight=config.max_beats_in_flight,
+                max_requests_per_s=config.max_requests_per_s,
+                retry=config.retry,
+            ),
+            random.Random(),  # noqa: S311  # spreads load, guards nothing
+        )
+        self.lateness_s: deque[float] = deque(maxlen=1024)
+        self._task = TaskOwner()
+        self._sends: dict[Send, asyncio.Task[Outcome]] = {}
+        self._waiting: dict[int, asyncio.Future[Settled]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._sleeps_until_s = 0.0
+        self._is_stopping = False
+        self._is_aborted = False
+
+    def now_s(self) -> float:
+        """Return the loop time."""
+        return (self._loop or asyncio.get_running_loop()).time()
+
+    def check_loop(self) -> None:
+        """Refuse to be used from another event loop than the client's.
+
+        Raises:
+            ClientClosedError: The running loop is another one.
+        """
+        check_loop(self._loop, "the client")
+
+    # What callers want: each waits for a change that the engine reports.
+
+    def retry_refused(self, user_id: str | None) -> None:
+        """Try at once what was refused, of one user or of all."""
+        self.engine.retry_refused(user_id, self.now_s())
+        self.pump()
+
+    async def settled(self, user_id: str, ticket: int) -> Any:  # noqa: ANN401  # the reply's own type
+        """Wait until a wish has come true; return the service's reply to it.
+
+        Cancellation: forgets the wish, but for a leave, and cuts its request.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[ticket] = future
+        self.pump()
+        try:
+            settled = await future
+        except BaseException:
+            self._waiting.pop(ticket, None)
+            self._give_up(user_id, ticket)
+            raise
+        if settled.error is not None:
+            # A copy: several callers may wait for one request.
+            raise copy.copy(settled.error)
+        return settled.value
+
+    def _give_up(self, user_id: str, ticket: int) -> None:
+        send = self.engine.give_up(user_id, ticket, self.now_s())
+        if send is not None and send in self._sends:
+            self._sends[send].cancel()
+        if not self._is_aborted:
+            self.pump()
+
+    # The loop.
+
+    def start(self) -> None:
+        """Start the task that keeps presence."""
+        self._loop = asyncio.get_running_loop()
+        self._task.start(self._run(), name="presence heartbeats")
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._keep()
+        except asyncio.CancelledError:
+            # The last cancel of asyncio.run: nobody will call close any more, and
+            # this task is the one that the loop still waits for.
+            if not self._is_stopping:
+                await self._on_orphaned()
+            raise
+
+    async def _keep(self) -> None:
+        try:
+            watch = ClockWatch()
+            watch.look(self.now_s())
+            while True:
+                due_s = await self._sleep()
+                self._catch_up(watch.look(due_s))
+        except Exception:
+            logger.critical("the heartbeat loop crashed; restarting", exc_info=True)
+        await asyncio.sleep(_RESTART_PAUSE_S)
+
+    async def _sleep(self) -> float:
+        """Send what is due and sleep until the engine is due next; returns when."""
+        self._wake.clear()
+        self.pump()
+        began_s = self.now_s()
+        due_s = min(self.engine.next_s, began_s + LONGEST_TICK_S)
+        self._sleeps_until_s = due_s
+        timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+        return max(due_s, began_s)
+
+    def pump(self) -> None:
+        """Send everything that may go out now and tell what has changed."""
+        now_s, engine = self.now_s(), self.engine
+        while (send := engine.take(now_s)) is not None:
+            if send.purpose is Purpose.KEEP:
+                self.lateness_s.append(now_s - send.due_s)
+            place = Place(engine.places, send, self._hasten)
+            task = asyncio.get_running_loop().create_task(
+                send_once(self._pipeline, send, place),
+                name=f"presence {send.operation.name}",
+            )
+            self._sends[send] = task
+            task.add_done_callback(functools.partial(self._ended, send))
+        for change in engine.drain():
+            self._publish(change)
+        self._hasten()
+
+    def _hasten(self) -> None:
+        """Wake the loop if something is due sooner than it sleeps."""
+        if self.engine.next_s < self._sleeps_until_s:
+            self._wake.set()
+
+    def _publish(self, change: Change) -> None:
+        if isinstance(change, Settled):
+            future = self._waiting.pop(change.ticket, None)
+            if future is not None and not future.done():
+                future.set_result(change)
+        elif isinstance(change, UserForgotten):
+            self._pipeline.forget_user(change.user_id)
+        else:
+            if isinstance(change, HealthChanged):
+                if change.claim.owner is None:
+                    return
+                change.claim.owner.publish(change)
+            log_change(change)
+
+    # One request.
+
+    def _ended(self, send: Send, task: asyncio.Task[Outcome]) -> None:
+        del self._sends[send]
+        if self._is_aborted:
+            if not task.cancelled():
+                task.exception()
+            return
+        try:
+            self.engine.answered(send, outcome_of(send, task), self.now_s())
+            self.pump()
+        except Exception:
+            logger.critical("taking in an answer crashed; going on", exc_info=True)
+            self.engine.abandon(send, self.now_s())
+            self._wake.set()
+        if self._is_stopping:
+            self._wake.set()
+
+    # Time that went by unseen.
+
+    def _catch_up(self, report: ClockReport) -> None:
+        if report.blocked_s and not report.slept_s:
+            users, lost = overview.late(self.engine, self.now_s())
+            log_blocked(report.blocked_s, users, lost)
+        if not report.slept_s and not report.is_stop:
+            return
+        if report.slept_s:
+            logger.warning(
+                "the machine slept for %.0f s; sending a heartbeat for every user",
+                report.slept_s,
+            )
+        self._pipeline.note_sleep(report.slept_s)
+        self._on_unseen(report.slept_s)
+        self.engine.slept(report.slept_s, self.now_s())
+
+    # The end.
+
+    async def close(self, timeout_s: float) -> None:
+        """Leave everything; returns when nothing is left to say.
+
+        Cancellation: call ``abort`` then; ``report`` tells how far it got.
+        """
+        self._is_stopping = True
+        self._task.abort()
+        leave = self._config.leave_on_close
+        now_s = self.now_s()
+        patience = Patience(now_s, now_s + timeout_s, self._config.retry)
+        self.engine.close(patience, now_s, leave=leave)
+        while True:
+            self.pump()
+            if self.engine.is_done:
+                return
+            await self._sleep()
+
+    def abort(self) -> None:
+        """Cancel whatever is under way, without waiting."""
+        self._is_stopping = self._is_aborted = True
+        self._task.abort()
+        self.engine.abort(self.now_s())
+        for change in self.engine.drain():
+            self._publish(change)
+        for task in list(self._sends.values()):
+            task.cancel()
+
+    async def finish(self) -> None:
+        """Wait until the tasks cancelled by ``abort`` have ended."""
+        while self._sends:
+            await asyncio.wait(list(self._sends.values()))
+        await self._task.finish()
+
+    def report(self) -> CloseReport:
+        """Return which presences were left and which were not."""
+        left: list[ClosedPresence] = []
+        failed: list[ClosedPresence] = []
+        skipped: list[ClosedPresence] = []
+        for departure in self.engine.departures:
+            order = departure.order
+            error = None if order is None else order.error
+            presence = ClosedPresence(
+                user_id=departure.user_id,
+                channels=departure.channels,
+                channel_groups=departure.channel_groups,
+                error=error if isinstance(error, PresenceError) else None,
+            )
+            kept = skipped if order is None else left if error is None else failed
+            kept.append(presence)
+        return CloseReport(
+            left=tuple(left), failed=tuple(failed), skipped=tuple(skipped)
+        )

@@ -1,0 +1,141 @@
+"""What callers want of presence: each call states a wish and waits until it is true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..presence.claims import Claim, Order, OrderKind, Params, Patience, State
+from ..protocol.heartbeat import HeartbeatOperation
+from ..protocol.user_state import SetStateOperation
+from .config import PresenceConfig
+from .heartbeat_loop import HeartbeatLoop
+from .pipeline import RequestPipeline
+from .sizes import check_fits
+
+__all__ = ["PresenceCalls"]
+
+
+class PresenceCalls:
+    """The calls of leases and of the client that change presence.
+
+    Args:
+        config: Time limits and the retry policy.
+        pipeline: Knows what fits into a request.
+        loop: Has the engine, and wakes callers.
+    """
+
+    def __init__(
+        self, config: PresenceConfig, pipeline: RequestPipeline, loop: HeartbeatLoop
+    ) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self.loop: HeartbeatLoop = loop
+
+    async def join(self, claim: Claim, timeout_s: float | None = None) -> None:
+        """Join a claim; returns after its first acknowledged heartbeat.
+
+        Cancellation: what the service may have been told is taken back by a leave.
+        """
+        names = (*claim.channels, *claim.channel_groups)
+        state = (claim.extends or claim).state
+        self.check_fits(claim.user_id, names, state=state, params=claim.params)
+        now_s, patience = self._patience(timeout_s)
+        ticket = self.loop.engine.join(claim, patience, now_s)
+        await self.loop.settled(claim.user_id, ticket)
+
+    async def release(self, claim: Claim, *, is_end_of_block: bool = False) -> None:
+        """End a claim and wait for its leave, unless it lingers.
+
+        Args:
+            claim: The claim; nothing happens if it has ended before.
+            is_end_of_block: Wait for ``close_timeout_s`` at most.
+
+        Cancellation: ends the waiting, not the leave.
+        """
+        self.loop.check_loop()
+        limit_s = self._config.close_timeout_s if is_end_of_block else None
+        now_s, patience = self._patience(limit_s)
+        ticket = self.loop.engine.release(claim, patience, now_s)
+        if ticket is None:
+            self.loop.pump()
+        else:
+            await self.loop.settled(claim.user_id, ticket)
+
+    async def narrow(self, claim: Claim, channels: tuple[str, ...]) -> None:
+        """Take channels out of a claim and wait for their leave.
+
+        Cancellation: ends the waiting, not the leave.
+        """
+        now_s, patience = self._patience()
+        ticket = self.loop.engine.narrow(claim, channels, patience, now_s)
+        await self.loop.settled(claim.user_id, ticket)
+
+    async def leave(
+        self,
+        user_id: str,
+        channels: tuple[str, ...],
+        channel_groups: tuple[str, ...],
+        *,
+        params: Params,
+        timeout_s: float | None,
+    ) -> None:
+        """Take names out of every claim of a user and leave them.
+
+        Cancellation: ends the waiting, not the leave.
+        """
+        now_s, patience = self._patience(timeout_s)
+        names = (channels, channel_groups)
+        ticket = self.loop.engine.leave(
+            user_id, *names, params=params, patience=patience, now_s=now_s
+        )
+        await self.loop.settled(user_id, ticket)
+
+    async def set_claim_state(
+        self, claim: Claim, state: State, *, gather_s: float | None = None
+    ) -> None:
+        """Give a claim another state and wait until the service has it."""
+        names = (*claim.channels, *claim.channel_groups)
+        self.check_fits(claim.user_id, names, state=state, params=claim.params)
+        now_s, patience = self._patience()
+        ticket = self.loop.engine.set_claim_state(
+            claim, state, patience, now_s, gather_s=gather_s
+        )
+        await self.loop.settled(claim.user_id, ticket)
+
+    async def say(
+        self,
+        operation: HeartbeatOperation | SetStateOperation,
+        params: Params,
+        timeout_s: float | None,
+    ) -> Any:  # noqa: ANN401  # the reply's own type
+        """Say something once, in sequence with the user's other requests."""
+        is_state = isinstance(operation, SetStateOperation)
+        now_s, patience = self._patience(timeout_s)
+        order = Order(
+            kind=OrderKind.STATE if is_state else OrderKind.HEARTBEAT,
+            user_id=operation.user_id,
+            patience=patience,
+            operation=operation,
+            params=params,
+        )
+        ticket = self.loop.engine.say(order, now_s)
+        return await self.loop.settled(operation.user_id, ticket)
+
+    def check_fits(
+        self,
+        user_id: str,
+        names: tuple[str, ...],
+        *,
+        state: State | None,
+        params: Params,
+    ) -> None:
+        """Reject what no heartbeat, and no change of state, could carry."""
+        check_fits(
+            self._pipeline, user_id=user_id, names=names, state=state, params=params
+        )
+
+    def _patience(self, timeout_s: float | None = None) -> tuple[float, Patience]:
+        """Return the time now and the patience of a call that begins now."""
+        now_s = self.loop.now_s()
+        limit_s = self._config.call_timeout_s if timeout_s is None else timeout_s
+        return now_s, Patience(now_s, now_s + limit_s, self._config.retry)

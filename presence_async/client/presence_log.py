@@ -1,0 +1,98 @@
+"""What is logged of presence: one reader of the engine's changes.
+
+A user's own trouble is a line of its own. What concerns everybody, such as an outage,
+is one line with counts; the users' own lines then go to DEBUG.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ..presence.changes import (
+    Change,
+    HealthChanged,
+    LeaveGivenUp,
+    OutageBegan,
+    OutageEnded,
+    OutageGoesOn,
+)
+from ..presence.claims import LeaseHealth
+
+__all__ = ["log_blocked", "log_change", "log_failed_leave"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
+
+_LEVELS = {
+    LeaseHealth.FRESH: logging.INFO,
+    LeaseHealth.AT_RISK: logging.WARNING,
+    LeaseHealth.LOST: logging.ERROR,
+    LeaseHealth.REFUSED: logging.ERROR,
+    LeaseHealth.RELEASED: logging.DEBUG,
+}
+_MOST_NAMED = 5
+
+
+def log_change(change: Change) -> None:
+    """Write the line of one change."""
+    match change:
+        case HealthChanged():
+            _log_health(change)
+        case LeaveGivenUp(user_id, error, is_known, is_shared):
+            level = logging.INFO if is_known else logging.WARNING
+            level = logging.DEBUG if is_shared else level
+            logger.log(level, "%s will time out instead: %s", user_id, error)
+        case OutageBegan(users, at_risk, lost):
+            logger.warning(
+                "the service cannot be reached; one of %d users at a time tries:"
+                " %d leases at risk, %d lost",
+                users,
+                at_risk,
+                lost,
+            )
+        case OutageGoesOn(users, at_risk, lost, since_s):
+            logger.warning(
+                "the service has been out of reach for %.0f s: of %d users, %d leases"
+                " at risk, %d lost",
+                since_s,
+                users,
+                at_risk,
+                lost,
+            )
+        case OutageEnded(users, lost, since_s):
+            logger.warning(
+                "the service can be reached again after %.0f s; sending a heartbeat"
+                " for each of %d users, %d leases were lost",
+                since_s,
+                users,
+                lost,
+            )
+        case _:
+            pass
+
+
+def _log_health(change: HealthChanged) -> None:
+    is_quiet = change.previous is None or change.is_shared
+    level = logging.DEBUG if is_quiet else _LEVELS[change.health]
+    # The repr as it is now, should a handler write the line later.
+    logger.log(level, "%s: %s", repr(change.claim.owner.lease), change.reason)
+
+
+def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:
+    """Write what a blocked event loop cost, once an episode."""
+    who = ", ".join(users[:_MOST_NAMED]) or "none"
+    more = ", …" if len(users) > _MOST_NAMED else ""
+    logger.warning(
+        "the event loop was blocked for %.1f s: %d heartbeats are late (%s%s),"
+        " %d presences have run out",
+        blocked_s,
+        len(users),
+        who,
+        more,
+        lost,
+    )
+
+
+def log_failed_leave(user_id: str, error: Exception) -> None:
+    """Write that the leave at the end of a block failed, which nobody awaits."""
+    logger.warning("%s may stay present: %s", user_id, error)

@@ -1,0 +1,119 @@
+"""One request that changes presence: from what the engine says to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConnectionLostError, PresenceError, RequestError
+from ..presence.places import Places
+from ..presence.wire import Acknowledged, Outcome, Send, judged
+from ..protocol.exchange import Operation
+from .pipeline import Budget, RequestPipeline
+from .retry import NoRetry
+
+__all__ = ["Place", "outcome_of", "send_once"]
+
+logger: logging.Logger = logging.getLogger("presence_async.client")
+
+_NO_RETRY = NoRetry()
+
+
+class Place:
+    """A request's place on the wire, in the shape of a gate.
+
+    The engine has reserved it. A request leaves it while it waits for a token, so that
+    a token provider that hangs holds back nobody but its own user, and between two
+    attempts. Whoever comes back waits for the time that the rate allows.
+    """
+
+    __slots__ = ("_entry_s", "_on_left", "_places", "_send")
+
+    def __init__(self, places: Places, send: Send, on_left: Callable[[], None]) -> None:
+        self._places = places
+        self._send = send
+        self._on_left = on_left
+        self._entry_s = 0.0
+
+    def try_enter(self) -> bool:
+        """Take the place, of which there is always one, if the rate allows it now."""
+        now_s = asyncio.get_running_loop().time()
+        self._entry_s = self._places.entry_s(self._send, now_s)
+        if self._entry_s > now_s:
+            return False
+        self._places.unpark(self._send)
+        return True
+
+    async def enter(self) -> None:
+        """Wait until the rate allows it, then take the place."""
+        await asyncio.sleep(self._entry_s - asyncio.get_running_loop().time())
+        self._places.unpark(self._send)
+
+    def leave(self) -> None:
+        """Give the place to others."""
+        self._places.park(self._send)
+        self._on_left()
+
+
+class _Doubt:
+    """Collects what the pipeline tells of attempts without a clear answer."""
+
+    __slots__ = ("has_effect", "is_pending")
+
+    def __init__(self) -> None:
+        self.has_effect = False
+        self.is_pending = False
+
+    def note(self, *, is_pending: bool) -> None:
+        """Note an attempt that the service may have acted on, or still may."""
+        self.has_effect = True
+        self.is_pending |= is_pending
+
+
+async def send_once(pipeline: RequestPipeline, send: Send, place: Place) -> Outcome:
+    """Send a request and return its outcome; when to try again is the engine's affair.
+
+    Cancellation: cuts the request; ``outcome_of`` tells the engine.
+    """
+    doubt = _Doubt()
+    if not pipeline.has_token(send.user_id):
+        place.leave()
+    operation: Operation[Any] = send.operation
+    try:
+        answer = await pipeline.send(
+            operation,
+            budget=Budget(send.patience.started_s, send.deadline_s),
+            retry=_NO_RETRY,
+            gate=place,
+            attempt_timeout_s=send.attempt_s,
+            params=send.params,
+            on_unclear=doubt.note,
+        )
+    except PresenceError as error:
+        is_about_service = True
+        if isinstance(error, RequestError):
+            error.attempts += send.attempts
+            is_about_service = error.is_about_service
+        return judged(
+            error,
+            has_effect=doubt.has_effect,
+            is_in_doubt=doubt.is_pending,
+            is_about_service=is_about_service,
+        )
+    return Acknowledged(answer.sent_at_s, answer.age_s, answer.value, doubt.is_pending)
+
+
+def outcome_of(send: Send, task: asyncio.Task[Outcome]) -> Outcome:
+    """Return the outcome of a request's task, whatever ended it."""
+    error = None if task.cancelled() else task.exception()
+    if not task.cancelled() and error is None:
+        return task.result()
+    name = send.operation.name
+    problem = "it was cancelled"
+    if error is not None:
+        logger.critical("a %s of %s crashed", name, send.user_id, exc_info=error)
+        problem = f"{type(error).__name__} inside"
+    failure = ConnectionLostError(problem, operation=name, attempts=send.attempts + 1)
+    return judged(failure, has_effect=True, is_in_doubt=True, is_about_service=False)

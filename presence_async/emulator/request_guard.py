@@ -1,0 +1,139 @@
+"""Parse requests and refuse those that must not take effect. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import InvalidArgumentError
+from ..protocol.exchange import HttpReply, HttpRequest, Operation
+from ..protocol.timetoken import TIMETOKENS_PER_S
+from . import refusals
+from .access_manager import AccessManager
+from .options import Options
+from .rate_limit import RateLimit
+from .router import operation_kind
+from .signatures import signature_refusal
+
+__all__ = ["TIME_PATH", "RequestGuard"]
+
+TIME_PATH = "/time/0"
+"""The path of the service's time: one timetoken in a list."""
+
+_MAX_REQUEST_BYTES = 32 * 1024
+_REGISTRY = "/v1/channel-registration/"
+
+
+class RequestGuard:
+    """Parses requests and refuses those that must not take effect.
+
+    The checks, in this order: the target is too long, requests come too fast, the
+    method is not GET, no service has the path, the subscribe key is another one, the
+    signature is wrong or outdated, the token does not cover the names.
+
+    Args:
+        options: How the service behaves.
+        clock: Returns Unix time in seconds.
+
+    Attributes:
+        access: The tokens in force.
+    """
+
+    def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        self.access: AccessManager = AccessManager(
+            options.access, leave_needs_read=options.leave_needs_read
+        )
+        self._options = options
+        self._clock = clock
+        self._rate_limit = RateLimit(options.max_requests_per_s)
+
+    def check(
+        self, request: HttpRequest, *, method: str = "GET", now_s: float
+    ) -> tuple[Operation[Any] | None, HttpReply | None]:
+        """Return the operation, and the reply if it must not take effect.
+
+        The operation is ``None`` if the request cannot be parsed.
+        """
+        if (early := self._answered_early(request, method, now_s)) is not None:
+            return None, early
+        kind = operation_kind(request)
+        if kind is None:
+            return None, _unroutable(request)
+        try:
+            operation = kind.from_request(request)
+            return operation, self._denied(operation, request, now_s)
+        except InvalidArgumentError as error:
+            return None, _unparsable(request, error)
+
+    def _answered_early(
+        self, request: HttpRequest, method: str, now_s: float
+    ) -> HttpReply | None:
+        if len(request.target) > _MAX_REQUEST_BYTES:
+            return refusals.too_long()
+        if wait_s := self._rate_limit.wait_s(now_s):
+            return refusals.with_headers(
+                refusals.too_many_requests(), retry_after=wait_s
+            )
+        if not _is_text(request.target):
+            return refusals.bad_request("Bad Request")
+        if method != "GET":
+            return refusals.other_method(method)
+        if request.path == TIME_PATH:
+            timetoken = int(self._clock() * TIMETOKENS_PER_S)
+            return refusals.raw(b"[%d]" % timetoken)
+        return None
+
+    def _denied(
+        self, operation: Operation[Any], request: HttpRequest, now_s: float
+    ) -> HttpReply | None:
+        """Return the refusal for a wrong key, signature or token, else ``None``."""
+        keys, secret_key = self._options.subscribe_keys, self._options.secret_key
+        if keys is not None and operation.subscribe_key not in keys:
+            return refusals.access_denied(400, "Invalid Subscribe Key")
+        if secret_key is not None and (
+            refusal := signature_refusal(
+                request,
+                publish_key=self._options.publish_key,
+                secret_key=secret_key,
+                unix_s=self._clock(),
+            )
+        ):
+            return refusal
+        if not self.access.is_on:
+            return None
+        params = request.params()
+        channels: tuple[str, ...] = getattr(operation, "channels", ())
+        groups: tuple[str, ...] = getattr(operation, "channel_groups", ())
+        if (group := getattr(operation, "group", None)) is not None:
+            # Adding channels to a group takes a right on the group, not on them.
+            channels, groups = (), (group,)
+        return self.access.refusal(
+            operation.name,
+            channels,
+            groups,
+            token=params.get("auth"),
+            user_id=params.get("uuid"),
+            now_s=now_s,
+        )
+
+
+def _unroutable(request: HttpRequest) -> HttpReply:
+    if request.path.startswith("/"):
+        return refusals.not_found(request.path)
+    return refusals.bad_request(
+        "Invalid request target: must be a path or an http URL without user information"
+    )
+
+
+def _is_text(target: str) -> bool:
+    # Bytes that are not UTF-8 arrive as lone surrogates.
+    return target.isascii() or not any("\ud800" <= c <= "\udfff" for c in target)
+
+
+def _unparsable(request: HttpRequest, error: InvalidArgumentError) -> HttpReply:
+    if request.path.startswith(_REGISTRY):
+        return refusals.registry_refusal("Reserved character in input parameters.")
+    # The service's own words if they are known.
+    is_known = error.rule == "No state specified."
+    words = error.rule if is_known else f"Invalid {error.argument}: {error.rule}"
+    return refusals.bad_request(words)

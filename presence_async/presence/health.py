@@ -1,0 +1,116 @@
+"""The health of a user's claims: the worst of the names that each holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+
+from .changes import HealthChanged
+from .claims import Claim, LeaseHealth, Name
+from .user import UserTable
+
+__all__ = ["begin", "hold", "let_go", "mark", "release", "slept", "update"]
+
+
+def update(user: UserTable, now_s: float) -> None:
+    """Derive the health of every claim; report what changed."""
+    for claim in user.claims:
+        if claim.health is not None and claim.extends is None:
+            health, reason = _derived(user, claim, now_s)
+            if health is not claim.health:
+                _set(user, claim, health, reason, now_s)
+
+
+def mark(
+    user: UserTable, names: Iterable[Name], trouble: str, *, is_refused: bool = False
+) -> None:
+    """Note that the latest heartbeat for names failed."""
+    for name in names:
+        told = user.told.get(name)
+        if told is not None:
+            told.trouble, told.is_refused = trouble, is_refused
+
+
+def hold(user: UserTable, trouble: str, now_s: float) -> None:
+    """Keep the next round waiting; everything that was fine is at risk by that."""
+    user.is_held = True
+    fine = [name for name, told in user.told.items() if told.trouble is None]
+    mark(user, fine, trouble)
+    update(user, now_s)
+
+
+def slept(user: UserTable, seconds: float, now_s: float) -> None:
+    """Take off time that the loop clock did not see."""
+    for told in user.told.values():
+        told.until_s -= seconds
+    for claim in user.joined:
+        if claim.health is not LeaseHealth.REFUSED:
+            is_over = user.expires_s(claim) <= now_s
+            health = LeaseHealth.LOST if is_over else LeaseHealth.AT_RISK
+            _set(user, claim, health, "time went by unseen", now_s, is_shared=True)
+
+
+def begin(user: UserTable, claim: Claim, now_s: float) -> None:
+    """Keep a claim from its first acknowledged heartbeat on."""
+    _set(user, claim, LeaseHealth.FRESH, "joined", now_s)
+
+
+def release(user: UserTable, claim: Claim, reason: str, now_s: float) -> None:
+    """Remove a claim for good."""
+    _set(user, claim, LeaseHealth.RELEASED, reason, now_s)
+    user.claims.remove(claim)
+    user.forget_unwanted()
+    user.catch_up(now_s)
+
+
+def let_go(
+    user: UserTable,
+    claims: Iterable[Claim],
+    channels: Collection[str],
+    channel_groups: Collection[str],
+    now_s: float,
+) -> None:
+    """Take names out of claims; those left with none are released."""
+    for claim in claims:
+        claim.channels = tuple(c for c in claim.channels if c not in channels)
+        claim.channel_groups = tuple(
+            g for g in claim.channel_groups if g not in channel_groups
+        )
+        if not claim.channels and not claim.channel_groups:
+            release(user, claim, "its names were left", now_s)
+    user.forget_unwanted()
+    user.catch_up(now_s)
+    update(user, now_s)
+
+
+def _derived(user: UserTable, claim: Claim, now_s: float) -> tuple[LeaseHealth, str]:
+    known = [told for name in claim.names if (told := user.told.get(name)) is not None]
+    refused = next((told for told in known if told.is_refused), None)
+    if refused is not None:
+        return LeaseHealth.REFUSED, refused.trouble or "refused"
+    trouble = next((told.trouble for told in known if told.trouble is not None), None)
+    if min((told.until_s for told in known), default=math.inf) <= now_s:
+        return LeaseHealth.LOST, trouble or "the presence timeout has passed"
+    if trouble is not None:
+        return LeaseHealth.AT_RISK, trouble
+    return LeaseHealth.FRESH, "heartbeat acknowledged"
+
+
+def _set(
+    user: UserTable,
+    claim: Claim,
+    health: LeaseHealth,
+    reason: str,
+    now_s: float,
+    *,
+    is_shared: bool = False,
+) -> None:
+    previous = claim.health
+    if previous in {health, LeaseHealth.RELEASED}:
+        return
+    claim.health = health
+    remaining_s = max(0.0, user.expires_s(claim) - now_s)
+    is_shared |= user.shared.is_down
+    user.shared.changes.append(
+        HealthChanged(claim, previous, health, reason, now_s, remaining_s, is_shared)
+    )

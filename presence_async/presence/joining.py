@@ -1,0 +1,98 @@
+"""Joins: the first heartbeat of a claim, and what is taken back when it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import LeaseReleasedError
+from . import health, leaving, order_queue, rounds
+from .claims import Claim, Order, Patience
+from .merging import Beat
+from .user import UserTable
+from .wire import Acknowledged, Failed, Outcome, Send
+
+__all__ = ["acknowledged", "dismiss", "next_send", "note_heard"]
+
+
+def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
+    """Return a heartbeat for names of the joining claim alone.
+
+    The first heartbeat travels alone, so that a refusal is about this claim and
+    nothing else.
+    """
+    claim = order.its_claim
+    beats = _beats_of(user, claim, order.parts)
+    if not beats:
+        _joined(user, order, now_s)
+        return None
+    order.parts = [beat.names for beat in beats]
+    claim.is_announced = True
+    return order_queue.send(user, order, beats[0].operation, now_s, beats[0])
+
+
+def _beats_of(user: UserTable, claim: Claim, parts: list[Any] | None) -> list[Beat]:
+    names = set(claim.names)
+    if parts is not None:
+        names &= {name for part in parts for name in part}
+    return user.beats(names, claim)
+
+
+def note_heard(order: Order, outcome: Outcome) -> None:
+    """Note whether the service may have applied a heartbeat of a join."""
+    order.was_heard |= isinstance(outcome, Acknowledged) or (
+        isinstance(outcome, Failed) and outcome.has_effect
+    )
+    order.its_claim.is_announced = order.was_heard
+
+
+def acknowledged(
+    user: UserTable, order: Order, send: Send, answer: Acknowledged, now_s: float
+) -> None:
+    """Note an acknowledged heartbeat of a join; the last one begins the claim."""
+    if send.beat is not None:
+        user.tell(send.beat, answer, set(order.its_claim.names))
+    # Other claims may hold some of the names.
+    health.update(user, now_s)
+    order.parts = order.parts[1:]
+    if not order.parts:
+        _joined(user, order, now_s)
+
+
+def _joined(user: UserTable, order: Order, now_s: float) -> None:
+    claim, error = order.its_claim, None
+    # It may have been left meanwhile; then its names are left after it.
+    if claim in user.claims:
+        leaving.drop_names(user, claim.channels, claim.channel_groups)
+        if claim.extends is None:
+            health.begin(user, claim, now_s)
+        elif claim.extends in user.claims:
+            _extend(user, claim, claim.extends)
+        else:
+            error = LeaseReleasedError()
+            dismiss(user, claim, now_s)
+    rounds.place(user, now_s)
+    health.update(user, now_s)
+    user.catch_up(now_s)
+    order_queue.finish(user, order, error)
+
+
+def _extend(user: UserTable, claim: Claim, lease: Claim) -> None:
+    """Let a lease take over the names that were added to it."""
+    user.claims.remove(claim)
+    lease.channels += tuple(c for c in claim.channels if c not in lease.channels)
+
+
+def dismiss(user: UserTable, claim: Claim, now_s: float) -> None:
+    """Take back a claim whose join failed or was cancelled."""
+    if claim not in user.claims:
+        return
+    names = (claim.channels, claim.channel_groups)
+    was_announced = claim.is_announced
+    user.claims.remove(claim)
+    user.forget_unwanted()
+    user.catch_up(now_s)
+    if was_announced:
+        settings = user.shared.settings
+        patience = Patience(now_s, now_s + settings.close_timeout_s, settings.retry)
+        until_s = now_s + claim.presence_timeout_s
+        leaving.leave(user, *names, claim.params, patience, until_s=until_s)

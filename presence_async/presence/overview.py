@@ -1,0 +1,58 @@
+"""How all users stand, counted on request: for statistics, logs and the close."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from .claims import Claim, LeaseHealth, OrderKind
+from .user import UserTable
+from .wire import Purpose
+
+__all__ = ["Standing", "claims", "late", "leaving", "next_heartbeat_s", "standing"]
+
+
+class Standing(NamedTuple):
+    """How many users are kept, and how many of their leases are not fresh."""
+
+    users: int
+    at_risk: int
+    lost: int
+
+
+def claims(users: Iterable[UserTable]) -> list[Claim]:
+    """Return every claim that is kept, those still joining left out."""
+    return [claim for user in users for claim in user.joined]
+
+
+def standing(users: Collection[UserTable]) -> Standing:
+    """Return how many users are kept, and how they fare."""
+    healths = [claim.health for claim in claims(users)]
+    return Standing(
+        sum(user.has_joined for user in users),
+        healths.count(LeaseHealth.AT_RISK),
+        healths.count(LeaseHealth.LOST),
+    )
+
+
+def leaving(users: Iterable[UserTable]) -> int:
+    """Return how many leaves and repeats are still owed."""
+    return sum(
+        sum(order.kind is OrderKind.LEAVE for order in user.orders)
+        + (len(user.doubts.repeats) if user.doubts is not None else 0)
+        + (user.out is not None and user.out.purpose is Purpose.REPEAT)
+        for user in users
+    )
+
+
+def next_heartbeat_s(users: Iterable[UserTable]) -> float:
+    """Return when the next heartbeat of any user is due."""
+    return min((user.due_s for user in users), default=math.inf)
+
+
+def late(users: Iterable[UserTable], now_s: float) -> tuple[list[str], int]:
+    """Return whose heartbeats are overdue, and how many of these have run out."""
+    overdue = [user for user in users if user.due_s <= now_s]
+    lost = sum(user.end_s(now_s) <= now_s for user in overdue)
+    return [user.user_id for user in overdue], lost

@@ -1,0 +1,66 @@
+"""The small records of a user's table: what was told of a name, and a round."""
+
+from __future__ import annotations
+
+import math
+
+from .merging import Beat
+
+__all__ = ["Round", "Told"]
+
+
+class Told:
+    """What the service has been told about one name that a claim holds.
+
+    Attributes:
+        until_s: When the last acknowledged heartbeat runs out.
+        timeout_s: The timeout it carried.
+        version: The version of the state last acknowledged; -1 for none.
+        trouble: Why the latest heartbeat for the name failed; ``None`` if it did not.
+        is_refused: Whether that was a refusal.
+    """
+
+    __slots__ = ("is_refused", "timeout_s", "trouble", "until_s", "version")
+
+    def __init__(self, until_s: float, timeout_s: int, version: int) -> None:
+        self.until_s = until_s
+        self.timeout_s = timeout_s
+        self.version = version
+        self.trouble: str | None = None
+        self.is_refused = False
+
+
+class Round:
+    """The heartbeats that keep all names of a user, sent one after another.
+
+    Attributes:
+        beats: What is still to be sent.
+        attempt_s: How long each may be on the wire.
+        due_s: Since when the round has been due.
+        is_answered: Whether the service acknowledged or refused one of them.
+        is_pressing: Whether one failed that may fare better soon.
+        is_about_service: Whether what failed concerns other users, too.
+        retry_after_s: Seconds the service asked to wait; 0.0 if it did not.
+        again_s: By when another round has to follow.
+    """
+
+    __slots__ = (
+        "again_s",
+        "attempt_s",
+        "beats",
+        "due_s",
+        "is_about_service",
+        "is_answered",
+        "is_pressing",
+        "retry_after_s",
+    )
+
+    def __init__(self, beats: list[Beat], attempt_s: float, due_s: float) -> None:
+        self.beats = beats
+        self.attempt_s = attempt_s
+        self.due_s = due_s
+        self.is_answered = False
+        self.is_pressing = False
+        self.is_about_service = False
+        self.retry_after_s = 0.0
+        self.again_s = math.inf

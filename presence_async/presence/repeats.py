@@ -1,0 +1,75 @@
+"""What is said twice: answers out of a cache, and whatever a doubt may undo."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..protocol.heartbeat import HeartbeatOperation
+from .claims import Patience, channels_of, groups_of, names_of
+from .doubt import Doubts
+from .patience import NO_RETRY
+from .user import UserTable
+from .wire import Acknowledged, Outcome, Purpose, Refused, Send
+
+__all__ = ["confirm", "next_send", "note"]
+
+
+def confirm(user: UserTable, send: Send, outcome: Outcome) -> bool:
+    """Ask once more if the answer came out of a cache: it acknowledges nothing."""
+    is_cached = isinstance(outcome, Acknowledged) and outcome.age_s > 0
+    if is_cached and not send.is_confirming:
+        user.confirming = attrs.evolve(send, is_confirming=True)
+    return user.confirming is not None
+
+
+def note(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
+    """Keep track of what may still be applied, and of what that may undo."""
+    after_s = user.shared.settings.attempt_timeout_s
+    if not isinstance(outcome, Refused) and outcome.is_in_doubt:
+        user.doubts = user.doubts or Doubts()
+        user.doubts.give_up(send.operation, now_s + after_s)
+    if user.doubts is None or not isinstance(outcome, Acknowledged):
+        return
+    user.doubts.supersede(send.operation)
+    is_first = send.purpose is not Purpose.REPEAT
+    if is_first and user.doubts.may_undo(send.operation, now_s):
+        _say_again(user, user.doubts, send, now_s + after_s)
+
+
+def _say_again(user: UserTable, doubts: Doubts, send: Send, at_s: float) -> None:
+    operation = send.operation
+    if isinstance(operation, HeartbeatOperation):
+        kept = {name for claim in user.joined for name in claim.names}
+        names = names_of(operation.channels, operation.channel_groups)
+        loose = [name for name in names if name not in kept]
+        if len(loose) < len(names):
+            # The claims' own heartbeat says it, with what is wanted by then.
+            user.hasten(at_s)
+        if not loose:
+            return
+        operation = attrs.evolve(
+            operation, channels=channels_of(loose), channel_groups=groups_of(loose)
+        )
+    doubts.repeat(operation, send.params, min(at_s, user.shared.repeat_by_s))
+
+
+def next_send(user: UserTable, now_s: float) -> Send | None:
+    """Return what has to be said again after a doubt."""
+    if user.doubts is None:
+        return None
+    due = user.doubts.pop_due(now_s)
+    if due is None:
+        if user.doubts.is_over(now_s):
+            user.doubts = None
+        return None
+    operation, params = due
+    limit_s = user.shared.settings.attempt_timeout_s
+    return Send(
+        user_id=user.user_id,
+        operation=operation,
+        taken_s=now_s,
+        params=params,
+        attempt_s=limit_s,
+        patience=Patience(now_s, now_s + 2 * limit_s, NO_RETRY),
+        due_s=now_s,
+    )

@@ -1,0 +1,161 @@
+"""The regular heartbeats of a user: as few as possible, each name at its own risk."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import ServiceError, TransportError
+from . import health
+from .claims import Claim, Name, Patience, names_of
+from .merging import Beat
+from .pace import SLOT_S, next_beat_s, phase
+from .patience import NO_RETRY
+from .records import Round
+from .user import UserTable
+from .wire import Acknowledged, Failed, Outcome, Refused, Send
+
+__all__ = ["begin", "kept", "next_send", "place", "plan_next"]
+
+_REST = 1 / 16
+
+
+def place(user: UserTable, now_s: float, *, rest: float = 0.0) -> None:
+    """Give a user a place in the interval and plan the next round there.
+
+    Each user gets its own, so users who joined together spread out.
+
+    Args:
+        user: The user.
+        now_s: Loop time.
+        rest: The share of the interval that the user waits in any case.
+    """
+    user.shared.places += 1
+    share = rest + (1 - rest) * (1 - phase(user.shared.places))
+    place_s = now_s + user.interval_s * share
+    place_s = max(now_s, place_s // SLOT_S * SLOT_S)
+    if user.round is None:
+        # A round that is due sooner counts, and becomes the place.
+        user.due_s = user.place_s = min(place_s, user.due_s)
+
+
+def plan_next(user: UserTable, now_s: float) -> None:
+    """Plan the next round after one that went well."""
+    interval_s = user.interval_s
+    user.due_s = math.inf
+    if interval_s == math.inf:
+        return
+    next_s = next_beat_s(user.place_s, interval_s, now_s)
+    if next_s - now_s < _REST * interval_s:
+        place(user, now_s, rest=_REST)
+    else:
+        user.due_s = user.place_s = next_s
+
+
+def begin(user: UserTable, attempt_s: float) -> None:
+    """Plan the heartbeats for everything that is kept."""
+    user.round = Round(_in_turn(user, user.beats()), attempt_s, user.due_s)
+    user.due_s, user.is_held = math.inf, False
+
+
+def _in_turn(user: UserTable, beats: list[Beat]) -> list[Beat]:
+    """Order beats by the nearest end; after each failure another one is the first.
+
+    Otherwise one that is never answered would keep the rest from being sent. Names that
+    were refused before come last.
+    """
+    if len(beats) == 1:
+        return beats
+    told = user.told
+    beats.sort(key=lambda beat: min(told[name].until_s for name in beat.names))
+    first = user.failures % len(beats) if beats else 0
+    beats = beats[first:] + beats[:first]
+    return sorted(beats, key=lambda beat: told[beat.names[0]].is_refused)
+
+
+def next_send(user: UserTable, now_s: float) -> Send | None:
+    """Return the next heartbeat of the round under way."""
+    current = user.round
+    while current is not None and current.beats:
+        beat = _as_wanted_now(user, current.beats.pop(0), current)
+        if beat is not None:
+            limit_s = 2 * user.shared.settings.attempt_timeout_s
+            return Send(
+                user_id=user.user_id,
+                operation=beat.operation,
+                taken_s=now_s,
+                params=beat.params,
+                attempt_s=current.attempt_s,
+                patience=Patience(now_s, now_s + limit_s, NO_RETRY),
+                due_s=current.due_s,
+                beat=beat,
+            )
+    return None
+
+
+def _as_wanted_now(user: UserTable, beat: Beat, current: Round) -> Beat | None:
+    """Return a planned heartbeat as it has to be by now.
+
+    While an earlier one of the round was out, names may have been left and states set.
+    """
+    if not current.is_answered and not current.is_pressing:
+        return beat
+    beats = user.beats(beat.names)
+    current.beats[:0] = beats[1:]
+    return beats[0] if beats else None
+
+
+def kept(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
+    """Take in the outcome of one heartbeat of the round."""
+    beat, current = send.beat, user.round
+    if beat is None or current is None:
+        return
+    match outcome:
+        case Acknowledged():
+            user.tell(beat, outcome, user.told)
+            current.is_answered = True
+        case Refused():
+            is_answer = isinstance(outcome.error, ServiceError)
+            current.is_answered |= is_answer and outcome.is_about_service
+            # A probe that never reached the service has to be followed by a pause.
+            is_probe_lost = user.shared.is_down and not outcome.is_about_service
+            current.is_pressing |= is_probe_lost
+            _refused(user, beat, outcome, current)
+        case Failed():
+            _failed(user, beat, outcome, current)
+    health.update(user, now_s)
+
+
+def _failed(user: UserTable, beat: Beat, outcome: Failed, current: Round) -> None:
+    health.mark(user, beat.names, str(outcome.error))
+    current.is_pressing = True
+    current.is_about_service |= outcome.is_about_service
+    current.retry_after_s = max(current.retry_after_s, outcome.retry_after_s or 0.0)
+    if isinstance(outcome.error, TransportError) or not outcome.is_about_service:
+        # Waiting for each of the rest in turn could use up the time they have left.
+        current.beats.clear()
+
+
+def _refused(user: UserTable, beat: Beat, outcome: Refused, current: Round) -> None:
+    """Say again what was not refused, so that no claim suffers from another's."""
+    named = set(names_of(outcome.channels, outcome.channel_groups))
+    refused = named.intersection(beat.names)
+    rest = [set(beat.names) - refused]
+    if not refused:
+        rest = _by_holders(beat)
+        if len(rest) == 1:
+            refused, rest = rest[0], []
+    health.mark(user, refused, str(outcome.error), is_refused=True)
+    current.beats[:0] = [again for names in rest for again in user.beats(names)]
+
+
+def _by_holders(beat: Beat) -> list[set[Name]]:
+    """Part names by the claims that hold them, to find out whose a refusal is.
+
+    Names of the same claims stand or fall together, so that each part is smaller than
+    the whole and the questions come to an end.
+    """
+    parts: dict[tuple[Claim, ...], set[Name]] = {}
+    for name in beat.names:
+        holders = tuple(claim for claim in beat.claims if name in claim.names)
+        parts.setdefault(holders, set()).add(name)
+    return list(reversed(parts.values()))

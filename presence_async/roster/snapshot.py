@@ -1,0 +1,32 @@
+"""Snapshot: the answers to here now about one channel, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from ..protocol.occupancy import Occupant
+
+__all__ = ["Snapshot"]
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """Who was on one channel, by here now.
+
+    Attributes:
+        channel: The channel.
+        occupants: Who is there, by user ID.
+        is_whole: True if it shows one moment: a single page with as many IDs as the
+            occupancy. People come and go between pages, so several pages may miss
+            somebody who was there all the time.
+        sent_at_s: Loop time when it (or its first page) was asked for.
+        timestamp_ms: The same moment in Unix time, in milliseconds.
+    """
+
+    channel: str
+    occupants: Mapping[str, Occupant]
+    is_whole: bool
+    sent_at_s: float
+    timestamp_ms: int
