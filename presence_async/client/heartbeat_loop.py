@@ -128,8 +128,7 @@ class HeartbeatLoop:
         send = self.engine.give_up(user_id, ticket, self.now_s())
         if send is not None and send in self._sends:
             self._sends[send].cancel()
-        if not self._is_aborted:
-            self.pump()
+        self.pump()
 
     # The loop.
 
@@ -176,6 +175,9 @@ class HeartbeatLoop:
 
     def pump(self) -> None:
         """Send everything that may go out now and tell what has changed."""
+        if self._is_aborted:
+            # Nobody would wait for what is sent now, nor cancel it.
+            return
         now_s, engine = self.now_s(), self.engine
         self._places.admit()
         while (send := engine.take(now_s)) is not None:

@@ -289,6 +289,11 @@ class PresenceEngine:
         """Return True if nothing is left to be said after ``close``."""
         return not overview.leaving(self._users.values())
 
+    @property
+    def is_down(self) -> bool:
+        """Return True while the service cannot be reached, as an outage is reported."""
+        return self._shared.is_down
+
     def drain(self) -> list[Change]:
         """Return what has changed since the last call."""
         changes, self._shared.changes = self._shared.changes, []
