@@ -394,8 +394,11 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
 
         Raises:
             InvalidArgumentError: The token or the user id is invalid.
+            ClientClosedError: Called from another event loop than the client's, or
+                from another thread.
         """
         user = None if user_id is None else names.user_id(user_id)
+        self._check_own_loop()
         self._core.tokens.set(token, user)
         self._try_refused(user)
 
@@ -409,8 +412,13 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
             user_id: For this user only; ``None``: for all.
         """
         user = None if user_id is None else names.user_id(user_id)
+        self._check_own_loop()
         self._core.tokens.refresh(user)
         self._try_refused(user)
+
+    def _check_own_loop(self) -> None:
+        if self._core.life.is_open:
+            self._core.life.check_loop()
 
     def _try_refused(self, user_id: str | None) -> None:
         if self._core.life.is_open:

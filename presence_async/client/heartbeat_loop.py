@@ -15,9 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..errors import (
-    PresenceError,
-)
+from ..errors import PresenceError
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Patience

@@ -237,6 +237,7 @@ class Lease:
         return LeaseChanges(self, self._news, self._calls)
 
     async def __aenter__(self) -> Self:
+        self._calls.loop.check_loop()
         return self
 
     async def __aexit__(
@@ -245,6 +246,8 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Before the try: a use in another loop is the caller's fault, no failed leave.
+        self._calls.loop.check_loop()
         try:
             await self._calls.release(self._claim, is_end_of_block=True)
         except PresenceError as failure:

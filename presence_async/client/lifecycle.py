@@ -86,10 +86,24 @@ class Lifecycle:
         """
         if self._stage is not _Stage.OPEN:
             raise ClientClosedError(f"the client {self._stage.value}")
+        self.check_loop()
+
+    def check_loop(self) -> None:
+        """Refuse a call from another event loop.
+
+        Raises:
+            ClientClosedError: The running loop is not the client's.
+        """
         check_loop(self._loop, "the client")
 
     def begin_closing(self) -> bool:
-        """Claim the closing; false when somebody else has."""
+        """Claim the closing; false when somebody else has.
+
+        Raises:
+            ClientClosedError: Called from another event loop, and not closed yet.
+        """
+        if self._stage is not _Stage.CLOSED:
+            self.check_loop()
         if self.is_closed:
             return False
         self._is_over = asyncio.Event()

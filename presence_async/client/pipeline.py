@@ -12,7 +12,7 @@ import math
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import (
     AccessDeniedError,
@@ -25,6 +25,7 @@ from ..errors import (
     ServiceError,
     UnavailableError,
 )
+from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
@@ -74,12 +75,14 @@ class RequestPipeline:
         self._is_closed = False
         self._request_prefix = str(uuid.uuid4())[:-12]
         self._requests = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._now_s: Callable[[], float] = _no_loop_yet
         self._slept_s = 0.0
 
     def open(self) -> None:
-        """Take the clock of the running loop."""
-        self._now_s = asyncio.get_running_loop().time
+        """Belong to the running event loop, and take its clock."""
+        self._loop = asyncio.get_running_loop()
+        self._now_s = self._loop.time
 
     @property
     def subscribe_key(self) -> str:
@@ -157,10 +160,13 @@ class RequestPipeline:
         Raises:
             InvalidArgumentError: The request would pass 32 KiB.
             RequestError: Operation, attempts, time and cause are filled in.
-            ClientClosedError: The client was closed meanwhile.
+            ClientClosedError: The client was not started, was closed meanwhile, or
+                belongs to another event loop.
 
         Cancellation: ends at once; the service may act on an attempt under way.
         """
+        self._check_loop()
+        self._check_open(operation.name)
         request = operation.to_request()
         user_id = operation.acting_user_id or self._config.user_id
         self._long_names.note(request, user_id)
@@ -200,6 +206,15 @@ class RequestPipeline:
             if not limit.is_up:
                 raise
 
+    def _check_loop(self) -> None:
+        """Refuse another event loop: its tasks would wait for ours, and for ever."""
+        if self._loop is None:
+            _no_loop_yet()
+        if asyncio.get_running_loop() is not self._loop:
+            raise ClientClosedError(
+                "the client belongs to another event loop; make one for each loop"
+            )
+
     def _check_open(self, name: str) -> None:
         if self._is_closed:
             raise ClientClosedError(f"closed while {name} was under way")
@@ -238,6 +253,8 @@ class RequestPipeline:
         finally:
             gate.leave()
         if reply is None:
+            # Its connection may have died without a word, and so may the idle ones.
+            self.forget_connections()
             raise self._out_of_time(call)
         return self._understood(call, reply, sent_at_s - (self._slept_s - slept_s))
 
@@ -249,8 +266,8 @@ class RequestPipeline:
         except (UnavailableError, ReplyFormatError):
             call.note_unclear(is_pending=False)
             raise
-        age = reply.headers.get("age")
-        return Answer(value, sent_at_s, float(age) if age and age.isdecimal() else 0.0)
+        age_s = whole_seconds(reply.headers.get("age")) if reply.headers else None
+        return Answer(value, sent_at_s, age_s or 0.0)
 
     async def _fetched(self, call: Call[ReplyT]) -> AuthToken | None:
         """Fetch a token; a failure concerns nobody but the user it is for."""
@@ -328,6 +345,8 @@ class RequestPipeline:
         is_stale = isinstance(failure, ConnectionLostError) and failure.was_reused
         if is_stale and not call.has_new_connection:
             call.has_new_connection = True
+            # What cut this one has cut the others that lay idle, too.
+            self.forget_connections()
             return 0
         call.failures += 1
         if not failure.is_retryable:
@@ -378,5 +397,7 @@ class RequestPipeline:
         return error.with_traceback(None)
 
 
-def _no_loop_yet() -> float:
-    raise RuntimeError("the pipeline has not been opened")
+def _no_loop_yet() -> NoReturn:
+    raise ClientClosedError(
+        "the client has not been started; use 'async with', or await start()"
+    )

@@ -25,23 +25,31 @@ class Place:
     """A request's place on the wire, in the shape of a gate.
 
     The engine has reserved it. A request leaves it while it waits for a token, so that
-    a token provider that hangs holds back nobody but its own user.
+    a token provider that hangs holds back nobody but its own user, and between two
+    attempts. Whoever comes back waits for the time that the rate allows.
     """
 
-    __slots__ = ("_on_left", "_places", "_send")
+    __slots__ = ("_entry_s", "_on_left", "_places", "_send")
 
     def __init__(self, places: Places, send: Send, on_left: Callable[[], None]) -> None:
         self._places = places
         self._send = send
         self._on_left = on_left
+        self._entry_s = 0.0
 
     def try_enter(self) -> bool:
-        """Take the place; there always is one."""
+        """Take the place, of which there is always one, if the rate allows it now."""
+        now_s = asyncio.get_running_loop().time()
+        self._entry_s = self._places.entry_s(self._send, now_s)
+        if self._entry_s > now_s:
+            return False
         self._places.unpark(self._send)
         return True
 
     async def enter(self) -> None:
-        """Take the place; never called, since ``try_enter`` does not fail."""
+        """Wait until the rate allows it, then take the place."""
+        await asyncio.sleep(self._entry_s - asyncio.get_running_loop().time())
+        self._places.unpark(self._send)
 
     def leave(self) -> None:
         """Give the place to others."""

@@ -7,6 +7,7 @@ method, such as the virtual-time loop, is asked instead of the system.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import email.utils
 import time
 from collections.abc import Callable
@@ -33,9 +34,18 @@ def boot_s() -> float:
 
 
 def seconds_until(http_date: str) -> float | None:
-    """Return the seconds until an HTTP date, 0 when past, ``None`` when not a date."""
+    """Return the seconds until an HTTP date, 0 if it is past, None if it is invalid.
+
+    A date without a zone means UTC, as ``-0000`` and the format of C's ``asctime`` do.
+    """
+    if not http_date.isascii():
+        return None
     try:
         date = email.utils.parsedate_to_datetime(http_date)
-    except ValueError:
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=dt.UTC)
+        unix_s = date.timestamp()
+    except (ValueError, OverflowError):
+        # Both: a year, an hour or a zone may be larger than a datetime can hold.
         return None
-    return max(0.0, date.timestamp() - now_s())
+    return max(0.0, unix_s - now_s())

@@ -228,13 +228,14 @@ class PresenceEngine:
         """Return the next request to send now; ``None`` if there is none."""
         self._ring(now_s)
         if not self.places.are_open(now_s):
+            self._timetable.wait(now_s)
             return None
         if not self._is_closing and (user := self._backoff.prober(now_s)) is not None:
             rounds.begin(user, self._backoff.attempt_s(user, now_s))
             self._timetable.due.put(user, now_s)
             if send := self._next(user, now_s):
                 return self._start(user, send, now_s)
-        while (user := self._timetable.due.pop_due(now_s)) is not None:
+        while (user := self._timetable.pop_due(now_s)) is not None:
             try:
                 send = self._next(user, now_s)
             except BaseException:
@@ -255,13 +256,15 @@ class PresenceEngine:
         if send.purpose is Purpose.KEEP and not is_acknowledged:
             self.heartbeats_failed += 1
         if not repeats.confirm(user, send, outcome):
-            repeats.note(user, send, outcome, now_s)
             if send.purpose is Purpose.KEEP:
                 rounds.kept(user, send, outcome, now_s)
-            elif send.order is not None:
+            else:
+                orders.note_effect(user, send, outcome, now_s)
                 orders.answered(user, send, outcome, now_s)
-                if is_acknowledged and send.order.kind is OrderKind.JOIN:
+                if is_acknowledged and send.is_join:
                     self._hasten(self._backoff.reached(now_s), now_s)
+            # After it was taken in: a claim that has just joined repeats its own.
+            repeats.note(user, send, outcome, now_s)
             self._settle(user, now_s)
         self._plan(user, now_s)
 
@@ -276,9 +279,10 @@ class PresenceEngine:
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
-        soon_s = min(self._timetable.alarms.next_due_s, self._backoff.report_at_s)
-        due_s = min(self._timetable.due.next_due_s, self._backoff.probe_s)
-        return min(soon_s, max(due_s, self.places.next_s))
+        table, backoff = self._timetable, self._backoff
+        sent_s = max(min(table.waiting.next_due_s, backoff.probe_s), self.places.next_s)
+        look_s = min(table.due.next_due_s, table.alarms.next_due_s)
+        return min(look_s, backoff.report_at_s, sent_s)
 
     @property
     def is_done(self) -> bool:

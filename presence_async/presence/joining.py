@@ -27,7 +27,7 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
         return None
     order.parts = [beat.names for beat in beats]
     claim.is_announced = True
-    return order_queue.send(user, order, beats[0].operation, beats[0])
+    return order_queue.send(user, order, beats[0].operation, now_s, beats[0])
 
 
 def _beats_of(user: UserTable, claim: Claim, parts: list[Any] | None) -> list[Beat]:
@@ -51,6 +51,8 @@ def acknowledged(
     """Note an acknowledged heartbeat of a join; the last one begins the claim."""
     if send.beat is not None:
         user.tell(send.beat, answer, set(order.its_claim.names))
+    # Other claims may hold some of the names.
+    health.update(user, now_s)
     order.parts = order.parts[1:]
     if not order.parts:
         _joined(user, order, now_s)

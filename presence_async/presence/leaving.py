@@ -70,7 +70,7 @@ def _shrink(order: Order, channels: set[str], groups: set[str]) -> None:
     )
 
 
-def next_send(user: UserTable, order: Order) -> Send | None:
+def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
     """Return the leave without names that a claim holds again by now."""
     operation: LeaveOperation = order.operation
     held = user.held()
@@ -82,16 +82,13 @@ def next_send(user: UserTable, order: Order) -> Send | None:
     operation = operation.about(channels_of(rest), groups_of(rest))
     # Sent part by part: the order shrinks with each acknowledgement.
     part = split(operation)[0]
-    return order_queue.send(user, order, part)  # type: ignore[arg-type]  # a part of a leave
+    return order_queue.send(user, order, part, now_s)  # type: ignore[arg-type]  # a part of a leave
 
 
-def acknowledged(user: UserTable, order: Order, send: Send, now_s: float) -> None:
+def acknowledged(user: UserTable, order: Order, send: Send) -> None:
     """Note what was left; the order ends with its last name."""
     operation = send.operation
     _shrink(order, {*operation.channels}, {*operation.channel_groups})
-    if operation.channel_groups:
-        # Members of the group may be channels that other claims hold.
-        user.hasten(now_s)
     rest: LeaveOperation = order.operation
     if not rest.channels and not rest.channel_groups:
         order_queue.finish(user, order)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .changes import Settled
-from .claims import Order, PresenceOperation
+from .claims import Order, Patience, PresenceOperation
 from .merging import Beat
 from .patience import retry_s
 from .user import UserTable
@@ -21,15 +21,22 @@ def send(
     user: UserTable,
     order: Order,
     operation: PresenceOperation,
+    now_s: float,
     beat: Beat | None = None,
 ) -> Send:
     """Return the next request of an order."""
+    attempt_s = user.shared.settings.attempt_timeout_s
+    patience = order.patience
+    if patience.is_endless:
+        # A token that never comes must not keep the user's other requests waiting.
+        patience = Patience(now_s, now_s + 2 * attempt_s, patience.retry)
     return Send(
         user_id=user.user_id,
         operation=operation,
         params=order.params,
-        attempt_s=user.shared.settings.attempt_timeout_s,
-        patience=order.patience,
+        taken_s=now_s,
+        attempt_s=attempt_s,
+        patience=patience,
         due_s=order.not_before_s,
         order=order,
         beat=beat,

@@ -13,8 +13,8 @@ from ..errors import ClientClosedError, LeaseReleasedError
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
-from . import joining, leaving, order_queue
-from .claims import Claim, Order, OrderKind, Patience, names_of
+from . import health, joining, leaving, order_queue
+from .claims import Claim, Order, OrderKind, Patience, groups_of, names_of
 from .patience import is_blocking, overdue
 from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Refused, Send
@@ -28,6 +28,7 @@ __all__ = [
     "gathering",
     "give_up",
     "next_send",
+    "note_effect",
     "wake_s",
 ]
 
@@ -106,11 +107,11 @@ def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
     if order.kind is OrderKind.JOIN:
         return joining.next_send(user, order, now_s)
     if order.kind is OrderKind.LEAVE:
-        return leaving.next_send(user, order)
+        return leaving.next_send(user, order, now_s)
     if order.parts is None and not _begin(user, order):
         order_queue.finish(user, order, LeaseReleasedError())
         return None
-    return order_queue.send(user, order, order.parts[0])
+    return order_queue.send(user, order, order.parts[0], now_s)
 
 
 def _begin(user: UserTable, order: Order) -> bool:
@@ -137,6 +138,30 @@ def _state_of(user: UserTable, claim: Claim) -> SetStateOperation:
 
 
 # What came of it.
+
+
+def note_effect(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
+    """Expect the worst of what a request may have done to names that claims hold.
+
+    Not of a join that succeeded, which says itself what it has done.
+    """
+    is_acknowledged = isinstance(outcome, Acknowledged) and not send.is_join
+    may_have_effect = isinstance(outcome, Failed) and outcome.has_effect
+    if not is_acknowledged and not may_have_effect:
+        return
+    operation = send.operation
+    if isinstance(operation, SetStateOperation):
+        return
+    if isinstance(operation, HeartbeatOperation):
+        since_s = send.taken_s
+        if isinstance(outcome, Acknowledged):
+            since_s = outcome.sent_at_s - outcome.age_s
+        user.shorten(operation, since_s + operation.presence_timeout_s)
+        health.update(user, now_s)
+        user.catch_up(now_s)
+    # A channel may be a member of a group: leaving one may end the other.
+    if operation.channel_groups or groups_of(user.held()):
+        user.hasten(now_s)
 
 
 def answered(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
@@ -168,13 +193,10 @@ def _acknowledged(
         joining.acknowledged(user, order, send, answer, now_s)
         return
     if order.kind is OrderKind.LEAVE:
-        leaving.acknowledged(user, order, send, now_s)
+        leaving.acknowledged(user, order, send)
         return
     operation = send.operation
-    if isinstance(operation, HeartbeatOperation):
-        user.shorten(operation, answer)
-        user.catch_up(now_s)
-    else:
+    if order.is_about_state:
         for name in names_of(operation.channels, operation.channel_groups):
             told = user.told.get(name)
             if told is not None:

@@ -46,6 +46,17 @@ class Places:
             self._parked.add(send)
             self._taken -= 1
 
+    def entry_s(self, send: Send, now_s: float) -> float:
+        """Return when a request that gave its place away may enter again.
+
+        Its turn was long ago, so the rate counts it as one more.
+        """
+        if send not in self._parked or not self._gap_s:
+            return now_s
+        entry_s = max(now_s, self._next_entry_s)
+        self._next_entry_s = entry_s + self._gap_s
+        return entry_s
+
     def unpark(self, send: Send) -> None:
         """Take a place again, over the limit if need be: it has waited enough."""
         if send in self._parked:

@@ -39,8 +39,9 @@ def note(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
 def _say_again(user: UserTable, doubts: Doubts, send: Send, at_s: float) -> None:
     operation = send.operation
     if isinstance(operation, HeartbeatOperation):
+        kept = {name for claim in user.joined for name in claim.names}
         names = names_of(operation.channels, operation.channel_groups)
-        loose = [name for name in names if name not in user.held()]
+        loose = [name for name in names if name not in kept]
         if len(loose) < len(names):
             # The claims' own heartbeat says it, with what is wanted by then.
             user.hasten(at_s)
@@ -66,6 +67,7 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
     return Send(
         user_id=user.user_id,
         operation=operation,
+        taken_s=now_s,
         params=params,
         attempt_s=limit_s,
         patience=Patience(now_s, now_s + 2 * limit_s, NO_RETRY),

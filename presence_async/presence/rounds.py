@@ -6,7 +6,7 @@ import math
 
 from ..errors import ServiceError, TransportError
 from . import health
-from .claims import Name, Patience, names_of
+from .claims import Claim, Name, Patience, names_of
 from .merging import Beat
 from .pace import SLOT_S, next_beat_s, phase
 from .patience import NO_RETRY
@@ -82,6 +82,7 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
             return Send(
                 user_id=user.user_id,
                 operation=beat.operation,
+                taken_s=now_s,
                 params=beat.params,
                 attempt_s=current.attempt_s,
                 patience=Patience(now_s, now_s + limit_s, NO_RETRY),
@@ -138,13 +139,23 @@ def _refused(user: UserTable, beat: Beat, outcome: Refused, current: Round) -> N
     """Say again what was not refused, so that no claim suffers from another's."""
     named = set(names_of(outcome.channels, outcome.channel_groups))
     refused = named.intersection(beat.names)
-    rest: list[set[Name]] = []
-    if refused:
-        rest = [set(beat.names) - refused]
-    elif len(beat.claims) > 1:
-        # Claim by claim, to find out whose it is.
-        rest = [set(claim.names) & set(beat.names) for claim in reversed(beat.claims)]
-    else:
-        refused = set(beat.names)
+    rest = [set(beat.names) - refused]
+    if not refused:
+        rest = _by_holders(beat)
+        if len(rest) == 1:
+            refused, rest = rest[0], []
     health.mark(user, refused, str(outcome.error), is_refused=True)
     current.beats[:0] = [again for names in rest for again in user.beats(names)]
+
+
+def _by_holders(beat: Beat) -> list[set[Name]]:
+    """Part names by the claims that hold them, to find out whose a refusal is.
+
+    Names of the same claims stand or fall together, so that each part is smaller than
+    the whole and the questions come to an end.
+    """
+    parts: dict[tuple[Claim, ...], set[Name]] = {}
+    for name in beat.names:
+        holders = tuple(claim for claim in beat.claims if name in claim.names)
+        parts.setdefault(holders, set()).add(name)
+    return list(reversed(parts.values()))

@@ -19,12 +19,14 @@ class Timetable:
 
     Attributes:
         due: By when each has something to send.
+        waiting: Those who are due while there is no place on the wire.
         alarms: By when a presence or a caller's time runs out before that.
     """
 
     def __init__(self, users: dict[str, UserTable]) -> None:
         self._users = users
         self.due: DueHeap[UserTable] = DueHeap()
+        self.waiting: DueHeap[UserTable] = DueHeap()
         self.alarms: DueHeap[UserTable] = DueHeap()
 
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
@@ -36,9 +38,23 @@ class Timetable:
             self.due.put(user, max(wake_s, not_before_s))
         else:
             self.due.discard(user)
+        self.waiting.discard(user)
+        self._watch(user, now_s, _looked_at_s(user, now_s))
+
+    def wait(self, now_s: float) -> None:
+        """Let users who are due wait for a place, each with an alarm for its end."""
+        while (user := self.due.pop_due(now_s)) is not None:
+            self.waiting.put(user, now_s)
+            self._watch(user, now_s, math.inf)
+
+    def pop_due(self, now_s: float) -> UserTable | None:
+        """Remove and return the user who has been due longest, if any is."""
+        return self.waiting.pop_due(now_s) or self.due.pop_due(now_s)
+
+    def _watch(self, user: UserTable, now_s: float, looked_at_s: float) -> None:
         alarm_s = orders.deadline_s(user) if user.orders else math.inf
         end_s = user.next_end_s(now_s)
-        if end_s <= _looked_at_s(user, now_s):
+        if end_s <= looked_at_s:
             alarm_s = min(alarm_s, end_s)
         # One entry a user is enough: when it rings too early, it is set again.
         if alarm_s < self.alarms.due_s(user) or alarm_s == math.inf:
@@ -47,6 +63,7 @@ class Timetable:
     def forget(self, user: UserTable) -> bool:
         """Remove a user; return False if it was not there."""
         self.due.discard(user)
+        self.waiting.discard(user)
         self.alarms.discard(user)
         return self._users.pop(user.user_id, None) is not None
 

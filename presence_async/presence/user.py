@@ -241,14 +241,12 @@ class UserTable:
             if name in held:
                 self.told[name] = Told(until_s, timeout_s, version)
 
-    def shorten(self, operation: HeartbeatOperation, answer: Acknowledged) -> None:
-        """Note that a heartbeat beside the claims ends some of their names sooner."""
-        timeout_s = operation.presence_timeout_s
-        until_s = answer.sent_at_s + timeout_s - answer.age_s
+    def shorten(self, operation: HeartbeatOperation, until_s: float) -> None:
+        """Note that a heartbeat beside the claims may end their names sooner."""
         for name in names_of(operation.channels, operation.channel_groups):
             told = self.told.get(name)
             if told is not None:
-                told.timeout_s = timeout_s
+                told.timeout_s = operation.presence_timeout_s
                 told.until_s = min(told.until_s, until_s)
 
     def beats(self, names: Collection[Name] | None = None, *extra: Claim) -> list[Beat]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..errors import PresenceError, RequestError, ServiceError
-from .claims import Order, Params, Patience, PresenceOperation
+from .claims import Order, OrderKind, Params, Patience, PresenceOperation
 from .merging import Beat
 
 __all__ = [
@@ -41,6 +41,7 @@ class Send:
         user_id: The user it is about; no other request of that user is under way.
         operation: What to say.
         params: Query parameters beside the client's.
+        taken_s: Loop time when it was handed out; it is sent then, or later.
         attempt_s: Seconds it may be on the wire.
         patience: Of the call it belongs to: when it began and has to be over.
         due_s: Since when it has been due.
@@ -52,6 +53,7 @@ class Send:
     user_id: str
     operation: PresenceOperation
     params: Params
+    taken_s: float
     attempt_s: float
     patience: Patience
     due_s: float
@@ -65,6 +67,11 @@ class Send:
         if self.order is not None:
             return Purpose.ORDER
         return Purpose.REPEAT if self.beat is None else Purpose.KEEP
+
+    @property
+    def is_join(self) -> bool:
+        """Return True if it is a first heartbeat of a claim."""
+        return self.order is not None and self.order.kind is OrderKind.JOIN
 
     @property
     def deadline_s(self) -> float:

@@ -25,7 +25,14 @@ from ..errors import (
 from .exchange import HttpReply
 from .json_codec import UNDECODABLE_ERRORS, Json, JsonError, decode, decode_strictly
 
-__all__ = ["HEADERS", "acknowledge", "error_reply", "read", "success_reply"]
+__all__ = [
+    "HEADERS",
+    "acknowledge",
+    "error_reply",
+    "read",
+    "success_reply",
+    "whole_seconds",
+]
 
 
 class _Wire(Protocol):
@@ -43,6 +50,8 @@ _HTTP_REDIRECT = 300
 _HTTP_REFUSED = 400
 _HTTP_RATE_LIMITED = 429
 _HTTP_UNAVAILABLE = 500
+_LONGEST_S = 2**31
+_LONGEST_DIGITS = 10
 HEADERS: Mapping[str, str] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
@@ -231,7 +240,7 @@ def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
         status=status,
         message=message,
         service=service,
-        retry_after_s=_retry_after_s(reply),
+        retry_after_s=whole_seconds(reply.headers.get("retry-after")),
     )
     if isinstance(error, AccessDeniedError):
         error.channels = _names_refused(refused.payload, "channels")
@@ -242,10 +251,20 @@ def _service_error(reply: HttpReply, refused: _Refused) -> ServiceError:
     return error
 
 
-def _retry_after_s(reply: HttpReply) -> float | None:
-    text = reply.headers.get("retry-after", "")
-    is_count = text.isascii() and text.isdecimal()
-    return float(text) if is_count else None
+def whole_seconds(text: str | None) -> float | None:
+    """Read a header that holds seconds, such as ``Age``; return None if it is invalid.
+
+    Only ASCII digits are valid. A number too large to mean anything counts as 2**31,
+    and of a list the first item counts (RFC 9111, 1.2.2 and 5.1).
+    """
+    if not text:
+        return None
+    digits = text.partition(",")[0].strip(" \t")
+    if not digits.isascii() or not digits.isdecimal():
+        return None
+    # Not before the length is known: ``int`` refuses thousands of digits.
+    is_large = len(digits.lstrip("0")) > _LONGEST_DIGITS
+    return float(_LONGEST_S if is_large else min(int(digits), _LONGEST_S))
 
 
 def _error_class(status: int) -> type[ServiceError]:

@@ -170,7 +170,7 @@ async def test_a_listener_may_hear_what_came_just_before_it(
             service.publish("lobby", f"u{n}")
             await asyncio.sleep(1)
         late = watcher.events("lobby")
-        budget = watcher._pipeline.budget(10)
+        budget = watcher._core.pipeline.budget(10)
         await watcher._core.feed.attach(late._listener, budget=budget, replay_s=5)
         late._listener.set_health(StreamHealth.LIVE, None)
         await settle()

@@ -23,6 +23,7 @@ from presence_async import (
     UnavailableError,
 )
 from presence_async.client.auth import TokenProvider
+from presence_async.client.request.call import Budget
 from presence_async.client.request.deadlines import Deadlines, TimeLimit
 from presence_async.client.request.gates import Gate
 from presence_async.emulator import Fault, PresenceEmulator
@@ -530,6 +531,53 @@ async def test_another_event_loop_is_told_apart(client: PresenceClient) -> None:
         return ""
 
     assert "another event loop" in await asyncio.to_thread(elsewhere)
+
+
+async def test_the_pipeline_refuses_another_event_loop_at_once(
+    client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    pipeline = client._pipeline
+    operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
+    # No room, so that a call waits for one of this loop.
+    full = Gate(0)
+
+    async def ask() -> None:
+        budget = pipeline.budget(math.inf)
+        await pipeline.send(operation, budget=budget, gate=full)
+
+    with pytest.raises(ClientClosedError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, ask())
+
+    assert emulator.requests.total == 0
+
+
+async def test_a_pipeline_that_was_not_opened_says_so(
+    emulator: PresenceEmulator,
+) -> None:
+    pipeline = PresenceClient(emulator.config())._pipeline
+    operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
+
+    with pytest.raises(ClientClosedError, match="not been started"):
+        pipeline.budget(1)
+    with pytest.raises(ClientClosedError, match="not been started"):
+        await pipeline.send(operation, budget=Budget(0, 1))
+
+
+async def test_nothing_is_asked_after_close(emulator: PresenceEmulator) -> None:
+    fetched: list[str] = []
+
+    async def token(user_id: str) -> str:
+        fetched.append(user_id)
+        return "token"
+
+    async with PresenceClient(emulator.config(auth=token)) as client:
+        pipeline = client._pipeline
+    operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
+
+    with pytest.raises(ClientClosedError, match="where now"):
+        await pipeline.send(operation, budget=pipeline.budget(30))
+
+    assert fetched == []
 
 
 async def test_a_client_never_closed_warns(emulator: PresenceEmulator) -> None:

@@ -27,6 +27,7 @@ from presence_async import (
     RequestError,
     UnavailableError,
 )
+from presence_async.client.request.bodies import UnreadableError, decompressed
 from presence_async.client.request.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
@@ -51,6 +52,8 @@ class RawServer:
         self.heads: list[list[str]] = []
         self.connections = 0
         self.writers: list[asyncio.StreamWriter] = []
+        self.cut_when_asked: list[asyncio.StreamWriter] = []
+        self.mute: list[asyncio.StreamWriter] = []
 
     async def start(self) -> RawServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -59,6 +62,13 @@ class RawServer:
 
     async def close(self) -> None:
         self._server.close()
+
+    def _answer(self, writer: asyncio.StreamWriter) -> bytes | None:
+        if writer in self.mute:
+            return SILENCE
+        if writer in self.cut_when_asked or not self.answers:
+            return None
+        return self.answers.pop(0)
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -71,7 +81,7 @@ class RawServer:
                 self.heads.append([])
                 while (header := await reader.readline()) != b"\r\n":
                     self.heads[-1].append(header.decode().strip())
-                answer = self.answers.pop(0) if self.answers else None
+                answer = self._answer(writer)
                 if answer == SILENCE:
                     continue
                 if answer is None:
@@ -119,9 +129,33 @@ async def failure(server: RawServer, **settings: Any) -> RequestError:
         return caught.value
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_compressed_answers_are_understood(serve: Serve, coding: str) -> None:
-    body = gzip.compress(OK) if coding == "gzip" else zlib.compress(OK)
+def bare_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+GZIP = gzip.compress(OK)
+COMPRESSED = {
+    "gzip": ("gzip", GZIP),
+    "capitals": ("GZip", GZIP),
+    "x-gzip": ("x-gzip", GZIP),
+    "two members": ("gzip", gzip.compress(OK[:20]) + gzip.compress(OK[20:])),
+    "a member a byte": ("gzip", b"".join(gzip.compress(bytes([x])) for x in OK)),
+    "an empty member": ("gzip", gzip.compress(b"") + GZIP),
+    "zeros behind": ("gzip", GZIP + bytes(512)),
+    "zeros between": ("gzip", gzip.compress(b"") + bytes(512) + GZIP),
+    "zlib": ("deflate", zlib.compress(OK)),
+    "bare deflate": ("deflate", bare_deflate(OK)),
+    "twice": ("deflate, gzip", gzip.compress(zlib.compress(OK))),
+    "identity": ("identity", OK),
+    "identity too": ("gzip, identity", GZIP),
+}
+
+
+@pytest.mark.parametrize(("coding", "body"), COMPRESSED.values(), ids=COMPRESSED)
+async def test_compressed_answers_are_understood(
+    serve: Serve, coding: str, body: bytes
+) -> None:
     server = await serve(http(body, f"Content-Encoding: {coding}"))
 
     async with PresenceClient(config_of(server)) as client:
@@ -171,13 +205,41 @@ async def test_both_ways_say_the_same(serve: Serve) -> None:
             http(gzip.compress(b"0" * 10_000_000), "Content-Encoding: gzip"),
             "larger than max_reply_bytes",
         ),
-        (http(gzip.compress(OK)[:-9], "Content-Encoding: gzip"), "damaged"),
+        (
+            http(gzip.compress(b"0" * 50_000) * 2, "Content-Encoding: gzip"),
+            "larger than max_reply_bytes",
+        ),
+        (
+            http(bare_deflate(b"0" * 10_000_000), "Content-Encoding: deflate"),
+            "larger than max_reply_bytes",
+        ),
+        (http(GZIP[:-9], "Content-Encoding: gzip"), "damaged"),
+        (http(GZIP + GZIP[:-9], "Content-Encoding: gzip"), "damaged"),
+        (http(GZIP + b"more", "Content-Encoding: gzip"), "damaged"),
+        (http(bare_deflate(OK)[:-3], "Content-Encoding: deflate"), "damaged"),
+        (http(zlib.compress(OK) + b"x", "Content-Encoding: deflate"), "damaged"),
+        (http(GZIP, "Content-Encoding: " + "gzip," * 9), "not asked for"),
         (http(b"plain", "Content-Encoding: gzip"), "damaged"),
         (http(OK, "Content-Encoding: br"), "not asked for"),
         (http(b""), "empty body"),
         (http(b"<html>captive portal</html>"), "unexpected body"),
     ],
-    ids=["large", "bomb", "cut gzip", "no gzip", "br", "empty", "html"],
+    ids=[
+        "large",
+        "bomb",
+        "bomb of members",
+        "bare bomb",
+        "cut gzip",
+        "cut member",
+        "more behind",
+        "cut deflate",
+        "more behind deflate",
+        "nine times",
+        "no gzip",
+        "br",
+        "empty",
+        "html",
+    ],
 )
 async def test_a_bad_success_is_a_format_error(
     serve: Serve, answer: bytes, words: str
@@ -187,6 +249,14 @@ async def test_a_bad_success_is_a_format_error(
     assert isinstance(error, ReplyFormatError)
     assert words in str(error)
     assert error.attempts == 1
+
+
+def test_many_empty_members_are_given_up() -> None:
+    # Eight megabytes of them, each copying the rest, would take minutes.
+    members = gzip.compress(b"") * 400_000
+
+    with pytest.raises(UnreadableError, match="damaged"):
+        decompressed(members, "gzip", 8 * 2**20)
 
 
 async def test_a_large_error_page_is_still_that_error(serve: Serve) -> None:
@@ -517,3 +587,71 @@ async def test_a_connection_waited_for_is_looked_at_too(raw: RawServer) -> None:
         for other in others:
             other.cancel()
         await asyncio.wait(others)
+
+
+async def fill_pool(raw: RawServer, client: PresenceClient, size: int) -> None:
+    """Leave so many idle connections."""
+    first = len(raw.writers)
+    raw.answers = [SILENCE] * size
+    asking = [asyncio.create_task(client.where_now()) for _ in range(size)]
+    await asyncio.sleep(0.05)
+    for writer in raw.writers[first:]:
+        writer.write(on("a"))
+    await asyncio.gather(*asking)
+    assert raw.connections == first + size
+
+
+@pytest.mark.parametrize("call", ["where_now", "heartbeat"])
+async def test_the_repeat_takes_none_of_the_other_dead_connections(
+    raw: RawServer, client_of: Callable[..., PresenceClient], call: str
+) -> None:
+    async with client_of(config_of(raw, retry=NoRetry())) as client:
+        await fill_pool(raw, client, 6)
+        raw.cut_when_asked = [*raw.writers]
+        raw.requests.clear()
+        raw.answers = [http(b'{"status":200,"payload":{"channels":["b"]}}')]
+
+        if call == "where_now":
+            assert (await client.where_now()).channels == ("b",)
+        else:
+            await client.heartbeat("b")
+
+    assert len(raw.requests) == 2
+    assert raw.connections == 7
+
+
+async def test_after_a_timeout_no_idle_connection_is_trusted(
+    raw: RawServer, client_of: Callable[..., PresenceClient]
+) -> None:
+    async with client_of(config_of(raw, attempt_timeout_s=2)) as client:
+        await fill_pool(raw, client, 6)
+        raw.mute = [*raw.writers]
+        raw.requests.clear()
+        raw.answers = [on("b")]
+
+        assert (await client.where_now()).channels == ("b",)
+
+    assert len(raw.requests) == 2
+
+
+async def test_dead_connections_are_dropped_at_no_cost_to_others(
+    raw: RawServer, serve: Serve
+) -> None:
+    elsewhere = await serve(on("x"), on("y"))
+    async with aiohttp.ClientSession() as session:
+        config = config_of(raw, retry=NoRetry())
+        async with PresenceClient(config, session=session) as client:
+            await (await session.get(f"http://127.0.0.1:{elsewhere.port}/")).read()
+            await fill_pool(raw, client, 3)
+            raw.answers = [SILENCE, on("b")]
+            other = asyncio.create_task(session.get(f"http://127.0.0.1:{raw.port}/"))
+            await asyncio.sleep(0.05)
+            raw.cut_when_asked = raw.writers[1:]
+
+            assert (await client.where_now()).channels == ("b",)
+
+            raw.writers[0].write(on("c"))
+            assert b"c" in await (await other).read()
+            await (await session.get(f"http://127.0.0.1:{elsewhere.port}/")).read()
+
+    assert elsewhere.connections == 1
