@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-import unicodedata
 from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, Self
 
@@ -14,6 +13,7 @@ import attrs
 from ..checks import (
     checked_presence_timeout_s,
     either,
+    has_control_characters,
     positive,
     positive_count,
     positive_finite,
@@ -42,7 +42,6 @@ _ENVIRONMENT: Final = {
 }
 _MANY_DIGITS: Final = 20
 _LINE_ENDS: Final = "\r\n"
-_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Zl", "Zp"})
 _MISSING_HINTS: Final = {
     "subscribe_key": "is missing; write the key set's subscribe key, 'sub-c-…'",
     "user_id": "is missing; write a stable name for this user or service",
@@ -246,7 +245,7 @@ def environment_value(variable: str) -> str | None:
             error never shows the value.
     """
     value = os.environ.get(variable, "").strip(_LINE_ENDS)
-    if any(unicodedata.category(c) in _CONTROL_CATEGORIES for c in value):
+    if has_control_characters(value):
         raise InvalidArgumentError(
             variable, "must hold neither control characters nor more than one line"
         )
