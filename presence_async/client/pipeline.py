@@ -29,7 +29,7 @@ from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
-from .auth import AuthToken, Tokens
+from .auth import AuthToken
 from .config import PresenceConfig
 from .request.call import Answer, Budget, Call, Params, Unclear
 from .request.deadlines import Deadlines, TimeLimit
@@ -37,6 +37,7 @@ from .request.gates import Admission, Gate
 from .request.long_names import LongNames
 from .request.request_size import check_size
 from .retry import RetryPolicy
+from .tokens import Tokens
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
