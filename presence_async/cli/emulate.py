@@ -191,7 +191,7 @@ def _grants(path: Path) -> dict[str, list[Grant]]:
     try:
         tokens: object = json.loads(path.read_bytes())
     except ValueError:
-        raise InvalidArgumentError("--access", f"{path} is no JSON") from None
+        raise InvalidArgumentError("--access", f"{path} is not JSON") from None
     if not isinstance(tokens, dict):
         raise InvalidArgumentError("--access", f"{path} must hold a JSON object")
     return {

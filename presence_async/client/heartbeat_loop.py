@@ -26,7 +26,7 @@ from .config import PresenceConfig
 from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
-from .presence_request import Place, outcome_of, send_once
+from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
 from .safe_log import SafeLogger
@@ -76,6 +76,7 @@ class HeartbeatLoop:
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.lateness_s: deque[float] = deque(maxlen=1024)
+        self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
         self._sends: dict[Send, asyncio.Task[Outcome]] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
@@ -193,10 +194,11 @@ class HeartbeatLoop:
             # Nobody would wait for what is sent now, nor cancel it.
             return
         now_s, engine = self.now_s(), self.engine
+        self._places.admit()
         while (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
-            place = Place(engine.places, send, self._hasten)
+            place = Place(self._places, send)
             task = asyncio.get_running_loop().create_task(
                 send_once(self._pipeline, send, place),
                 name=f"presence {send.operation.name}",

@@ -47,9 +47,9 @@ class PresenceEngine:
         self._settings = settings
         self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
-        self._backoff = Backoff(self._shared, self._users)
         self._timetable = Timetable(self._users)
         self.places: Places = Places(settings)
+        self._backoff = Backoff(self._shared, self._users, self.places)
         self._versions = 0
         self._tickets = 0
         self._is_closing = False
