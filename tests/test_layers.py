@@ -30,7 +30,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "protocol": {"attrs", "msgspec"},
     "presence": {"attrs"},
     "client": {"attrs"},
-    "client.request.direct": {"aiohttp", "yarl"},
+    "client.direct": {"aiohttp", "yarl"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},

@@ -12,6 +12,6 @@ Being present: ``heartbeat_manager`` keeps by its ``schedule`` what a ``lease`` 
 Hearing of others: an ``event_stream`` buffers for one reader what the polls of
 ``feed/`` bring; a ``roster`` concludes from it who is here.
 
-Only ``transport`` and ``request/direct`` know aiohttp and yarl, only ``wall_clock``
+Only ``transport`` and ``direct`` know aiohttp and yarl, only ``wall_clock``
 reads clocks other than the event loop's.
 """

@@ -20,7 +20,7 @@ from .checks import (
     positive_count,
     positive_finite,
 )
-from .request.origin import base_url, proxy_url
+from .origin import base_url, proxy_url
 from .retry import ExponentialRetry, RetryPolicy, retry_policy
 
 __all__ = ["LARGEST_UNCLAMPED_TIMEOUT_S", "PresenceConfig"]

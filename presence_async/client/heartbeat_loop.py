@@ -27,14 +27,14 @@ from ..presence.engine import PresenceEngine
 from ..presence.user import Settings
 from ..presence.wire import Acknowledged, Outcome, Purpose, Send, judged
 from ..protocol.exchange import Operation
+from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
+from .limits import check_fits
 from .pipeline import Budget, RequestPipeline
 from .presence_log import log_blocked, log_change
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
-from .sizes import check_fits
-from .task_owner import TaskOwner
 
 __all__ = ["HeartbeatLoop"]
 

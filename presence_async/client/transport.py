@@ -26,10 +26,9 @@ from ..errors import (
 )
 from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
+from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
-from .request.bodies import UnreadableError, decompressed, read_up_to
-from .request.causes import words_of_system
-from .request.direct import DirectAnswer, DirectGet
+from .direct import DirectAnswer, DirectGet
 
 __all__ = ["Session", "Transport"]
 

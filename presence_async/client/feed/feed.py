@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ...errors import ClientClosedError, RequestError
+from ..aio import TaskOwner
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
-from ..task_owner import TaskOwner
 from .audience import Seat, WireName, listed
 from .listener import Listener, StreamHealth
 from .poll import TIMETOKENS_PER_S, Poll

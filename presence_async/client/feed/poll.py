@@ -21,7 +21,7 @@ from ...errors import (
     ServiceError,
 )
 from ...protocol.events import GapReason
-from ..request.deadlines import Deadlines, TimeLimit
+from ..aio import Deadlines, TimeLimit
 from .audience import Audience, WireName
 from .listener import StreamHealth, gap
 from .poll_pace import PollPace

@@ -9,9 +9,9 @@ from ...errors import AccessDeniedError
 from ...protocol.messages import Message
 from ...protocol.names import PRESENCE_SUFFIX
 from ...protocol.subscribe import SubscribeOperation
+from ..aio import Gate
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
-from ..request.gates import Gate
 from ..retry import NoRetry, RetryPolicy
 
 __all__ = ["Cursor", "Params", "Reply", "Subscriber"]

@@ -6,11 +6,11 @@ import asyncio
 import math
 import random
 
+from ..aio import TaskOwner
 from ..feed.feed import PresenceFeed
 from ..feed.subscriber import Params
 from ..pipeline import Budget, RequestPipeline
 from ..retry import NoRetry
-from ..task_owner import TaskOwner
 from .snapshot import Snapshot, read_snapshot
 
 __all__ = ["RosterDesk"]

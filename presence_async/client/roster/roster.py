@@ -19,11 +19,11 @@ from ...errors import (
 from ...protocol.events import PresenceEvent, SnapshotEvent
 from ...protocol.occupancy import Occupant
 from .. import wall_clock
+from ..aio import TaskOwner
 from ..checks import checked_buffer_size, checked_timeout_s
 from ..feed.listener import StreamHealth
 from ..feed.subscriber import Params
 from ..pipeline import Budget
-from ..task_owner import TaskOwner
 from .book import RosterBook
 from .checks import RosterChecks
 from .desk import RosterDesk

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from ...errors import InvalidArgumentError
+from ..errors import InvalidArgumentError
 
 __all__ = ["base_url", "proxy_url"]
 
