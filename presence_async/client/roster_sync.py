@@ -20,11 +20,11 @@ from ..protocol.occupancy import Occupant
 from ..roster.schedule import SETTLE_S, SnapshotSchedule
 from ..roster.state import RosterState
 from . import wall_clock
+from .call import Params
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .pipeline import Budget
-from .request.call import Params
 from .snapshot_requests import SnapshotRequests
 
 __all__ = ["RosterSync"]

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from .gates import Gate
+from .aio import Gate
 
 __all__ = ["FEWEST_CONNECTIONS", "Share", "Shares"]
 
