@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ Groups = Annotated[
 ]
 SubscribeKey = Annotated[
     str | None,
-    typer.Option(help="The key set [env: PUBNUB_SUBSCRIBE_KEY].", show_default=False),
+    typer.Option(
+        help="The subscribe key [env: PUBNUB_SUBSCRIBE_KEY].", show_default=False
+    ),
 ]
 UserId = Annotated[
     str | None,
@@ -62,10 +64,10 @@ def config_of(
     proxy: str | None,
     **more: object,
 ) -> PresenceConfig:
-    """Make a config from the options given and the environment for the rest.
+    """Make a config from the given options, and from the environment for the rest.
 
     Raises:
-        InvalidArgumentError: Something is missing or wrong.
+        InvalidArgumentError: A setting is missing or invalid.
     """
     given = {
         "subscribe_key": subscribe_key,

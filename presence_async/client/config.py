@@ -1,4 +1,4 @@
-"""PresenceConfig: every knob of a client, with unit, range and source."""
+"""PresenceConfig: every setting of a client, with its unit and its range."""
 
 from __future__ import annotations
 
@@ -84,41 +84,45 @@ def _params(value: Mapping[str, str] | None) -> Mapping[str, str]:
 
 @attrs.frozen(kw_only=True)
 class PresenceConfig:
-    """What a ``PresenceClient`` needs to know; checked when it is made.
+    """The settings of a ``PresenceClient``, checked when the config is made.
 
     Attributes:
-        subscribe_key: The key set, ``sub-c-…``.
-        user_id: The user this client speaks for unless a call names another.
-        publish_key: Only part of signatures.
+        subscribe_key: The subscribe key of the key set, ``sub-c-…``.
+        user_id: The user this client acts for, unless a call names another.
+        publish_key: The publish key of the key set; only signatures contain it.
         secret_key: Signs every request (signature v2); for servers only.
         auth: A token, or an ``async`` function from user id to token.
         origin: Host, ``host:port``, or a URL, whose scheme then decides ``secure``.
-        secure: TLS or not.
+        secure: Whether to use TLS.
         presence_timeout_s: Seconds without a heartbeat until the service reports a
-            timeout; an int from 3. Above 320 some services clamp: one warning is
-            logged when a client starts.
+            timeout; an int from 3. Some services reduce values above 320, so a client
+            with one logs a warning when it starts.
         heartbeat_interval_s: Seconds between heartbeats of leases with the configured
-            timeout; ``None``: timeout / 2 - 1, the formula of PubNub's SDKs.
+            timeout; ``None`` means timeout / 2 - 1, the formula of PubNub's SDKs.
         leave_on_close: Whether ``close`` tells the service that its users left.
         attempt_timeout_s: Seconds for one request on the wire.
         call_timeout_s: Seconds for a whole call with its retries and waits;
             ``math.inf`` for no limit. The official SDKs allow 10 to 15 s.
-        connect_timeout_s: Seconds for one connection to come about.
+        connect_timeout_s: Seconds to open one connection.
         close_timeout_s: Seconds that ``close`` and the end of a lease may take.
-        poll_timeout_s: Seconds a poll for events may be held; longer silence counts as
-            a lost connection. The SDKs use 310; the service answers an idle poll
-            after somewhat less, so a shorter one reconnects without need.
-        max_connections: Queries on the wire at once; the next ones wait.
-        max_beats_in_flight: Heartbeats and leaves on the wire at once, beside queries.
-        max_requests_per_s: Cap for heartbeats and leaves together; ``None``: none.
-        max_reply_bytes: Largest reply body, counted after decompression.
-        retry: When a failed call is tried again.
-        proxy: URL of an HTTP proxy.
-        ssl_context: For own certificates; ``None``: the system's.
-        query_params: Sent with every request; must not name a parameter of ours.
+        poll_timeout_s: Seconds that the service may hold a poll for events; longer
+            silence counts as a lost connection. The SDKs use 310. The service answers
+            an idle poll somewhat earlier, so a smaller value reconnects needlessly.
+        max_connections: Queries on the wire at once; further ones wait.
+        max_beats_in_flight: Heartbeats and leaves on the wire at once, besides queries.
+        max_requests_per_s: The most heartbeats and leaves per second, taken together;
+            ``None`` for no limit.
+        max_reply_bytes: The largest reply body, counted after decompression.
+        retry: Decides when a failed call is tried again.
+        proxy: The URL of an HTTP proxy; it may contain a user and a password.
+        ssl_context: Settings of TLS, such as own certificates; ``None`` for those of
+            the system.
+        query_params: Parameters sent with every request; none may have the name of a
+            parameter that this library sets.
 
     Raises:
-        InvalidArgumentError: A value is out of range, or two do not go together.
+        InvalidArgumentError: A value is out of range, or two values contradict each
+            other.
     """
 
     subscribe_key: str = attrs.field(default="", validator=_required)
@@ -156,7 +160,7 @@ class PresenceConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check what takes more than one value."""
+        """Check rules about more than one value."""
         base_url(self.origin, secure=self.secure)
         interval_s = self.heartbeat_interval_s
         if interval_s is not None and interval_s >= self.presence_timeout_s:
@@ -169,21 +173,21 @@ class PresenceConfig:
 
     @classmethod
     def from_env(cls, **overrides: object) -> Self:
-        """Make a config from the environment; arguments win over variables.
+        """Make a config from the environment; arguments override variables.
 
         Reads ``PUBNUB_SUBSCRIBE_KEY``, ``PUBNUB_PUBLISH_KEY``, ``PUBNUB_SECRET_KEY``,
         ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN``, ``PUBNUB_PROXY`` and
-        ``PUBNUB_PRESENCE_TIMEOUT_S``. Line ends around a value are dropped, as those
-        of a file it was read from; an empty variable counts as unset.
+        ``PUBNUB_PRESENCE_TIMEOUT_S``. Line ends around a value are dropped, such as
+        those of a file that it was read from; an empty variable counts as unset.
 
         Raises:
-            InvalidArgumentError: As the class does, naming the variable where it
-                comes from one.
+            InvalidArgumentError: As the class does; if the value came from a variable,
+                the error names that.
         """
         try:
             return cls(**{**_environment(overrides), **overrides})  # type: ignore[arg-type]  # validated
         except InvalidArgumentError as error:
-            # Without its frames, whose locals hold the secrets found.
+            # Its frames are dropped, because their locals hold the secrets.
             refused = error.with_traceback(None)
         variable = _ENVIRONMENT.get(refused.argument)
         if variable is None or refused.argument in overrides:
@@ -222,7 +226,7 @@ class PresenceConfig:
         return default_interval_s(presence_timeout_s)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the plain settings ready for JSON, secrets left out."""
+        """Return the plain settings ready for JSON, without secrets."""
         return {
             field.name: value
             for field in attrs.fields(type(self))
@@ -234,7 +238,7 @@ class PresenceConfig:
 
 
 def default_interval_s(presence_timeout_s: int) -> float:
-    """Return half the timeout less a second, as PubNub's SDKs and docs have it."""
+    """Return half the timeout minus one second, the formula of PubNub's SDKs."""
     return presence_timeout_s / 2 - 1
 
 
@@ -254,7 +258,7 @@ def environment_value(variable: str) -> str | None:
 
 
 def _environment(overrides: Container[str]) -> dict[str, object]:
-    """Return the settings that the environment names, but those overridden."""
+    """Return the settings in the environment that are not overridden."""
     found: dict[str, object] = {
         field: value
         for field, variable in _ENVIRONMENT.items()

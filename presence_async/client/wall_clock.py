@@ -1,7 +1,7 @@
-"""The only reader of outside clocks: signatures, token expiry, dates, suspend.
+"""The only reader of clocks other than the loop's: for signatures, expiry, suspend.
 
-Durations never come from here; they are ``loop.time()``. A loop with a ``wall_time``
-method, such as the virtual-time loop, is asked instead of the system.
+Durations are never measured here but by ``loop.time()``. If the running loop has clocks
+of its own, as the virtual-time loop does, they replace the system's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["boot_s", "now_s", "seconds_until"]
 
 
 def now_s() -> float:
-    """Return Unix time in seconds, as the running loop tells it."""
+    """Return Unix time in seconds."""
     read: Callable[[], float] = getattr(
         asyncio.get_running_loop(), "wall_time", time.time
     )
@@ -24,7 +24,7 @@ def now_s() -> float:
 
 
 def boot_s() -> float:
-    """Return seconds since boot, sleep included; where unknown, loop time."""
+    """Return the seconds since boot, sleep included, or loop time if unknown."""
     loop = asyncio.get_running_loop()
     read: Callable[[], float] | None = getattr(loop, "boot_time", None)
     if read is not None:
