@@ -37,9 +37,7 @@ async def bot(presence_client: PresenceClient) -> AsyncIterator[asyncio.Task[Non
 async def test_outage(presence_emulator: PresenceEmulator) -> None:
     presence_emulator.inject(Fault(status=503, for_s=3600))
     await asyncio.sleep(3600)
-    assert not presence_emulator.occupants(
-        "lobby"
-    )  # timed out, as no heartbeat got through
+    assert not presence_emulator.occupants("lobby")  # it has timed out
     await asyncio.sleep(15)
     assert presence_emulator.occupants("lobby") == {"tester": {"mood": "ok"}}
 
