@@ -1,7 +1,7 @@
 """An asyncio-native client for the PubNub Presence API, and a harness to test with.
 
-Names are imported when they are first used. So importing the package costs next to
-nothing, which matters because the pytest plugin makes every test run import it.
+Each name is imported when it is first used: the pytest plugin imports this package in
+every test run, which must cost next to nothing.
 """
 
 from __future__ import annotations

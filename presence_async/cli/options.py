@@ -30,12 +30,13 @@ Groups = Annotated[
 SubscribeKey = Annotated[
     str | None,
     typer.Option(
-        help="The subscribe key [env: PUBNUB_SUBSCRIBE_KEY].", show_default=False
+        help="Subscribe key of the key set [env: PUBNUB_SUBSCRIBE_KEY].",
+        show_default=False,
     ),
 ]
 UserId = Annotated[
     str | None,
-    typer.Option(help="Who you are [env: PUBNUB_USER_ID].", show_default=False),
+    typer.Option(help="Your user ID [env: PUBNUB_USER_ID].", show_default=False),
 ]
 Origin = Annotated[
     str | None,
@@ -47,14 +48,17 @@ Origin = Annotated[
 Proxy = Annotated[
     str | None,
     typer.Option(
-        help="URL of an HTTP proxy [env: PUBNUB_PROXY, the place for a password].",
+        help=(
+            "URL of an HTTP proxy [env: PUBNUB_PROXY; use this for a URL with a"
+            " password, which other users could read on the command line]."
+        ),
         show_default=False,
     ),
 ]
 TimeoutS = Annotated[
-    float, typer.Option("--timeout", help="Seconds for the whole call.")
+    float, typer.Option("--timeout", help="Seconds that the whole call may take.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 
 def config_of(
@@ -64,7 +68,7 @@ def config_of(
     proxy: str | None,
     **more: object,
 ) -> PresenceConfig:
-    """Make a config from the given options, and from the environment for the rest.
+    """Make a config from options, and from the environment for options not given.
 
     Raises:
         InvalidArgumentError: A setting is missing or invalid.

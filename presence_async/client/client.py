@@ -61,6 +61,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     Args:
         config: Keys, user and limits.
         session: An aiohttp session to use for everything; it is never closed by us.
+            Its connector has to allow four connections to a host, or any number.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
 
         Raises:
             ClientClosedError: It was closed before.
+            InvalidArgumentError: The session allows too few connections.
         """
         await self._core.start()
         return self

@@ -11,7 +11,6 @@ from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
-from .auth import Tokens
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .feed.feed import PresenceFeed
 from .heartbeat_loop import HeartbeatLoop
@@ -20,6 +19,7 @@ from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .reports import CloseReport
 from .snapshot_requests import SnapshotRequests
+from .tokens import Tokens
 from .transport import Session, Transport
 
 __all__ = ["ClientCore", "QueryParams", "checked_limit_s"]
@@ -77,6 +77,7 @@ class ClientCore:
         if self.life.is_open:
             self.life.check()
             return
+        self.transport.check_session()
         self.life.open()
         await self.transport.open()
         self.pipeline.open()

@@ -27,7 +27,7 @@ from .config import PresenceConfig
 from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
-from .presence_request import Place, outcome_of, send_once
+from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
 from .task_owner import TaskOwner
@@ -76,6 +76,7 @@ class HeartbeatLoop:
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.lateness_s: deque[float] = deque(maxlen=1024)
+        self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
         self._sends: dict[Send, asyncio.Task[Outcome]] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
@@ -127,8 +128,7 @@ class HeartbeatLoop:
         send = self.engine.give_up(user_id, ticket, self.now_s())
         if send is not None and send in self._sends:
             self._sends[send].cancel()
-        if not self._is_aborted:
-            self.pump()
+        self.pump()
 
     # The loop.
 
@@ -175,11 +175,15 @@ class HeartbeatLoop:
 
     def pump(self) -> None:
         """Send everything that may go out now and tell what has changed."""
+        if self._is_aborted:
+            # Nobody would wait for what is sent now, nor cancel it.
+            return
         now_s, engine = self.now_s(), self.engine
+        self._places.admit()
         while (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
-            place = Place(engine.places, send, self._hasten)
+            place = Place(self._places, send)
             task = asyncio.get_running_loop().create_task(
                 send_once(self._pipeline, send, place),
                 name=f"presence {send.operation.name}",

@@ -29,7 +29,7 @@ from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity, loggable, redacted, secrets_of
 from . import wall_clock
-from .auth import AuthToken, Tokens
+from .auth import AuthToken
 from .config import PresenceConfig
 from .request.call import Answer, Budget, Call, Params, Unclear
 from .request.deadlines import Deadlines, TimeLimit
@@ -37,6 +37,7 @@ from .request.gates import Admission, Gate
 from .request.long_names import LongNames
 from .request.request_size import check_size
 from .retry import RetryPolicy
+from .tokens import Tokens
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
@@ -70,7 +71,10 @@ class RequestPipeline:
         self._tokens = tokens
         self._deadlines = Deadlines()
         self._long_names = LongNames()
-        self._queries = Gate(config.max_connections)
+        self._shares = transport.shares()
+        self._queries = (
+            Gate(config.max_connections) if not self._shares else self._shares.queries
+        )
         self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._is_closed = False
         self._request_prefix = str(uuid.uuid4())[:-12]
@@ -297,6 +301,10 @@ class RequestPipeline:
         """Return True if a request of the user need not wait for a token."""
         tokens = self._tokens
         return not tokens.are_used or tokens.at_hand(user_id) is not None
+
+    def event_gate(self, limit: int) -> Gate:
+        """Return a gate for polls or handshakes; on a limited session all share one."""
+        return self._shares.events if self._shares else Gate(limit)
 
     def check(self, operation: Operation[Any], params: Params = ()) -> None:
         """Refuse an operation that no request can carry, without sending it.

@@ -93,6 +93,13 @@ def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:
     )
 
 
-def log_failed_leave(user_id: str, error: Exception) -> None:
-    """Write that the leave at the end of a block failed, which nobody awaits."""
-    logger.warning("%s may stay present: %s", user_id, error)
+def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None:
+    """Write that the leave at the end of a block failed, which nobody awaits.
+
+    Args:
+        user_id: Who was not left.
+        error: Why.
+        is_shared: Whether it is due to an outage, which has lines of its own.
+    """
+    level = logging.DEBUG if is_shared else logging.WARNING
+    logger.log(level, "%s may stay present: %s", user_id, error)

@@ -1,7 +1,8 @@
-"""The only reader of clocks other than the loop's: for signatures, expiry, suspend.
+"""Clocks outside the event loop, for signatures, token expiry, dates and suspend.
 
-Durations are never measured here but by ``loop.time()``. If the running loop has clocks
-of its own, as the virtual-time loop does, they replace the system's.
+No other module reads them. Durations are always differences of ``loop.time()``. If the
+loop has a ``wall_time`` or ``boot_time`` method, as the virtual-time loop does, it is
+called instead of the system's clock.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["boot_s", "now_s", "seconds_until"]
 
 
 def now_s() -> float:
-    """Return Unix time in seconds."""
+    """Return the Unix time in seconds."""
     read: Callable[[], float] = getattr(
         asyncio.get_running_loop(), "wall_time", time.time
     )
@@ -24,7 +25,10 @@ def now_s() -> float:
 
 
 def boot_s() -> float:
-    """Return the seconds since boot, sleep included, or loop time if unknown."""
+    """Return the seconds since boot, including the time the machine slept.
+
+    Systems without such a clock return the loop time, which may exclude sleep.
+    """
     loop = asyncio.get_running_loop()
     read: Callable[[], float] | None = getattr(loop, "boot_time", None)
     if read is not None:

@@ -47,9 +47,9 @@ class PresenceEngine:
         self._settings = settings
         self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
-        self._backoff = Backoff(self._shared, self._users)
         self._timetable = Timetable(self._users)
         self.places: Places = Places(settings)
+        self._backoff = Backoff(self._shared, self._users, self.places)
         self._versions = 0
         self._tickets = 0
         self._is_closing = False
@@ -288,6 +288,11 @@ class PresenceEngine:
     def is_done(self) -> bool:
         """Return True if nothing is left to be said after ``close``."""
         return not overview.leaving(self._users.values())
+
+    @property
+    def is_down(self) -> bool:
+        """Return True while the service cannot be reached, as an outage is reported."""
+        return self._shared.is_down
 
     def drain(self) -> list[Change]:
         """Return what has changed since the last call."""

@@ -295,6 +295,19 @@ def test_the_expiry_of_a_token_must_be_an_aware_datetime() -> None:
             AuthToken(value="t", expires_at=ends)  # type: ignore[arg-type]  # the point
 
 
+@pytest.mark.parametrize("bad", ["token\n", "a\r\nb", "a\x00", "a\u2028b"], ids=ascii)
+def test_control_characters_in_a_token_are_refused(bad: str) -> None:
+    for make in (
+        lambda: PresenceConfig(**KEYS, auth=bad),
+        lambda: AuthToken(value=bad),
+    ):
+        with pytest.raises(InvalidArgumentError, match="line ends") as caught:
+            make()
+
+        assert caught.value.argument == "auth"
+        assert bad not in str(caught.value)
+
+
 def test_a_wrong_argument_is_named_as_the_argument(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

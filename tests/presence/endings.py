@@ -38,8 +38,7 @@ def calm_down(world: World) -> None:
         for claim in _joined(world):
             if claim.user_id not in hampered:
                 _check_back(world, claim, "not back 15 s after the outage")
-    world.scene.engine.retry_refused(None, world.scene.now_s)
-    world.run_until(world.scene.now_s + _settling_s(world))
+    world.run_until(max(world.scene.now_s, calm_s + _settling_s(world)))
     for claim in _joined(world):
         _check_back(world, claim, "not back an interval after the trouble")
     _check_states(world)

@@ -22,10 +22,8 @@ _CHANNELS = ("a", "b", "c", "d")
 _TIMEOUTS_S = (
     (3, 4, 5, 8),
     (5, 8, 10, 12),
-    (15, 20, 30, 45, 60),
-    (15, 20, 30, 45, 60),
-    (90, 120, 300, 320),
-    (90, 120, 300, 320),
+    *[(15, 20, 30, 45, 60)] * 4,
+    *[(90, 120, 300, 320)] * 4,
 )
 _ENDS = ("release all", "release all", "close", "close without leaving", "cut short")
 _ENDLESS = float("inf")
@@ -106,7 +104,7 @@ def _short_outage(setup: Setup, rng: random.Random) -> Schedule | None:
     timeouts_s = [t for t in scale if room[t] > 0.3]
     if not timeouts_s:
         return None
-    users = [f"u{n}" for n in range(rng.choice((1, 1, 2, 3, 5, 8)))]
+    users = [f"u{n}" for n in range(rng.choice((1, 1, 2, 3, 4, 8)))]
     joins = [
         Step(
             rng.uniform(0, 2),
@@ -175,7 +173,7 @@ class _Maker:
         weights = [weight for weight, _ in self._verbs.values()]
         at_s = 0.0
         yield Step(at_s, "join", self._join())
-        for _ in range(rng.choice((2, 4, 6, 8, 12))):
+        for _ in range(rng.choice((2, 3, 5, 8, 12))):
             at_s += rng.expovariate(1 / self._pace_s)
             (verb,) = rng.choices(verbs, weights)
             yield Step(round(at_s, 3), verb, self._verbs[verb][1]())

@@ -29,7 +29,7 @@ class UnreadableError(Exception):
 
 
 async def read_up_to(chunks: AsyncIterable[bytes], limit: int) -> bytes:
-    """Put a body together.
+    """Read a body to its end.
 
     Raises:
         UnreadableError: It is larger than the limit.
@@ -48,7 +48,7 @@ def decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:
     Args:
         body: As it was received.
         encoding: The value of ``Content-Encoding``: codings in the order applied.
-        limit: Most bytes, before and after.
+        limit: The most bytes allowed, packed as well as unpacked.
 
     Raises:
         UnreadableError: It is larger, damaged, or packed in another way.
