@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Protocol, Self
 
+from .safe_log import SafeLogger
+
 __all__ = ["Admission", "Deadlines", "Gate", "TaskOwner", "TimeLimit"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 
 class Admission(Protocol):

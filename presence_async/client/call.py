@@ -25,10 +25,11 @@ from .auth import AuthToken
 from .config import PresenceConfig
 from .limits import Params, check_size
 from .retry import RetryPolicy
+from .safe_log import SafeLogger
 
 __all__ = ["Answer", "Budget", "Call", "Params", "Stamper", "Unclear"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 ReplyT = TypeVar("ReplyT")
 

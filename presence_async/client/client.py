@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -29,11 +28,12 @@ from .lease import Joining, Lease
 from .query_calls import QueryCalls
 from .reports import CloseReport
 from .roster import Roster
+from .safe_log import SafeLogger
 from .transport import Session
 
 __all__ = ["PresenceClient"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 ReplyT = TypeVar("ReplyT")
 Names = str | Iterable[str] | None

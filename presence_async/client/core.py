@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -18,13 +17,14 @@ from .lifecycle import Lifecycle
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .reports import CloseReport
+from .safe_log import SafeLogger
 from .snapshot_requests import SnapshotRequests
 from .tokens import Tokens
 from .transport import Session, Transport
 
 __all__ = ["ClientCore", "QueryParams", "checked_limit_s"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 ReplyT = TypeVar("ReplyT")
 QueryParams = Mapping[str, str] | None

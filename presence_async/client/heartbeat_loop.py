@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -31,10 +30,11 @@ from .presence_log import log_blocked, log_change
 from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
+from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
 _NO_RETRY = NoRetry()
@@ -125,7 +125,12 @@ class HeartbeatLoop:
         return settled.value
 
     def _give_up(self, user_id: str, ticket: int) -> None:
-        send = self.engine.give_up(user_id, ticket, self.now_s())
+        try:
+            send = self.engine.give_up(user_id, ticket, self.now_s())
+        except Exception:
+            # Raised, it would take the place of the caller's cancellation.
+            logger.critical("giving up a call crashed; going on", exc_info=True)
+            return
         if send is not None and send in self._sends:
             self._sends[send].cancel()
         self.pump()
@@ -162,7 +167,7 @@ class HeartbeatLoop:
     async def _sleep(self) -> float:
         """Send what is due and sleep until the engine is due next; returns when."""
         self._wake.clear()
-        self.pump()
+        self._send_and_tell()
         began_s = self.now_s()
         due_s = min(self.engine.next_s, began_s + LONGEST_TICK_S)
         self._sleeps_until_s = due_s
@@ -174,7 +179,17 @@ class HeartbeatLoop:
         return max(due_s, began_s)
 
     def pump(self) -> None:
-        """Send everything that may go out now and tell what has changed."""
+        """Send what may go out now and tell what has changed; never raises.
+
+        A crash may concern another user than the caller's; the loop tries again.
+        """
+        try:
+            self._send_and_tell()
+        except Exception:
+            logger.critical("sending what is due crashed; going on", exc_info=True)
+            self._wake.set()
+
+    def _send_and_tell(self) -> None:
         if self._is_aborted:
             # Nobody would wait for what is sent now, nor cancel it.
             return
@@ -190,14 +205,22 @@ class HeartbeatLoop:
             )
             self._sends[send] = task
             task.add_done_callback(functools.partial(self._ended, send))
-        for change in engine.drain():
-            self._publish(change)
+        self._tell(engine.drain())
         self._hasten()
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
         if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
+
+    def _tell(self, changes: list[Change]) -> None:
+        """Tell of every change, also after one that cannot be told."""
+        for change in changes:
+            try:
+                self._publish(change)
+            except Exception:
+                name = type(change).__name__
+                logger.critical("telling of %s crashed", name, exc_info=True)
 
     def _publish(self, change: Change) -> None:
         if isinstance(change, Settled):
@@ -239,6 +262,8 @@ class HeartbeatLoop:
             log_blocked(report.blocked_s, users, lost)
         if not report.slept_s and not report.is_stop:
             return
+        # First: it must not be lost, whatever fails below.
+        self.engine.slept(report.slept_s, self.now_s())
         if report.slept_s:
             logger.warning(
                 "the machine slept for %.0f s; sending a heartbeat for every user",
@@ -246,7 +271,6 @@ class HeartbeatLoop:
             )
         self._pipeline.note_sleep(report.slept_s)
         self._on_unseen(report.slept_s)
-        self.engine.slept(report.slept_s, self.now_s())
 
     # The end.
 
@@ -272,8 +296,7 @@ class HeartbeatLoop:
         self._is_stopping = self._is_aborted = True
         self._task.abort()
         self.engine.abort(self.now_s())
-        for change in self.engine.drain():
-            self._publish(change)
+        self._tell(self.engine.drain())
         for task in list(self._sends.values()):
             task.cancel()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -14,10 +13,11 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.json_codec import Json
 from ..protocol.names import MAX_DOCUMENTED_LENGTH
 from ..protocol.user_state import SetStateOperation
+from .safe_log import SafeLogger
 
 __all__ = ["Checker", "LongNames", "Params", "check_fits", "check_size"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 Params = tuple[tuple[str, str], ...]
 

@@ -7,7 +7,6 @@ since the presence engine decides when to send the next one.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 from collections.abc import Awaitable, Callable
@@ -28,6 +27,7 @@ from .call import Answer, Budget, Call, Params, Stamper, Unclear
 from .config import PresenceConfig
 from .limits import LongNames
 from .retry import RetryPolicy
+from .safe_log import SafeLogger
 from .tokens import Tokens
 from .transport import Transport
 
@@ -36,7 +36,7 @@ __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
 ReplyT = TypeVar("ReplyT")
 WaitedT = TypeVar("WaitedT")
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 
 class RequestPipeline:

@@ -18,10 +18,11 @@ from ..presence.changes import (
     OutageGoesOn,
 )
 from ..presence.claims import LeaseHealth
+from .safe_log import SafeLogger
 
 __all__ = ["log_blocked", "log_change", "log_failed_leave"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _LEVELS = {
     LeaseHealth.FRESH: logging.INFO,

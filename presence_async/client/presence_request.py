@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +13,11 @@ from ..presence.wire import Acknowledged, Outcome, Send, judged
 from ..protocol.exchange import Operation
 from .pipeline import Budget, RequestPipeline
 from .retry import NoRetry
+from .safe_log import SafeLogger
 
 __all__ = ["Place", "PlaceQueue", "outcome_of", "send_once"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _NO_RETRY = NoRetry()
 

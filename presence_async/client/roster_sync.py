@@ -7,7 +7,6 @@ and the service.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 import weakref
@@ -25,11 +24,12 @@ from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .pipeline import Budget
+from .safe_log import SafeLogger
 from .snapshot_requests import SnapshotRequests
 
 __all__ = ["RosterSync"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _LONG_OUTAGE_S = 30.0
 

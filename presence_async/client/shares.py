@@ -7,15 +7,15 @@ therefore wait here, and a third of the connections is left to heartbeats.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from .aio import Gate
+from .safe_log import SafeLogger
 
 __all__ = ["FEWEST_CONNECTIONS", "Share", "Shares"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 # One for a heartbeat, one for a query, and for events one poll and one handshake.
 FEWEST_CONNECTIONS: Final = 4

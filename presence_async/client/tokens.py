@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 
 from ..errors import AccessDeniedError, InvalidArgumentError
 from .auth import Auth, AuthToken, TokenProvider, checked_auth
+from .safe_log import SafeLogger
 
 __all__ = ["Tokens"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _UNAUTHORIZED = 401
 _FETCH_TIMEOUT_S = 60.0
