@@ -22,7 +22,7 @@ from ..errors import InvalidArgumentError
 from ..protocol import names
 from ..protocol.identity import checked_query_params
 from .auth import Auth, checked_auth
-from .request.origin import base_url, proxy_url
+from .origin import base_url, proxy_url
 from .retry import ExponentialRetry, RetryPolicy, retry_policy
 
 __all__ = ["LARGEST_UNCLAMPED_TIMEOUT_S", "PresenceConfig", "environment_value"]

@@ -21,6 +21,7 @@ from ..presence.claims import Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
 from ..presence.wire import Outcome, Purpose, Send
+from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
 from .lifecycle import check_loop
@@ -30,7 +31,6 @@ from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
 from .safe_log import SafeLogger
-from .task_owner import TaskOwner
 
 __all__ = ["HeartbeatLoop"]
 

@@ -19,11 +19,11 @@ from ..protocol.occupancy import Occupant
 from ..roster.schedule import SETTLE_S, SnapshotSchedule
 from ..roster.state import RosterState
 from . import wall_clock
+from .call import Params
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .pipeline import Budget
-from .request.call import Params
 from .safe_log import SafeLogger
 from .snapshot_requests import SnapshotRequests
 

@@ -23,12 +23,11 @@ from ..errors import (
 )
 from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
+from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
-from .request.bodies import UnreadableError, decompressed, read_up_to
-from .request.causes import words_of_system
-from .request.direct import DirectAnswer, DirectGet
-from .request.pool import Connector, checked_middleware, idle_connections, is_reused
-from .request.shares import FEWEST_CONNECTIONS, Shares
+from .direct import DirectAnswer, DirectGet
+from .pool import Connector, checked_middleware, idle_connections, is_reused
+from .shares import FEWEST_CONNECTIONS, Shares
 
 __all__ = ["Session", "Transport"]
 

@@ -22,10 +22,9 @@ from presence_async import (
     RequestError,
     UnavailableError,
 )
+from presence_async.client.aio import Deadlines, Gate, TimeLimit
 from presence_async.client.auth import TokenProvider
-from presence_async.client.request.call import Budget
-from presence_async.client.request.deadlines import Deadlines, TimeLimit
-from presence_async.client.request.gates import Gate
+from presence_async.client.call import Budget
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.protocol.where_now import WhereNowOperation
 

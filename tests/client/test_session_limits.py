@@ -17,7 +17,7 @@ from presence_async import (
     PresenceClient,
     RequestError,
 )
-from presence_async.client.request.shares import Shares
+from presence_async.client.shares import Shares
 from presence_async.emulator import Fault, PresenceEmulator
 
 LIMITS: dict[str, dict[str, Any]] = {

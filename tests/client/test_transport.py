@@ -27,8 +27,8 @@ from presence_async import (
     RequestError,
     UnavailableError,
 )
-from presence_async.client.request.bodies import UnreadableError, decompressed
-from presence_async.client.request.direct import DirectGet
+from presence_async.client.bodies import UnreadableError, decompressed
+from presence_async.client.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
 from presence_async.testing.virtual_loop import VirtualLoop

@@ -14,11 +14,11 @@ from typing import Final
 
 from ...errors import ClientClosedError, RequestError
 from ...protocol.timetoken import TIMETOKENS_PER_S
+from ..aio import TaskOwner
+from ..call import Params
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
-from ..request.call import Params
 from ..safe_log import SafeLogger
-from ..task_owner import TaskOwner
 from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
 from .patience import until_answered

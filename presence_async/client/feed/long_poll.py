@@ -21,8 +21,8 @@ from ...errors import (
     RequestError,
     ServiceError,
 )
-from ..request.call import Params
-from ..request.deadlines import Deadlines, TimeLimit
+from ..aio import Deadlines, TimeLimit
+from ..call import Params
 from ..safe_log import SafeLogger
 from .listener import StreamHealth
 from .pace import PollPace

@@ -8,10 +8,10 @@ from ...errors import AccessDeniedError
 from ...protocol.messages import Message
 from ...protocol.names import PRESENCE_SUFFIX
 from ...protocol.subscribe import SubscribeOperation
+from ..aio import Gate
+from ..call import Params
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
-from ..request.call import Params
-from ..request.gates import Gate
 from ..retry import NoRetry, RetryPolicy
 from .progress import Cursor
 from .routing import Listed

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..safe_log import SafeLogger
-from .gates import Gate
+from .aio import Gate
+from .safe_log import SafeLogger
 
 __all__ = ["FEWEST_CONNECTIONS", "Share", "Shares"]
 
