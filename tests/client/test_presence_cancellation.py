@@ -47,7 +47,7 @@ def presence_tasks() -> list[str]:
     return [name for name in names if name.startswith("presence ")]
 
 
-async def cancel_after(steps: int, work: Awaitable[Any]) -> asyncio.Future[Any]:
+async def cancel_after(steps: int, work: Awaitable[Any]) -> None:
     """Start something, go some steps of the loop, and cancel it; it ends at once."""
     task = asyncio.ensure_future(work)
     for _ in range(steps):
@@ -59,7 +59,6 @@ async def cancel_after(steps: int, work: Awaitable[Any]) -> asyncio.Future[Any]:
     assert task.done()
     assert now_s() == began_s
     assert task.cancelled() or task.exception() is None
-    return task
 
 
 def check(client: PresenceClient, emulator: PresenceEmulator, where: str) -> None:
@@ -118,7 +117,7 @@ async def test_a_call_cancelled_between_its_attempts_leaves_what_the_client_says
         emulator.reset()
         async with PresenceClient(config) as client:
             lease = await client.join(["lobby", "sport"], state={"n": 1})
-            emulator.inject(Fault(status=503, retry_after_s=2, at=at, times=1))  # type: ignore[arg-type]
+            emulator.inject(Fault(status=503, retry_after_s=2, at=at, times=1))
             task = asyncio.ensure_future(call(client, lease))
             await asyncio.sleep(1)
             await cancel_after(0, task)
