@@ -226,3 +226,18 @@ def test_a_state_set_for_a_channel_that_is_being_added_stays(world: World) -> No
     world.run_for(60)
 
     assert world.scene.service.states["u", "b"] == {"n": 2}
+
+
+def test_presence_is_back_soon_after_a_cache_has_answered_everything(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=300)
+    world.run_for(1)
+    world.trouble("cached", 400)
+    world.run_for(400)
+    healths = [world.leases[0].health]
+
+    world.run_for(15)
+
+    healths.append(world.leases[0].health)
+    assert healths == [LeaseHealth.LOST, LeaseHealth.FRESH]
