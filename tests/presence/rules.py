@@ -148,11 +148,7 @@ class Rules:
         longest_s = scene.setup.attempt_timeout_s
         _require(0 < send.attempt_s <= longest_s, f"an attempt of {send.attempt_s} s")
         _require(send.deadline_s > now_s, "sent after its deadline")
-        rate = scene.setup.max_requests_per_s
-        if rate is not None:
-            is_late = now_s - self._last_sent_s >= 1 / rate - _ALMOST
-            _require(is_late, "more requests a second than allowed")
-        self._last_sent_s = now_s
+        self.entered()
         sent = self._sent.setdefault(send.user_id, deque(maxlen=_MOST_PER_S))
         if len(sent) == _MOST_PER_S:
             _require(sent[0] < now_s - 1, "a storm of requests of one user")
@@ -160,6 +156,14 @@ class Rules:
         if send.purpose is Purpose.KEEP:
             self._count_probes(send.user_id)
         self._hold_against_wishes(send)
+
+    def entered(self) -> None:
+        """Hold the time of a request against the rate."""
+        rate, now_s = self.scene.setup.max_requests_per_s, self.scene.now_s
+        if rate is not None:
+            is_late = now_s - self._last_sent_s >= 1 / rate - _ALMOST
+            _require(is_late, "more requests a second than allowed")
+        self._last_sent_s = now_s
 
     def _count_probes(self, user_id: str) -> None:
         """Hold rounds that begin in an outage against the rule of one at a time."""
