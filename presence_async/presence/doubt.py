@@ -94,10 +94,14 @@ def _still_valid(
         return attrs.evolve(old, state=kept or None)
     if isinstance(newer, SetStateOperation) and isinstance(old, LeaveOperation):
         return old
+    said_channels, said_groups = newer.channels, newer.channel_groups
     if isinstance(newer, HeartbeatOperation) and isinstance(old, SetStateOperation):
-        return None if newer.state else old
-    channels = tuple(c for c in old.channels if c not in newer.channels)
-    groups = tuple(g for g in old.channel_groups if g not in newer.channel_groups)
+        # Only where the heartbeat carries a state.
+        states = newer.state or {}
+        said_channels = tuple(c for c in said_channels if c in states)
+        said_groups = tuple(g for g in said_groups if g in states)
+    channels = tuple(c for c in old.channels if c not in said_channels)
+    groups = tuple(g for g in old.channel_groups if g not in said_groups)
     if not channels and not groups:
         return None
     return attrs.evolve(old, channels=channels, channel_groups=groups)
