@@ -35,14 +35,14 @@ class Doubts:
         """Note a request that the service may still apply until a time."""
         self._given_up = [*self._given_up[1 - _MOST_DOUBTS :], (operation, until_s)]
 
-    def may_undo(self, operation: PresenceOperation, now_s: float) -> bool:
-        """Return True if a request given up may still undo this one.
+    def may_undo(self, operation: PresenceOperation, sent_at_s: float) -> bool:
+        """Return True if a request given up may still undo one sent at a time.
 
         Names do not matter, since groups overlap channels unseen by the client. The
         same request applied again changes nothing.
         """
         return any(
-            until_s > now_s and given_up != operation
+            until_s > sent_at_s and given_up != operation
             for given_up, until_s in self._given_up
         )
 
