@@ -12,14 +12,42 @@ from presence_async.errors import (
     UnavailableError,
 )
 from presence_async.presence.changes import Change, Settled
-from presence_async.presence.claims import Claim, Patience, RetryPolicy
+from presence_async.presence.claims import (
+    Claim,
+    Order,
+    OrderKind,
+    Patience,
+    RetryPolicy,
+)
 from presence_async.presence.engine import PresenceEngine
 from presence_async.presence.pace import default_interval_s
 from presence_async.presence.patience import NO_RETRY
 from presence_async.presence.settings import Settings
 from presence_async.presence.wire import Acknowledged, Failed, Refused, Send
+from presence_async.protocol.heartbeat import HeartbeatOperation
+from presence_async.protocol.user_state import SetStateOperation
 
-__all__ = ["Direct"]
+__all__ = ["Direct", "heartbeat", "operation_of", "say", "state_of"]
+
+
+def state_of(*channels: str, **facts: Any) -> SetStateOperation:
+    return SetStateOperation(
+        subscribe_key="key", user_id="u", channels=channels, state=facts
+    )
+
+
+def heartbeat(*channels: str, timeout_s: int = 300) -> HeartbeatOperation:
+    return HeartbeatOperation(
+        subscribe_key="key",
+        user_id="u",
+        channels=channels,
+        presence_timeout_s=timeout_s,
+    )
+
+
+def operation_of(send: Send) -> Any:
+    """Return what a request says, whatever it is."""
+    return send.operation
 
 
 class Direct:
@@ -115,3 +143,15 @@ class Direct:
     def settled(self) -> dict[int, PresenceError | None]:
         """Return who has been settled since, and with which error."""
         return {s.ticket: s.error for s in self.changes(Settled)}
+
+
+def say(direct: Direct, operation: Any, *, patience: Patience | None = None) -> int:
+    """Let the user ``u`` say something once; return the ticket."""
+    is_state = isinstance(operation, SetStateOperation)
+    order = Order(
+        kind=OrderKind.STATE if is_state else OrderKind.HEARTBEAT,
+        user_id="u",
+        patience=patience or direct.patience(),
+        operation=operation,
+    )
+    return direct.engine.say(order, direct.now_s)
