@@ -35,14 +35,14 @@ class Doubts:
         """Note a request that the service may still apply until a time."""
         self._given_up = [*self._given_up[1 - _MOST_DOUBTS :], (operation, until_s)]
 
-    def may_undo(self, operation: PresenceOperation, now_s: float) -> bool:
-        """Return True if a request given up may still undo this one.
+    def may_undo(self, operation: PresenceOperation, sent_at_s: float) -> bool:
+        """Return True if a request given up may still undo one sent at a time.
 
         Names do not matter, since groups overlap channels unseen by the client. The
         same request applied again changes nothing.
         """
         return any(
-            until_s > now_s and given_up != operation
+            until_s > sent_at_s and given_up != operation
             for given_up, until_s in self._given_up
         )
 
@@ -94,10 +94,14 @@ def _still_valid(
         return attrs.evolve(old, state=kept or None)
     if isinstance(newer, SetStateOperation) and isinstance(old, LeaveOperation):
         return old
+    said_channels, said_groups = newer.channels, newer.channel_groups
     if isinstance(newer, HeartbeatOperation) and isinstance(old, SetStateOperation):
-        return None if newer.state else old
-    channels = tuple(c for c in old.channels if c not in newer.channels)
-    groups = tuple(g for g in old.channel_groups if g not in newer.channel_groups)
+        # Only where the heartbeat carries a state.
+        states = newer.state or {}
+        said_channels = tuple(c for c in said_channels if c in states)
+        said_groups = tuple(g for g in said_groups if g in states)
+    channels = tuple(c for c in old.channels if c not in said_channels)
+    groups = tuple(g for g in old.channel_groups if g not in said_groups)
     if not channels and not groups:
         return None
     return attrs.evolve(old, channels=channels, channel_groups=groups)

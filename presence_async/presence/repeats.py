@@ -32,7 +32,7 @@ def note(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
         return
     user.doubts.supersede(send.operation)
     is_first = send.purpose is not Purpose.REPEAT
-    if is_first and user.doubts.may_undo(send.operation, now_s):
+    if is_first and user.doubts.may_undo(send.operation, outcome.sent_at_s):
         _say_again(user, user.doubts, send, now_s + after_s)
 
 

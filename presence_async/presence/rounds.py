@@ -113,6 +113,9 @@ def kept(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
         case Acknowledged():
             user.tell(beat, outcome, user.told)
             current.is_answered = True
+            # Out of a cache, twice, and so old that it does not even help.
+            timeout_s = beat.operation.presence_timeout_s
+            current.is_pressing |= outcome.age_s >= timeout_s
         case Refused():
             is_answer = isinstance(outcome.error, ServiceError)
             current.is_answered |= is_answer and outcome.is_about_service

@@ -131,7 +131,8 @@ class UserTable:
         partly: set[Name] = set()
         for claim in self.claims:
             own = set(claim.names)
-            if own <= meant:
+            # A claim that extends another has no state of its own.
+            if own <= meant and claim.extends is None:
                 claim.state, claim.state_version = state, version
             else:
                 partly |= own & meant

@@ -78,7 +78,18 @@ class Network:
         return fate._replace(applied_after_s=NEVER)
 
     def _got_token(self, flight: Flight) -> None:
+        if flight.is_over:
+            return
+        places = self._scene.engine.places
+        entry_s = places.entry_s(flight.send, self._scene.now_s)
+        if entry_s > self._scene.now_s:
+            self._scene.at(entry_s, self._enter, flight)
+        else:
+            self._enter(flight)
+
+    def _enter(self, flight: Flight) -> None:
         if not flight.is_over:
+            self._rules.entered()
             self._scene.engine.places.unpark(flight.send)
             flight.sent_at_s, flight.slept_s = self._scene.now_s, self._scene.noticed_s
             flight.fate = flight.fate._replace(needs_token_s=0.0)

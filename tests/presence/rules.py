@@ -46,6 +46,7 @@ class Rules:
         claims: The claims of each user, those that only extend another left out.
         ghosts: Users who may stay present for a while without a lease: their leave was
             given up, or a repeat failed, or a heartbeat was sent without a lease.
+        undone: When a request given up was applied all the same, and where.
         is_down: Whether the engine says that the service cannot be reached.
         forbids_timeouts: Whether nothing that happens excuses a timeout.
     """
@@ -61,7 +62,7 @@ class Rules:
         self.named_states: dict[tuple[str, str], dict[str, int]] = {}
         self._names: dict[str, set[Name]] = {}
         self._shared: dict[str, set[str]] = {}
-        self._undone: dict[Spot, float] = {}
+        self.undone: dict[Spot, float] = {}
         self._forgotten: set[Spot] = set()
         self._sent: dict[str, deque[float]] = {}
         self._last_sent_s = 0.0
@@ -148,11 +149,7 @@ class Rules:
         longest_s = scene.setup.attempt_timeout_s
         _require(0 < send.attempt_s <= longest_s, f"an attempt of {send.attempt_s} s")
         _require(send.deadline_s > now_s, "sent after its deadline")
-        rate = scene.setup.max_requests_per_s
-        if rate is not None:
-            is_late = now_s - self._last_sent_s >= 1 / rate - _ALMOST
-            _require(is_late, "more requests a second than allowed")
-        self._last_sent_s = now_s
+        self.entered()
         sent = self._sent.setdefault(send.user_id, deque(maxlen=_MOST_PER_S))
         if len(sent) == _MOST_PER_S:
             _require(sent[0] < now_s - 1, "a storm of requests of one user")
@@ -160,6 +157,14 @@ class Rules:
         if send.purpose is Purpose.KEEP:
             self._count_probes(send.user_id)
         self._hold_against_wishes(send)
+
+    def entered(self) -> None:
+        """Hold the time of a request against the rate."""
+        rate, now_s = self.scene.setup.max_requests_per_s, self.scene.now_s
+        if rate is not None:
+            is_late = now_s - self._last_sent_s >= 1 / rate - _ALMOST
+            _require(is_late, "more requests a second than allowed")
+        self._last_sent_s = now_s
 
     def _count_probes(self, user_id: str) -> None:
         """Hold rounds that begin in an outage against the rule of one at a time."""
@@ -188,10 +193,10 @@ class Rules:
 
     def applied(self, send: Send, spots: list[Spot], *, is_late: bool) -> None:
         if is_late:
-            self._undone.update(dict.fromkeys(spots, self.scene.now_s))
+            self.undone.update(dict.fromkeys(spots, self.scene.now_s))
         elif isinstance(send.operation, HeartbeatOperation):
             for spot in spots:
-                self._undone.pop(spot, None)
+                self.undone.pop(spot, None)
                 self._forgotten.discard(spot)
         if isinstance(send.operation, HeartbeatOperation):
             is_kept = send.purpose is Purpose.KEEP
@@ -302,7 +307,7 @@ class Rules:
         """Return True if the engine cannot know the truth about a spot yet."""
         if spot in self._forgotten:
             return True
-        undone_s = self._undone.get(spot)
+        undone_s = self.undone.get(spot)
         if undone_s is None:
             return False
         longest_s = 3 * self.scene.setup.attempt_timeout_s

@@ -213,3 +213,31 @@ def test_what_a_join_announced_in_doubt_is_said_again(world: World) -> None:
     # The join, and once more when the leave lost before it cannot come any more.
     assert sent(world, HeartbeatOperation)[1:] == pytest.approx([11.1, 21.1], abs=0.3)
     assert world.scene.sent[-1][1].purpose is Purpose.KEEP
+
+
+def test_a_state_set_for_a_channel_that_is_being_added_stays(world: World) -> None:
+    world.join(0, "u", ("a",), timeout_s=60, state=True)
+    world.run_for(1)
+    world.network.script.append(SLOW)
+    world.add(0, ("b",), 30)
+    world.run_for(0.5)
+    world.say_state("u", ("b",))
+
+    world.run_for(60)
+
+    assert world.scene.service.states["u", "b"] == {"n": 2}
+
+
+def test_presence_is_back_soon_after_a_cache_has_answered_everything(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=300)
+    world.run_for(1)
+    world.trouble("cached", 400)
+    world.run_for(400)
+    healths = [world.leases[0].health]
+
+    world.run_for(15)
+
+    healths.append(world.leases[0].health)
+    assert healths == [LeaseHealth.LOST, LeaseHealth.FRESH]
