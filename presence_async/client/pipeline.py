@@ -91,6 +91,12 @@ class RequestPipeline:
         """Return a limit for the time that a call spends on anything but sending."""
         return TimeLimit(self._deadlines, budget.deadline_s)
 
+    @property
+    def heartbeats_at_once(self) -> int:
+        """How many requests that change presence may be on the wire."""
+        shares, limit = self._shares, self._config.max_beats_in_flight
+        return shares.heartbeats if shares else limit
+
     def note_sleep(self, slept_s: float) -> None:
         """Count seconds that the loop clock missed, and drop idle connections."""
         self._slept_s += slept_s

@@ -385,8 +385,7 @@ class PresenceEngine:
 
     def _next(self, user: UserTable, now_s: float) -> Send | None:
         """Return a user's next request: heartbeats first, then orders, then repeats."""
-        if (send := user.confirming) is not None:
-            user.confirming = None
+        if send := repeats.confirmation(user, now_s):
             return send
         if self._may_keep(user, now_s):
             if send := rounds.next_send(user, now_s):
