@@ -318,7 +318,8 @@ def test_a_join_that_comes_through_ends_it(direct: Direct) -> None:
     join_many(direct, 3)
     go_down(direct)
 
-    direct.join("x", "a")
+    direct.ask_to_join("x", "a")
+    direct.acknowledge(direct.take())
 
     assert len(direct.changes(OutageEnded)) == 1
     assert {direct.take().user_id for _ in range(3)} == {"u0", "u1", "u2"}
