@@ -1,10 +1,10 @@
-"""A web gateway: whoever holds a websocket is present, for as long as it is open.
+"""A web gateway: users are present while one of their websockets is open.
 
     python examples/gateway.py             # 1,000 browsers come, reload and go
     python examples/gateway.py --serve     # ws://127.0.0.1:8080/ws?user=alice
 
-Two tabs of one user are two leases of one presence: the user leaves with the last. A
-reload closes a tab and opens it again; ``linger_s`` keeps others from seeing a leave.
+Two tabs of one user are two leases of one presence: the user leaves when the last one
+ends. A reload closes a tab and opens it again; ``linger_s`` hides this from others.
 With --serve it runs against a local emulator, or against the real service when
 PUBNUB_SUBSCRIBE_KEY and PUBNUB_USER_ID are set.
 """
@@ -94,13 +94,13 @@ async def simulate(emulator: PresenceEmulator, url: str, browsers: int) -> None:
 
         await asyncio.gather(second.close(), *[each.close() for each in tabs[1:]])
         async with asyncio.timeout(60):
-            while present():  # noqa: ASYNC110  # the emulator tells nobody
+            while present():  # noqa: ASYNC110  # the emulator has no event for it
                 await asyncio.sleep(0.1)
         print(f"{present()} are present after all have gone")
 
 
 async def serve(port: int) -> None:
-    """Serve until a signal comes; whoever is present leaves then."""
+    """Serve until a signal stops the program; all users leave then."""
     async with contextlib.AsyncExitStack() as stack:
         if os.environ.get("PUBNUB_SUBSCRIBE_KEY"):
             config = PresenceConfig.from_env()
@@ -113,7 +113,7 @@ async def serve(port: int) -> None:
 
 
 async def demonstrate(browsers: int) -> None:
-    """Serve browsers of our own."""
+    """Serve simulated browsers."""
     # Both ends of each websocket are in this process.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -3,13 +3,14 @@
     python examples/roster_page.py              # http://127.0.0.1:8080/, with visitors
     python examples/roster_page.py --port 9000
 
-All browsers share one roster; each has a reader of its own, and a slow one holds nobody
-up. A browser that was away gets the whole list anew. Runs against a local emulator, or
-against the real service when PUBNUB_SUBSCRIBE_KEY and PUBNUB_USER_ID are set.
+All browsers share one roster. Each has a reader of its own, so a slow browser does not
+delay the others, and one that was away gets the whole list again. Runs against a local
+emulator, or against the real service when PUBNUB_SUBSCRIBE_KEY and PUBNUB_USER_ID are
+set.
 
-Whoever joins chooses a user id, so it may hold markup: it travels as JSON, in which
+Users choose their ids, which may contain markup. So an id is sent as JSON, in which
 line breaks are escaped, and the page sets it as text, never as HTML. The policy in the
-header forbids scripts other than the page's own.
+header forbids all scripts but the page's own.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def next_message(changes: RosterChanges) -> bytes | None:
-    """Return the next event as the browser takes it; now and then a sign of life."""
+    """Return the next event as a message, or a comment to keep the connection alive."""
     try:
         async with asyncio.timeout(ALIVE_S):
             event = await anext(changes, None)
@@ -103,7 +104,7 @@ async def next_message(changes: RosterChanges) -> bytes | None:
 
 
 def as_json(value: object) -> bytes:
-    """Say it in ASCII and without ``<``, so that it is harmless wherever it ends up."""
+    """Return JSON in ASCII and without ``<``, which is harmless in any context."""
     return json.dumps(value).replace("<", "\\u003c").encode()
 
 
@@ -121,7 +122,7 @@ async def website(config: PresenceConfig, port: int = 0) -> AsyncIterator[str]:
         app[ROSTER] = roster
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        # Before that, since it ends what the browsers wait for.
+        # Pushed later, so called earlier: it ends the streams that browsers wait for.
         stack.push_async_callback(roster.close)
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
@@ -130,7 +131,7 @@ async def website(config: PresenceConfig, port: int = 0) -> AsyncIterator[str]:
 
 
 async def visit(config: PresenceConfig) -> None:
-    """Let users come and go, so that there is something to see."""
+    """Let users come and go, so that the page has something to show."""
     async with PresenceClient(config) as client:
         for number in range(1_000_000):
             user_id = f"visitor-{number % 7}"

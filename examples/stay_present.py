@@ -1,4 +1,4 @@
-"""A bot that is present until it is told to stop, and then leaves in order.
+"""A bot that is present until a signal stops it, and then leaves.
 
     python examples/stay_present.py lobby        # Ctrl-C or SIGTERM ends it
 
@@ -23,7 +23,7 @@ async def stay(config: PresenceConfig, channel: str) -> None:
     client = PresenceClient(config)
     try:
         async with client:
-            # A bot may be deployed during an outage: it keeps trying until it is in.
+            # A bot may be deployed during an outage, so it keeps trying.
             await client.join(channel, state={"kind": "bot"}, timeout_s=math.inf)
             print(f"{config.user_id} is present on {channel}", flush=True)
             await asyncio.Event().wait()  # a signal cancels it

@@ -1,4 +1,4 @@
-"""A bot of one's own, tested through an outage, a timeout and a shutdown.
+"""Tests of a bot: an outage, a timeout and a shutdown.
 
 python -m pytest examples/test_my_bot.py    # hours pass in milliseconds
 """
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.virtual_time]
 
 
 async def run_bot(client: PresenceClient) -> None:
-    """Be present on the lobby until cancelled: what is tested here."""
+    """Be present in the lobby until cancelled; this is the bot under test."""
     async with client.join("lobby", state={"mood": "ok"}, timeout_s=math.inf):
         await asyncio.Event().wait()
 
@@ -37,7 +37,7 @@ async def bot(presence_client: PresenceClient) -> AsyncIterator[asyncio.Task[Non
 async def test_outage(presence_emulator: PresenceEmulator) -> None:
     presence_emulator.inject(Fault(status=503, for_s=3600))
     await asyncio.sleep(3600)
-    assert not presence_emulator.occupants("lobby")  # timed out: nothing got through
+    assert not presence_emulator.occupants("lobby")  # it has timed out
     await asyncio.sleep(15)
     assert presence_emulator.occupants("lobby") == {"tester": {"mood": "ok"}}
 
@@ -46,7 +46,7 @@ async def test_outage(presence_emulator: PresenceEmulator) -> None:
 async def test_timeout(presence_emulator: PresenceEmulator) -> None:
     presence_emulator.inject(Fault(operation="heartbeat", delay_s=math.inf, for_s=600))
     await asyncio.sleep(600)
-    # What the others in the lobby saw of a dead network.
+    # This is what others in the lobby saw of the dead network.
     assert presence_emulator.events("lobby")[-1].action == "timeout"
 
 

@@ -1,4 +1,4 @@
-"""Show who is in a room until all have left; on an emulator, or with keys for real."""
+"""Show who is in a room until all have left, on an emulator or the real service."""
 
 import asyncio
 import os

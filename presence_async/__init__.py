@@ -1,7 +1,7 @@
 """An asyncio-native client for the PubNub Presence API, and a harness to test with.
 
-Names are looked up when they are first used, so that importing the package, as the
-pytest plugin makes every test run do, costs next to nothing.
+Each name is imported when it is first used: the pytest plugin imports this package in
+every test run, which must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ _HOMES = {
     "LeaseChange": "client.lease",
     "LeaseChanges": "client.lease",
     "LeaseHealth": "client.lease",
+    "LeaseReleasedError": "errors",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
     "OccupantPages": "client.occupants",
-    "LeaseReleasedError": "errors",
     "PresenceClient": "client.client",
     "PresenceConfig": "client.config",
     "PresenceError": "errors",

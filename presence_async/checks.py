@@ -6,6 +6,7 @@ A check returns the value, in the type it promises. ``validator`` makes it one o
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,6 +25,7 @@ __all__ = [
     "checked_timeout_s",
     "either",
     "flag",
+    "has_control_characters",
     "known_fields",
     "name_tuple",
     "number",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _SHOWN_CHARACTERS = 60
+_CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
 
 MIN_PRESENCE_TIMEOUT_S = 3
 MAX_PRESENCE_TIMEOUT_S = 10**9
@@ -147,6 +150,11 @@ def known_fields(
                 argument,
                 f"knows no field {shown(name)}; use {', '.join(possible)}",
             )
+
+
+def has_control_characters(text: str) -> bool:
+    """Return True if a text holds control characters or line ends of any kind."""
+    return any(unicodedata.category(c) in _CONTROL_CATEGORIES for c in text)
 
 
 def shown(value: object) -> str:

@@ -44,10 +44,8 @@ __all__ = [
     "UnavailableError",
 ]
 
-_HTTP_REFUSED: Final = 400
-_HTTP_REQUEST_TIMEOUT: Final = 408
-_HTTP_RATE_LIMITED: Final = 429
-_HTTP_UNAVAILABLE: Final = 500
+_REFUSALS: Final = range(400, 500)
+_RETRYABLE_REFUSALS: Final = frozenset({408, 429})
 
 
 def _restore(
@@ -71,7 +69,7 @@ class InvalidArgumentError(PresenceError, ValueError):
     """The client rejected an argument before it made any request.
 
     Attributes:
-        argument: The name of the argument, as the caller spells it.
+        argument: The argument's name, as the caller spells it.
         rule: What is wrong with it, and what to write instead.
     """
 
@@ -91,10 +89,7 @@ class LeaseReleasedError(InvalidArgumentError):
 
 
 class ClientClosedError(PresenceError, RuntimeError):
-    """The client is not started, is closed, or belongs to another event loop.
-
-    Streams and rosters raise it, too, when they are read before they were entered.
-    """
+    """The client, stream or roster is not open, or belongs to another event loop."""
 
 
 class ConcurrencyError(InvalidArgumentError, ClientClosedError):
@@ -102,8 +97,6 @@ class ConcurrencyError(InvalidArgumentError, ClientClosedError):
 
 
 class _Facts(TypedDict, total=False):
-    """The facts that every ``RequestError`` takes."""
-
     operation: str
     attempts: int
     elapsed_s: float
@@ -119,30 +112,21 @@ class RequestError(PresenceError):
         attempts: The number of requests sent.
         elapsed_s: Seconds from the call to this error.
         cause: What the transport saw, in one redacted line, or ``None``.
-        is_about_service: False if the failure says nothing about the service, because
-            the call never got as far as sending: its token could not be fetched, or
-            its turn did not come in time.
+        is_about_service: False if the failure says nothing about the service: the
+            token could not be fetched, or the call's turn did not come in time.
     """
 
     _advice: ClassVar[str] = ""
-
+    _is_retryable: ClassVar[bool] = False
     is_about_service: bool = True
 
-    def __init__(
-        self,
-        problem: str,
-        *,
-        operation: str = "request",
-        attempts: int = 1,
-        elapsed_s: float = 0.0,
-        cause: str | None = None,
-    ) -> None:
+    def __init__(self, problem: str, **facts: Unpack[_Facts]) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.operation = operation
-        self.attempts = attempts
-        self.elapsed_s = elapsed_s
-        self.cause = cause
+        self.operation: str = facts.get("operation", "request")
+        self.attempts: int = facts.get("attempts", 1)
+        self.elapsed_s: float = facts.get("elapsed_s", 0.0)
+        self.cause: str | None = facts.get("cause")
 
     @property
     def advice(self) -> str:
@@ -151,20 +135,13 @@ class RequestError(PresenceError):
 
     @property
     def is_transient(self) -> bool:
-        """Return True if the failure may pass by itself.
-
-        Every failure may, except a 4xx other than 408 and 429. PubNub never redirects,
-        so a 3xx comes from something in between, such as a captive portal.
-        """
+        """Return True if it may pass by itself: all but a 4xx; 408 and 429 may."""
         return True
 
     @property
     def is_retryable(self) -> bool:
-        """Return True if the same call may repeat the request.
-
-        It may if no complete answer arrived, and after a 408, 429 or 5xx.
-        """
-        return False
+        """Return True if the same call may repeat it: no answer, 408, 429 or 5xx."""
+        return self._is_retryable
 
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
@@ -179,10 +156,7 @@ class RequestError(PresenceError):
 class TransportError(RequestError):
     """No complete answer arrived; whether the service acted is unknown."""
 
-    @property
-    def is_retryable(self) -> bool:
-        """Return True: the next attempt may get through."""
-        return True
+    _is_retryable = True
 
 
 class ConnectError(TransportError):
@@ -211,6 +185,8 @@ class DeadlineError(TransportError, TimeoutError):
         last_failure: The failure of the attempt before, or ``None`` if there was none.
     """
 
+    _advice = "Give the call a larger timeout_s, or find out what is slow."
+
     def __init__(
         self,
         problem: str,
@@ -220,12 +196,6 @@ class DeadlineError(TransportError, TimeoutError):
     ) -> None:
         super().__init__(problem, **facts)
         self.last_failure = last_failure
-
-    @property
-    def advice(self) -> str:
-        """What to do about it, which depends on what took so long."""
-        slow = "the service is slow" if self.is_about_service else "it had to wait"
-        return f"Give the call a larger timeout_s, or find out why {slow}."
 
 
 class ServiceError(RequestError):
@@ -257,27 +227,26 @@ class ServiceError(RequestError):
     @property
     def is_transient(self) -> bool:
         """Return True unless the status is a 4xx other than 408 and 429."""
-        is_refusal = _HTTP_REFUSED <= self.status < _HTTP_UNAVAILABLE
-        return self.is_retryable or not is_refusal
+        return self.is_retryable or self.status not in _REFUSALS
 
     @property
     def is_retryable(self) -> bool:
         """Return True if the status is 408, 429 or a 5xx."""
-        is_busy = self.status in {_HTTP_REQUEST_TIMEOUT, _HTTP_RATE_LIMITED}
-        return is_busy or self.status >= _HTTP_UNAVAILABLE
+        return self.status in _RETRYABLE_REFUSALS or self.status >= _REFUSALS.stop
 
 
 class RejectedRequestError(ServiceError):
-    """The answer is a 3xx, or a 4xx without a class of its own: 400, 404, 414, …."""
+    """A 4xx without a class of its own, or a 3xx, as captive portals answer."""
 
     @property
     def advice(self) -> str:
         """What to do about it, which depends on whether it may pass."""
         if not self.is_transient:
             return "The same request will be refused again."
-        if self.is_retryable:
-            return "Try again later."
-        return "Something other than the service may have answered; try again later."
+        stranger = (
+            "Something other than the service may have answered; try again later."
+        )
+        return "Try again later." if self.is_retryable else stranger
 
 
 class AccessDeniedError(ServiceError):
@@ -294,9 +263,8 @@ class AccessDeniedError(ServiceError):
     @property
     def advice(self) -> str:
         """What to do about it, which depends on who refused."""
-        if not self.is_about_service:
-            return "Check the auth function of the config."
-        return "Check the token and what it grants."
+        what = "token and what it grants" if self.is_about_service else "auth function"
+        return f"Check the {what}."
 
 
 class RateLimitedError(ServiceError):

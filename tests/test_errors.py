@@ -48,7 +48,7 @@ EXAMPLES: list[tuple[errors.PresenceError, str]] = [
             "its 5 s were over", last_failure=errors.ConnectError("no route")
         ),
         "request failed after 1 attempt in 0.0 s: its 5 s were over."
-        " Give the call a larger timeout_s, or find out why the service is slow.",
+        " Give the call a larger timeout_s, or find out what is slow.",
     ),
     (
         errors.RejectedRequestError("Presence answered 400", status=400),

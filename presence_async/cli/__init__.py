@@ -1,5 +1,5 @@
-"""How people use it from a shell: one file for each command.
+"""The command line: one file for each command.
 
-``options`` holds what commands have in common, ``output`` how they print, ``running``
-how they run and with which exit code they end. ``app`` registers the commands.
+``options`` holds the options that several commands share, ``output`` prints, and
+``running`` runs a command and chooses its exit code. ``app`` registers the commands.
 """

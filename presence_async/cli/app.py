@@ -1,4 +1,4 @@
-"""The commands, one line each."""
+"""The application: registers the commands and runs the one that is named."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ app: typer.Typer = typer.Typer(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
         " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like; secrets from there"
         " only."
-        " Exit code: 0 done, 1 the service or the network said no, 2 wrong usage."
+        " Exit code: 0 for success, 1 if the service or the network failed, 2 for wrong"
+        " usage."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -47,6 +48,6 @@ def run() -> None:
     try:
         app()
     except OSError as error:
-        # A help text that could not be written; commands see to their own output.
+        # A help text could not be written. Commands handle their own output.
         complain(str(error))
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""``presence-async demo``: the main job in a few seconds, without a network."""
+"""``presence-async demo``: shows presence in a few seconds, without a network."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def demo() -> None:
     Everything happens on this machine: a local presence service is started, and the
     clients talk HTTP to it. Example: presence-async demo
     """
-    run(_tell_story)
+    run(_show_all)
 
 
-async def _tell_story() -> None:
+async def _show_all() -> None:
     async with PresenceEmulator() as emulator:
         say(f"1. A presence service listens on http://{emulator.origin}")
         async with (
             PresenceClient(emulator.config(user_id="observer")) as observer,
             observer.events("lobby") as stream,
         ):
-            await _live(emulator)
-            await _recount(stream)
+            await _run_users(emulator)
+            await _print_events(stream)
 
 
-async def _live(emulator: PresenceEmulator) -> None:
+async def _run_users(emulator: PresenceEmulator) -> None:
     config = emulator.config(user_id="demo", presence_timeout_s=_TIMEOUT_S)
     fragile = emulator.config(
         user_id="bob", presence_timeout_s=_TIMEOUT_S, leave_on_close=False
@@ -96,8 +96,8 @@ async def _outlive_a_crash(client: PresenceClient) -> None:
     await _show(client)
 
 
-async def _recount(stream: EventStream) -> None:
-    """Tell of every event until the last user has left."""
+async def _print_events(stream: EventStream) -> None:
+    """Print every event until the last user has left."""
     say("\n7. Alice's program ends and leaves. What an observer of the lobby saw:")
     async for event in stream:
         if isinstance(event, UserEvent):

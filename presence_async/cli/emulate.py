@@ -1,4 +1,4 @@
-"""``presence-async emulate``."""
+"""``presence-async emulate``: run a local presence service."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from .running import run
 __all__ = ["emulate"]
 
 _FAULT_HELP = (
-    "What goes wrong, as JSON with the fields of Fault or in short form; may be"
+    "A fault to inject, as JSON with the fields of Fault or in short form; may be"
     " repeated."
 )
 _EVENT_FAULT_HELP = (
-    "What goes wrong with events on their way, as JSON with the fields of EventFault;"
-    " may be repeated."
+    "A fault of event delivery, as JSON with the fields of EventFault; may be repeated."
 )
 _ACCESS_HELP = (
     "Refuse requests without a token that this file allows; JSON such as"
@@ -49,7 +48,7 @@ def emulate(
         Path | None, typer.Option(help=_ACCESS_HELP, show_default=False)
     ] = None,
     leave_needs_read: Annotated[
-        bool, typer.Option(help="Refuse a leave without read right, as recorded.")
+        bool, typer.Option(help="Refuse a leave without the right to read, as PubNub.")
     ] = True,
     verify_signatures: Annotated[
         bool,
@@ -60,49 +59,53 @@ def emulate(
     ] = False,
     publish_key: Annotated[str, typer.Option(help="Part of signatures.")] = "demo",
     subscribe_key: Annotated[
-        str, typer.Option(help="What the control path means where none is named.")
+        str, typer.Option(help="The key that the control path uses by default.")
     ] = "demo",
     valid_key: Annotated[
         list[str] | None,
         typer.Option(
-            help="A subscribe key that is valid, others then are not; may be repeated.",
+            help="Accept only this subscribe key; may be repeated.",
             show_default=False,
         ),
     ] = None,
     here_now_cache_s: Annotated[
-        float, typer.Option(help="Answer here now from a cache for so long.")
+        float, typer.Option(help="Seconds to answer here now from a cache.")
     ] = 0,
     heartbeat_cache_s: Annotated[
-        float, typer.Option(help="Answer heartbeats from a cache for so long.")
+        float, typer.Option(help="Seconds to answer heartbeats from a cache.")
     ] = 0,
     min_presence_timeout_s: Annotated[
         float, typer.Option(help="Raise shorter presence timeouts to this.")
     ] = 0,
     announce_max: Annotated[
         int,
-        typer.Option(help="Tell of each change up to so many users on a channel."),
+        typer.Option(
+            help="Users on a channel up to which each change is an event of its own."
+        ),
     ] = 20,
     interval_s: Annotated[
-        float, typer.Option(help="Seconds between interval events above that.")
+        float, typer.Option(help="Seconds between the interval events above that.")
     ] = 10,
     presence_deltas: Annotated[
         bool,
         typer.Option(
-            "--presence-deltas", help="List in interval events who came and went."
+            "--presence-deltas", help="List joins and leaves in interval events."
         ),
     ] = False,
     implicit_heartbeats: Annotated[
-        bool, typer.Option(help="Let subscribing put the timeout off, as documented.")
+        bool, typer.Option(help="Count a subscribe as a heartbeat, as documented.")
     ] = True,
     idle_poll_s: Annotated[
-        float, typer.Option(help="For how long a poll without news is held.")
+        float, typer.Option(help="Seconds to hold a poll without events.")
     ] = 280,
     max_requests_per_s: Annotated[
         float | None,
-        typer.Option(help="Answer 429 to what comes faster.", show_default=False),
+        typer.Option(
+            help="Answer 429 to requests above this rate.", show_default=False
+        ),
     ] = None,
     journal_size: Annotated[
-        int, typer.Option(help="How many requests are kept.")
+        int, typer.Option(help="Number of requests to keep for /_emulator/requests.")
     ] = 100_000,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log each request on stderr.")
@@ -111,7 +114,7 @@ def emulate(
         bool, typer.Option("--json", help="Print the address as JSON.")
     ] = False,
 ) -> None:
-    """Run a local presence service until Ctrl-C; prints its URL first.
+    """Run a local presence service until Ctrl-C; print its URL first.
 
     Any subscribe key works. Example: presence-async emulate --port 8080, then
     presence-async here-now lobby --origin http://127.0.0.1:8080
@@ -119,11 +122,11 @@ def emulate(
 
     An outage of ten seconds from the start: presence-async emulate --fault
     heartbeat:503:for_s=10, or '{"operation": "heartbeat", "status": 503, "for_s": 10}'.
-    While it runs, programs on this machine reach the control path, with JSON:
+    While it runs, programs on this machine can use the control path, with JSON:
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
     /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
     /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages and
-    /_emulator/restart-timetokens?shift_s=; all with subscribe_key= or not.
+    /_emulator/restart-timetokens?shift_s=; each may name a subscribe_key=.
     """
 
     async def serve() -> None:
@@ -191,7 +194,7 @@ def _grants(path: Path) -> dict[str, list[Grant]]:
     try:
         tokens: object = json.loads(path.read_bytes())
     except ValueError:
-        raise InvalidArgumentError("--access", f"{path} is no JSON") from None
+        raise InvalidArgumentError("--access", f"{path} is not JSON") from None
     if not isinstance(tokens, dict):
         raise InvalidArgumentError("--access", f"{path} must hold a JSON object")
     return {

@@ -1,4 +1,4 @@
-"""``presence-async get-state``."""
+"""``presence-async get-state``: print a user's state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def get_state(
     channels: options.Channels = None,
     group: options.Groups = None,
     of: Annotated[
-        str | None, typer.Option("--of", help="Whose state; your own by default.")
+        str | None, typer.Option("--of", help="The user; yourself by default.")
     ] = None,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,

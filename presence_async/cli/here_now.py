@@ -1,4 +1,4 @@
-"""``presence-async here-now``."""
+"""``presence-async here-now``: print who is on channels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ __all__ = ["here_now"]
 def here_now(
     channels: options.Channels = None,
     group: options.Groups = None,
-    state: Annotated[bool, typer.Option("--state", help="Also show states.")] = False,
+    state: Annotated[
+        bool, typer.Option("--state", help="Show the states, too.")
+    ] = False,
     counts: Annotated[
-        bool, typer.Option("--counts", help="How many only, not who.")
+        bool, typer.Option("--counts", help="Show only the numbers of users.")
     ] = False,
     limit: Annotated[int, typer.Option(help="Occupants per channel, at most.")] = 1000,
     offset: Annotated[int, typer.Option(help="Occupants to skip.")] = 0,
@@ -30,7 +32,7 @@ def here_now(
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show who is on CHANNELS; on all of them when none is named.
+    """Show who is on CHANNELS; without CHANNELS, on every channel.
 
     Example: presence-async here-now lobby news --state
     """

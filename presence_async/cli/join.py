@@ -1,4 +1,4 @@
-"""``presence-async join``."""
+"""``presence-async join``: keep a user present."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def join(
     channels: options.Channels = None,
     group: options.Groups = None,
     state: Annotated[
-        str | None, typer.Option(help="A JSON object every heartbeat carries.")
+        str | None, typer.Option(help="A JSON object that every heartbeat carries.")
     ] = None,
     presence_timeout: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ Groups = Annotated[
 ]
 SubscribeKey = Annotated[
     str | None,
-    typer.Option(help="The key set [env: PUBNUB_SUBSCRIBE_KEY].", show_default=False),
+    typer.Option(
+        help="Subscribe key of the key set [env: PUBNUB_SUBSCRIBE_KEY].",
+        show_default=False,
+    ),
 ]
 UserId = Annotated[
     str | None,
-    typer.Option(help="Who you are [env: PUBNUB_USER_ID].", show_default=False),
+    typer.Option(help="Your user ID [env: PUBNUB_USER_ID].", show_default=False),
 ]
 Origin = Annotated[
     str | None,
@@ -45,14 +48,17 @@ Origin = Annotated[
 Proxy = Annotated[
     str | None,
     typer.Option(
-        help="URL of an HTTP proxy [env: PUBNUB_PROXY, the place for a password].",
+        help=(
+            "URL of an HTTP proxy [env: PUBNUB_PROXY; use this for a URL with a"
+            " password, which other users could read on the command line]."
+        ),
         show_default=False,
     ),
 ]
 TimeoutS = Annotated[
-    float, typer.Option("--timeout", help="Seconds for the whole call.")
+    float, typer.Option("--timeout", help="Seconds that the whole call may take.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 
 def config_of(
@@ -62,10 +68,10 @@ def config_of(
     proxy: str | None,
     **more: object,
 ) -> PresenceConfig:
-    """Make a config from the options given and the environment for the rest.
+    """Make a config from options, and from the environment for options not given.
 
     Raises:
-        InvalidArgumentError: Something is missing or wrong.
+        InvalidArgumentError: A setting is missing or invalid.
     """
     given = {
         "subscribe_key": subscribe_key,

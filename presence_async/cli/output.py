@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs, errors on one line."""
+"""Print tables for people, JSON for programs, and errors on one line."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class OutputClosedError(Exception):
 
 
 def take_any_character() -> None:
-    """Spell out, from now on, what the terminal or file has no character for."""
+    """Escape, from now on, the characters that the terminal or file cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def console() -> Console:
-    """Return a console of at most 80 columns; plain text when piped."""
+    """Return a console of at most 80 columns, which prints plain text into a pipe."""
     plain = Console(highlight=False, markup=False, emoji=False)
     return Console(
         highlight=False, markup=False, emoji=False, width=min(plain.width, _WIDTH)
@@ -76,9 +76,9 @@ def complain(text: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print JSON on one line, in characters that its reader can have.
+    """Print JSON on one line, in characters that the terminal or file can encode.
 
-    Characters that would steer a terminal are escaped, too, which is the same JSON.
+    Characters that could control a terminal are escaped, too, which is the same JSON.
     """
     is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     text = json.dumps(value, ensure_ascii=not is_unicode)
@@ -90,7 +90,13 @@ def print_json(value: object) -> None:
 def print_table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
 ) -> None:
-    """Print rows under headings; pass names from the network through ``shown``."""
+    """Print rows under headings.
+
+    Args:
+        title: The title of the table.
+        columns: The headings.
+        rows: The cells; names from the network have to pass through ``shown``.
+    """
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -103,7 +109,7 @@ def print_table(
 
 
 def shown(value: object) -> str:
-    """Return text in which every control character is spelt out."""
+    """Return text in which control characters are escaped."""
     if isinstance(value, Mapping):
         value = json.dumps(value, ensure_ascii=False)
     return "".join(

@@ -1,4 +1,4 @@
-"""``presence-async set-state``."""
+"""``presence-async set-state``: replace a user's state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def set_state(
     channels: options.Channels = None,
     group: options.Groups = None,
     of: Annotated[
-        str | None, typer.Option("--of", help="Whose state; your own by default.")
+        str | None, typer.Option("--of", help="The user; yourself by default.")
     ] = None,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
@@ -35,7 +35,7 @@ def set_state(
     Example: presence-async set-state '{"mood": "ok"}' lobby
     """
 
-    async def tell() -> None:
+    async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with PresenceClient(config) as client:
             stored = await client.set_state(
@@ -50,14 +50,14 @@ def set_state(
         else:
             say(f"stored {shown(stored)}")
 
-    run(tell)
+    run(ask)
 
 
 def parsed_state(text: str) -> dict[str, Json]:
     """Parse a JSON object.
 
     Raises:
-        InvalidArgumentError: It is none.
+        InvalidArgumentError: The text is not a JSON object.
     """
     try:
         value = json.loads(text)

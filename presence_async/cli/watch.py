@@ -1,4 +1,4 @@
-"""``presence-async watch``."""
+"""``presence-async watch``: follow who is on a channel."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def watch(
 ) -> None:
     """Show who is on CHANNEL and who comes and goes, until Ctrl-C.
 
-    Watching makes nobody present. First comes who is there, then a line for each
-    change. What is marked 'corrected' was lost on its way and found out later.
+    Watching makes nobody present. The first lines show who is there, each later line
+    one change. Changes marked 'corrected' were missed and found out later.
 
     Example: presence-async watch lobby --json
     """
@@ -69,16 +69,16 @@ async def _print_events(roster: Roster, *, as_json: bool) -> None:
 
 
 async def _print_health(roster: Roster, *, as_json: bool) -> None:
-    """Say when the stream breaks and when it is back."""
-    told = roster.health
+    """Print when the stream breaks and when it is back."""
+    printed = roster.health
 
-    def has_turned(roster: Roster) -> bool:
-        return roster.health is not told
+    def has_changed(roster: Roster) -> bool:
+        return roster.health is not printed
 
     with suppress(ClientClosedError):
         while True:
-            await roster.wait_for(has_turned)
-            health = told = roster.health
+            await roster.wait_for(has_changed)
+            health = printed = roster.health
             if health is StreamHealth.CLOSED:
                 return
             why = "" if roster.error is None else str(roster.error)
@@ -104,7 +104,7 @@ def _say_event(event: PresenceEvent) -> None:
                 f" ({event.occupancy} here){note}"
             )
         case GapEvent():
-            _say_line(f"{at} too much at once; {event.dropped} events not shown")
+            _say_line(f"{at} {event.dropped or 'some'} events were dropped")
         case _:
             pass
 

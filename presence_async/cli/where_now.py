@@ -1,4 +1,4 @@
-"""``presence-async where-now``."""
+"""``presence-async where-now``: print where a user is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["where_now"]
 
 
 def where_now(
-    whom: Annotated[
+    user: Annotated[
         str | None,
-        typer.Argument(help="Whom to look for; yourself when nobody is named."),
+        typer.Argument(help="The user; yourself by default."),
     ] = None,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
@@ -26,7 +26,7 @@ def where_now(
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the channels a user is present on, one a line.
+    """Show the channels that a user is present on, one on each line.
 
     Example: presence-async where-now alice
     """
@@ -34,7 +34,7 @@ def where_now(
     async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with PresenceClient(config) as client:
-            where = await client.where_now(whom, timeout_s=timeout_s)
+            where = await client.where_now(user, timeout_s=timeout_s)
         if as_json:
             print_json(where.to_dict())
         else:

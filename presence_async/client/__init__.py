@@ -12,6 +12,6 @@ Being present: ``heartbeat_manager`` keeps by its ``schedule`` what a ``lease`` 
 Following others: the polls of ``feed/`` deliver events to the ``event_buffer`` of an
 ``event_stream``, and to a ``roster_sync``, which keeps the list of a ``roster``.
 
-Only ``transport`` and ``request/direct`` know aiohttp and yarl, only ``wall_clock``
+Only ``transport`` and ``direct`` know aiohttp and yarl, only ``wall_clock``
 reads clocks other than the event loop's.
 """

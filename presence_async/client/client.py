@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -29,11 +28,12 @@ from .lease import Joining, Lease
 from .query_calls import QueryCalls
 from .reports import CloseReport
 from .roster import Roster
+from .safe_log import SafeLogger
 from .transport import Session
 
 __all__ = ["PresenceClient"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 ReplyT = TypeVar("ReplyT")
 Names = str | Iterable[str] | None
@@ -61,6 +61,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     Args:
         config: Keys, user and limits.
         session: An aiohttp session to use for everything; it is never closed by us.
+            Its connector has to allow four connections to a host, or any number.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
 
         Raises:
             ClientClosedError: It was closed before.
+            InvalidArgumentError: The session allows too few connections.
         """
         await self._core.start()
         return self
@@ -154,6 +156,10 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
 
         Leases that hold the channels keep the new state. The user need not be
         present.
+
+        The client does not know a group's members. So a state set for a group does not
+        reach leases on member channels: where such a lease has a state of its own, its
+        next heartbeat brings that back. Name the channels to change those.
 
         Args:
             channels: Channels to set it on.

@@ -1,11 +1,10 @@
-"""PresenceConfig: every knob of a client, with unit, range and source."""
+"""PresenceConfig: the settings of a client, with their units, ranges and sources."""
 
 from __future__ import annotations
 
 import functools
 import os
 import ssl
-import unicodedata
 from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, Self
 
@@ -14,6 +13,7 @@ import attrs
 from ..checks import (
     checked_presence_timeout_s,
     either,
+    has_control_characters,
     positive,
     positive_count,
     positive_finite,
@@ -22,7 +22,7 @@ from ..errors import InvalidArgumentError
 from ..protocol import names
 from ..protocol.identity import checked_query_params
 from .auth import Auth, checked_auth
-from .request.origin import base_url, proxy_url
+from .origin import base_url, proxy_url
 from .retry import ExponentialRetry, RetryPolicy, retry_policy
 
 __all__ = ["LARGEST_UNCLAMPED_TIMEOUT_S", "PresenceConfig", "environment_value"]
@@ -42,7 +42,6 @@ _ENVIRONMENT: Final = {
 }
 _MANY_DIGITS: Final = 20
 _LINE_ENDS: Final = "\r\n"
-_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Zl", "Zp"})
 _MISSING_HINTS: Final = {
     "subscribe_key": "is missing; write the key set's subscribe key, 'sub-c-…'",
     "user_id": "is missing; write a stable name for this user or service",
@@ -74,7 +73,8 @@ def _presence_timeout(_: object, __: attrs.Attribute[int], value: int) -> None:
 def _ssl_context(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, ssl.SSLContext):
         raise InvalidArgumentError(
-            field.name, "must be an ssl.SSLContext; write ssl.create_default_context()"
+            field.name,
+            "must be an ssl.SSLContext, such as ssl.create_default_context()",
         )
 
 
@@ -84,41 +84,48 @@ def _params(value: Mapping[str, str] | None) -> Mapping[str, str]:
 
 @attrs.frozen(kw_only=True)
 class PresenceConfig:
-    """What a ``PresenceClient`` needs to know; checked when it is made.
+    """The settings of a ``PresenceClient``, checked when they are made.
 
     Attributes:
-        subscribe_key: The key set, ``sub-c-…``.
+        subscribe_key: The key that names the key set, ``sub-c-…``.
         user_id: The user this client speaks for unless a call names another.
-        publish_key: Only part of signatures.
+        publish_key: Used in signatures only.
         secret_key: Signs every request (signature v2); for servers only.
-        auth: A token, or an ``async`` function from user id to token.
-        origin: Host, ``host:port``, or a URL, whose scheme then decides ``secure``.
-        secure: TLS or not.
-        presence_timeout_s: Seconds without a heartbeat until the service reports a
-            timeout; an int from 3. Above 320 some services clamp: one warning is
-            logged when a client starts.
+        auth: A token, or an ``async`` function that takes a user ID and returns a
+            token.
+        origin: Host, ``host:port``, or a URL, whose scheme overrides ``secure``.
+        secure: Whether to use TLS.
+        presence_timeout_s: Seconds without a heartbeat after which the service reports
+            a timeout; an int, 3 or more. Some services clamp values above 320, so a
+            client logs a warning about these when it starts.
         heartbeat_interval_s: Seconds between heartbeats of leases with the configured
-            timeout; ``None``: timeout / 2 - 1, the formula of PubNub's SDKs.
+            timeout; ``None`` for timeout / 2 - 1, the formula of PubNub's SDKs.
         leave_on_close: Whether ``close`` tells the service that its users left.
-        attempt_timeout_s: Seconds for one request on the wire.
-        call_timeout_s: Seconds for a whole call with its retries and waits;
+        attempt_timeout_s: Seconds that one attempt to send a request may take.
+        call_timeout_s: Seconds that a call may take, with its retries and waits;
             ``math.inf`` for no limit. The official SDKs allow 10 to 15 s.
-        connect_timeout_s: Seconds for one connection to come about.
+        connect_timeout_s: Seconds that opening a connection may take.
         close_timeout_s: Seconds that ``close`` and the end of a lease may take.
-        poll_timeout_s: Seconds a poll for events may be held; longer silence counts as
-            a lost connection. The SDKs use 310; the service answers an idle poll
-            after somewhat less, so a shorter one reconnects without need.
-        max_connections: Queries on the wire at once; the next ones wait.
-        max_beats_in_flight: Heartbeats and leaves on the wire at once, beside queries.
-        max_requests_per_s: Cap for heartbeats and leaves together; ``None``: none.
-        max_reply_bytes: Largest reply body, counted after decompression.
-        retry: When a failed call is tried again.
-        proxy: URL of an HTTP proxy.
-        ssl_context: For own certificates; ``None``: the system's.
-        query_params: Sent with every request; must not name a parameter of ours.
+        poll_timeout_s: Seconds that the service may hold a poll for events; after a
+            longer silence the connection counts as lost. The SDKs use 310. The service
+            answers idle polls somewhat earlier, so a shorter limit only makes the
+            client reconnect more often.
+        max_connections: Queries in flight at once, at most; further ones wait.
+        max_beats_in_flight: Heartbeats and leaves in flight at once, at most; queries
+            do not count.
+        max_requests_per_s: Heartbeats and leaves sent in a second, at most; ``None``
+            for no limit.
+        max_reply_bytes: Size limit of a reply body, before and after decompression.
+        retry: Decides when a failed call is tried again.
+        proxy: URL of an HTTP proxy; it may hold a user and a password.
+        ssl_context: An SSL context with certificates of your own; ``None`` to use those
+            of the system.
+        query_params: Parameters sent with every request; they must not include one that
+            the library sets itself.
 
     Raises:
-        InvalidArgumentError: A value is out of range, or two do not go together.
+        InvalidArgumentError: A value is out of range, or two values contradict each
+            other.
     """
 
     subscribe_key: str = attrs.field(default="", validator=_required)
@@ -156,7 +163,7 @@ class PresenceConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check what takes more than one value."""
+        """Check the rules that involve more than one setting."""
         base_url(self.origin, secure=self.secure)
         interval_s = self.heartbeat_interval_s
         if interval_s is not None and interval_s >= self.presence_timeout_s:
@@ -169,29 +176,32 @@ class PresenceConfig:
 
     @classmethod
     def from_env(cls, **overrides: object) -> Self:
-        """Make a config from the environment; arguments win over variables.
+        """Make a config from the environment; arguments override variables.
 
         Reads ``PUBNUB_SUBSCRIBE_KEY``, ``PUBNUB_PUBLISH_KEY``, ``PUBNUB_SECRET_KEY``,
         ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN``, ``PUBNUB_PROXY`` and
-        ``PUBNUB_PRESENCE_TIMEOUT_S``. Line ends around a value are dropped, as those
-        of a file it was read from; an empty variable counts as unset.
+        ``PUBNUB_PRESENCE_TIMEOUT_S``. Line ends around a value are removed, since
+        values read from files often carry them; an empty variable counts as unset.
+
+        Args:
+            overrides: Settings by field name.
 
         Raises:
-            InvalidArgumentError: As the class does, naming the variable where it
-                comes from one.
+            InvalidArgumentError: A setting is invalid; if it comes from a variable, the
+                error names the variable.
         """
         try:
             return cls(**{**_environment(overrides), **overrides})  # type: ignore[arg-type]  # validated
         except InvalidArgumentError as error:
-            # Without its frames, whose locals hold the secrets found.
+            # Drop the frames: their locals hold secrets read from the environment.
             refused = error.with_traceback(None)
         variable = _ENVIRONMENT.get(refused.argument)
         if variable is None or refused.argument in overrides:
             raise refused
         raise InvalidArgumentError(variable, refused.rule)
 
-    # Only query_params could be changed in a copy. The rest is immutable or, like a
-    # token function and its connections, cannot be copied.
+    # Copies share everything but query_params, the only mutable setting. A deep copy of
+    # an ssl_context, or of a token function with its connections, is not possible.
 
     def __copy__(self) -> Self:
         return attrs.evolve(self)
@@ -210,11 +220,11 @@ class PresenceConfig:
 
     @property
     def base_url(self) -> str:
-        """Scheme, host and port, such as ``https://ps.pndsn.com``."""
+        """The scheme, host and port of the service, as in ``https://ps.pndsn.com``."""
         return base_url(self.origin, secure=self.secure)
 
     def interval_s(self, presence_timeout_s: int) -> float:
-        """Return the seconds between heartbeats for a presence timeout."""
+        """Return the seconds between heartbeats of leases with a presence timeout."""
         if self.heartbeat_interval_s is not None and (
             presence_timeout_s == self.presence_timeout_s
         ):
@@ -222,7 +232,7 @@ class PresenceConfig:
         return default_interval_s(presence_timeout_s)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the plain settings ready for JSON, secrets left out."""
+        """Return the settings that JSON can hold, without secrets."""
         return {
             field.name: value
             for field in attrs.fields(type(self))
@@ -234,7 +244,7 @@ class PresenceConfig:
 
 
 def default_interval_s(presence_timeout_s: int) -> float:
-    """Return half the timeout less a second, as PubNub's SDKs and docs have it."""
+    """Return the interval that PubNub's SDKs use: half the timeout less a second."""
     return presence_timeout_s / 2 - 1
 
 
@@ -242,11 +252,11 @@ def environment_value(variable: str) -> str | None:
     """Return a variable without the line ends around it; ``None`` if it is empty.
 
     Raises:
-        InvalidArgumentError: It holds control characters, which no setting may; the
-            error never shows the value.
+        InvalidArgumentError: It holds control characters; the error never shows the
+            value.
     """
     value = os.environ.get(variable, "").strip(_LINE_ENDS)
-    if any(unicodedata.category(c) in _CONTROL_CATEGORIES for c in value):
+    if has_control_characters(value):
         raise InvalidArgumentError(
             variable, "must hold neither control characters nor more than one line"
         )
@@ -254,7 +264,7 @@ def environment_value(variable: str) -> str | None:
 
 
 def _environment(overrides: Container[str]) -> dict[str, object]:
-    """Return the settings that the environment names, but those overridden."""
+    """Return the settings found in the environment, except the overridden ones."""
     found: dict[str, object] = {
         field: value
         for field, variable in _ENVIRONMENT.items()

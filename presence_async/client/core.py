@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -11,7 +10,6 @@ from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
-from .auth import Tokens
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .feed.feed import PresenceFeed
 from .heartbeat_loop import HeartbeatLoop
@@ -19,12 +17,14 @@ from .lifecycle import Lifecycle
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .reports import CloseReport
+from .safe_log import SafeLogger
 from .snapshot_requests import SnapshotRequests
+from .tokens import Tokens
 from .transport import Session, Transport
 
 __all__ = ["ClientCore", "QueryParams", "checked_limit_s"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 ReplyT = TypeVar("ReplyT")
 QueryParams = Mapping[str, str] | None
@@ -77,6 +77,7 @@ class ClientCore:
         if self.life.is_open:
             self.life.check()
             return
+        self.transport.check_session()
         self.life.open()
         await self.transport.open()
         self.pipeline.open()

@@ -9,12 +9,12 @@ from typing import Self
 
 from ..errors import ClientClosedError, ConcurrencyError, RequestError
 from ..protocol.events import PresenceEvent
+from .call import Params
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .lifecycle import check_loop
 from .pipeline import Budget
-from .request.call import Params
 
 __all__ = ["EventStream"]
 

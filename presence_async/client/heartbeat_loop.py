@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -22,19 +21,20 @@ from ..presence.claims import Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
 from ..presence.wire import Outcome, Purpose, Send
+from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
 from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
-from .presence_request import Place, outcome_of, send_once
+from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
 from .retry import NoRetry
-from .task_owner import TaskOwner
+from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
 _NO_RETRY = NoRetry()
@@ -69,13 +69,14 @@ class HeartbeatLoop:
                 presence_timeout_s=config.presence_timeout_s,
                 attempt_timeout_s=config.attempt_timeout_s,
                 close_timeout_s=config.close_timeout_s,
-                max_in_flight=config.max_beats_in_flight,
+                max_in_flight=pipeline.heartbeats_at_once,
                 max_requests_per_s=config.max_requests_per_s,
                 retry=config.retry,
             ),
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.lateness_s: deque[float] = deque(maxlen=1024)
+        self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
         self._sends: dict[Send, asyncio.Task[Outcome]] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
@@ -124,11 +125,15 @@ class HeartbeatLoop:
         return settled.value
 
     def _give_up(self, user_id: str, ticket: int) -> None:
-        send = self.engine.give_up(user_id, ticket, self.now_s())
+        try:
+            send = self.engine.give_up(user_id, ticket, self.now_s())
+        except Exception:
+            # Raised, it would take the place of the caller's cancellation.
+            logger.critical("giving up a call crashed; going on", exc_info=True)
+            return
         if send is not None and send in self._sends:
             self._sends[send].cancel()
-        if not self._is_aborted:
-            self.pump()
+        self.pump()
 
     # The loop.
 
@@ -162,7 +167,7 @@ class HeartbeatLoop:
     async def _sleep(self) -> float:
         """Send what is due and sleep until the engine is due next; returns when."""
         self._wake.clear()
-        self.pump()
+        self._send_and_tell()
         began_s = self.now_s()
         due_s = min(self.engine.next_s, began_s + LONGEST_TICK_S)
         self._sleeps_until_s = due_s
@@ -174,26 +179,48 @@ class HeartbeatLoop:
         return max(due_s, began_s)
 
     def pump(self) -> None:
-        """Send everything that may go out now and tell what has changed."""
+        """Send what may go out now and tell what has changed; never raises.
+
+        A crash may concern another user than the caller's; the loop tries again.
+        """
+        try:
+            self._send_and_tell()
+        except Exception:
+            logger.critical("sending what is due crashed; going on", exc_info=True)
+            self._wake.set()
+
+    def _send_and_tell(self) -> None:
+        if self._is_aborted:
+            # Nobody would wait for what is sent now, nor cancel it.
+            return
         now_s, engine = self.now_s(), self.engine
+        self._places.admit()
         while (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
-            place = Place(engine.places, send, self._hasten)
+            place = Place(self._places, send)
             task = asyncio.get_running_loop().create_task(
                 send_once(self._pipeline, send, place),
                 name=f"presence {send.operation.name}",
             )
             self._sends[send] = task
             task.add_done_callback(functools.partial(self._ended, send))
-        for change in engine.drain():
-            self._publish(change)
+        self._tell(engine.drain())
         self._hasten()
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
         if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
+
+    def _tell(self, changes: list[Change]) -> None:
+        """Tell of every change, also after one that cannot be told."""
+        for change in changes:
+            try:
+                self._publish(change)
+            except Exception:
+                name = type(change).__name__
+                logger.critical("telling of %s crashed", name, exc_info=True)
 
     def _publish(self, change: Change) -> None:
         if isinstance(change, Settled):
@@ -235,6 +262,8 @@ class HeartbeatLoop:
             log_blocked(report.blocked_s, users, lost)
         if not report.slept_s and not report.is_stop:
             return
+        # First: it must not be lost, whatever fails below.
+        self.engine.slept(report.slept_s, self.now_s())
         if report.slept_s:
             logger.warning(
                 "the machine slept for %.0f s; sending a heartbeat for every user",
@@ -242,7 +271,6 @@ class HeartbeatLoop:
             )
         self._pipeline.note_sleep(report.slept_s)
         self._on_unseen(report.slept_s)
-        self.engine.slept(report.slept_s, self.now_s())
 
     # The end.
 
@@ -268,8 +296,7 @@ class HeartbeatLoop:
         self._is_stopping = self._is_aborted = True
         self._task.abort()
         self.engine.abort(self.now_s())
-        for change in self.engine.drain():
-            self._publish(change)
+        self._tell(self.engine.drain())
         for task in list(self._sends.values()):
             task.cancel()
 

@@ -7,6 +7,7 @@ engine.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -105,8 +106,8 @@ class Lease:
 
     @property
     def state(self) -> Mapping[str, Json] | None:
-        """The state every heartbeat carries; ``None``: none."""
-        return self._claim.state
+        """A copy of the state that every heartbeat carries; ``None``: none."""
+        return copy.deepcopy(self._claim.state)
 
     @property
     def health(self) -> LeaseHealth:
@@ -120,13 +121,13 @@ class Lease:
         Counted from when the last acknowledged heartbeat was sent, less what the
         machine has slept since.
         """
+        if self.health is LeaseHealth.RELEASED:
+            return 0.0
         return self._calls.loop.engine.expires_s(self._claim)
 
     @property
     def remaining_s(self) -> float:
         """Seconds until the service times the user out; 0.0 once passed."""
-        if self.health is LeaseHealth.RELEASED:
-            return 0.0
         return max(0.0, self.expires_at_s - self._calls.loop.now_s())
 
     async def leave(self) -> None:
@@ -252,7 +253,8 @@ class Lease:
             await self._calls.release(self._claim, is_end_of_block=True)
         except PresenceError as failure:
             # The block itself went well; the leave is still tried.
-            log_failed_leave(self.user_id, failure)
+            is_shared = self._calls.loop.engine.is_down
+            log_failed_leave(self.user_id, failure, is_shared=is_shared)
 
     def _check_held(self) -> None:
         self._calls.loop.check_loop()

@@ -1,42 +1,34 @@
 """The one way to the service: encode, deadline, attempts, decode.
 
-Only here is a failed request repeated. Heartbeats pass with ``NoRetry``: their next
-try is the schedule's business.
+Failed requests are repeated here and nowhere else. Heartbeats pass with ``NoRetry``,
+since the presence engine decides when to send the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
-import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import (
     AccessDeniedError,
     ClientClosedError,
     ConnectionLostError,
-    DeadlineError,
-    PresenceError,
-    ReplyFormatError,
     RequestError,
-    ServiceError,
-    UnavailableError,
 )
-from ..protocol.envelope import whole_seconds
-from ..protocol.exchange import HttpReply, HttpRequest, Operation
-from ..protocol.identity import Identity, loggable, redacted, secrets_of
-from . import wall_clock
-from .auth import AuthToken, Tokens
+from ..protocol.exchange import Operation
+from ..protocol.identity import Identity
+from .aio import Admission, Deadlines, Gate, TimeLimit
+from .auth import AuthToken
+from .call import Answer, Budget, Call, Params, Stamper, Unclear
 from .config import PresenceConfig
-from .request.call import Answer, Budget, Call, Params, Unclear
-from .request.deadlines import Deadlines, TimeLimit
-from .request.gates import Admission, Gate
-from .request.long_names import LongNames
-from .request.request_size import check_size
+from .limits import LongNames
 from .retry import RetryPolicy
+from .safe_log import SafeLogger
+from .tokens import Tokens
 from .transport import Transport
 
 __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
@@ -44,7 +36,7 @@ __all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
 ReplyT = TypeVar("ReplyT")
 WaitedT = TypeVar("WaitedT")
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 
 class RequestPipeline:
@@ -65,16 +57,17 @@ class RequestPipeline:
         tokens: Tokens,
     ) -> None:
         self._config = config
-        self._identity = identity
+        self._stamper = Stamper(config, identity)
         self._transport = transport
         self._tokens = tokens
         self._deadlines = Deadlines()
         self._long_names = LongNames()
-        self._queries = Gate(config.max_connections)
+        self._shares = transport.shares()
+        self._queries = (
+            Gate(config.max_connections) if not self._shares else self._shares.queries
+        )
         self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._is_closed = False
-        self._request_prefix = str(uuid.uuid4())[:-12]
-        self._requests = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._now_s: Callable[[], float] = _no_loop_yet
         self._slept_s = 0.0
@@ -95,24 +88,17 @@ class RequestPipeline:
         return Budget(now_s, now_s + timeout_s)
 
     def limit(self, budget: Budget) -> TimeLimit:
-        """Bound what a call does beside sending, such as waiting for its turn."""
+        """Return a limit for the time that a call spends on anything but sending."""
         return TimeLimit(self._deadlines, budget.deadline_s)
 
-    def out_of_turn(self, name: str, budget: Budget) -> PresenceError:
-        """Return the error of a call whose time went by before it could be sent."""
-        if self._is_closed:
-            return ClientClosedError(f"closed while {name} waited for its turn")
-        total_s = budget.deadline_s - budget.started_s
-        return DeadlineError(
-            f"its {total_s:g} s were over",
-            operation=name,
-            attempts=0,
-            elapsed_s=total_s,
-            cause="an earlier request of the same user was still under way",
-        )
+    @property
+    def heartbeats_at_once(self) -> int:
+        """How many requests that change presence may be on the wire."""
+        shares, limit = self._shares, self._config.max_beats_in_flight
+        return shares.heartbeats if shares else limit
 
     def note_sleep(self, slept_s: float) -> None:
-        """Count time that loop time did not see; idle connections are of no use now."""
+        """Count seconds that the loop clock missed, and drop idle connections."""
         self._slept_s += slept_s
         self.forget_connections()
 
@@ -147,18 +133,18 @@ class RequestPipeline:
         Args:
             operation: What to ask.
             budget: Covers connecting, all attempts, waits and the body.
-            retry: ``None``: the config's.
+            retry: The policy for further attempts; ``None``: the config's.
             gate: The gate to pass; ``None``: the one that queries share. Each attempt
                 fetches its token, if need be, before it enters.
-            attempt_timeout_s: For each attempt; ``None``: the config's.
-            params: Sent beside the config's query parameters.
+            attempt_timeout_s: The limit of each attempt; ``None``: the config's.
+            params: Query parameters beside the config's.
             on_unclear: Called for each attempt that the service may have acted on
                 without saying so.
-            repeats_stale: Whether to repeat at once, whatever ``retry`` says, what was
-                lost with a connection that had served another request.
+            repeats_stale: Whether to repeat a request at once, whatever ``retry`` says,
+                if it was lost with a connection that had served another one.
 
         Raises:
-            InvalidArgumentError: The request would pass 32 KiB.
+            InvalidArgumentError: The request would be larger than 32 KiB.
             RequestError: Operation, attempts, time and cause are filled in.
             ClientClosedError: The client was not started, was closed meanwhile, or
                 belongs to another event loop.
@@ -187,7 +173,7 @@ class RequestPipeline:
             try:
                 return await self._attempt(call)
             except RequestError as error:
-                failure = self._noted(error, call)
+                failure = call.noted(error, self._now_s(), self._config.secret_key)
             self._check_open(operation.name)
             delay_s = self._delay_s(failure, call, policy)
             if delay_s is None:
@@ -197,17 +183,12 @@ class RequestPipeline:
             self._check_open(operation.name)
 
     async def _pause(self, delay_s: float) -> None:
-        """Wait before the next attempt; over at once when the client is closed."""
-        limit = TimeLimit(self._deadlines, math.inf)
-        try:
-            with limit:
-                await asyncio.sleep(delay_s)
-        except TimeoutError:
-            if not limit.is_up:
-                raise
+        """Wait before the next attempt, but no longer than the client is open."""
+        with suppress(TimeoutError), TimeLimit(self._deadlines, math.inf):
+            await asyncio.sleep(delay_s)
 
     def _check_loop(self) -> None:
-        """Refuse another event loop: its tasks would wait for ours, and for ever."""
+        """Refuse another event loop, whose tasks would wait for this one for ever."""
         if self._loop is None:
             _no_loop_yet()
         if asyncio.get_running_loop() is not self._loop:
@@ -236,7 +217,7 @@ class RequestPipeline:
                 # The token may have been replaced during the wait.
                 call.token = tokens.at_hand(call.user_id) or call.token
         try:
-            request = self._stamped(call)
+            request = self._stamper.stamped(call)
             sent_at_s, slept_s = self._now_s(), self._slept_s
             due_s = min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s)
             limit = TimeLimit(self._deadlines, due_s)
@@ -255,19 +236,8 @@ class RequestPipeline:
         if reply is None:
             # Its connection may have died without a word, and so may the idle ones.
             self.forget_connections()
-            raise self._out_of_time(call)
-        return self._understood(call, reply, sent_at_s - (self._slept_s - slept_s))
-
-    def _understood(
-        self, call: Call[ReplyT], reply: HttpReply, sent_at_s: float
-    ) -> Answer[ReplyT]:
-        try:
-            value = call.operation.from_reply(reply)
-        except (UnavailableError, ReplyFormatError):
-            call.note_unclear(is_pending=False)
-            raise
-        age_s = whole_seconds(reply.headers.get("age")) if reply.headers else None
-        return Answer(value, sent_at_s, age_s or 0.0)
+            raise call.out_of_time(self._now_s())
+        return call.understood(reply, sent_at_s - (self._slept_s - slept_s))
 
     async def _fetched(self, call: Call[ReplyT]) -> AuthToken | None:
         """Fetch a token; a failure concerns nobody but the user it is for."""
@@ -289,7 +259,7 @@ class RequestPipeline:
         except TimeoutError:
             if not limit.is_up:
                 raise
-        error = self._out_of_time(call)
+        error = call.out_of_time(self._now_s())
         error.cause, error.is_about_service = f"still waiting {what_for}", False
         raise error
 
@@ -298,46 +268,23 @@ class RequestPipeline:
         tokens = self._tokens
         return not tokens.are_used or tokens.at_hand(user_id) is not None
 
+    def event_gate(self, limit: int) -> Gate:
+        """Return a gate for polls or handshakes; on a limited session all share one."""
+        return self._shares.events if self._shares else Gate(limit)
+
     def check(self, operation: Operation[Any], params: Params = ()) -> None:
         """Refuse an operation that no request can carry, without sending it.
 
         Raises:
-            InvalidArgumentError: The request would pass 32 KiB.
+            InvalidArgumentError: The request would be larger than 32 KiB.
         """
         user_id = operation.acting_user_id or self._config.user_id
-        token = self._tokens.at_hand(user_id)
-        request = self._identity.stamp(
-            operation.to_request(),
-            user_id=user_id,
-            token=None if token is None else token.value,
-            request_id=f"{self._request_prefix}{0:012x}",
-            timestamp_s=0,
-            query_params=params,
-        )
-        check_size(request, operation.name)
-
-    def _stamped(self, call: Call[ReplyT]) -> HttpRequest:
-        is_signed = self._config.secret_key is not None
-        self._requests += 1
-        request = self._identity.stamp(
-            call.request,
-            user_id=call.user_id,
-            token=call.token.value if call.token is not None else None,
-            # A UUID like the SDKs'; counting is far quicker than uuid4.
-            request_id=f"{self._request_prefix}{self._requests:012x}",
-            timestamp_s=int(wall_clock.now_s()) if is_signed else None,
-            query_params=call.params,
-        )
-        check_size(request, call.operation.name)
-        call.stamped = request
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> %s %s", call.operation.name, loggable(request))
-        return request
+        self._stamper.check(operation, user_id, self._tokens.at_hand(user_id), params)
 
     def _delay_s(
         self, failure: RequestError, call: Call[ReplyT], policy: RetryPolicy
     ) -> float | None:
-        """Return how long to wait before the next attempt; ``None``: no other."""
+        """Return the wait before the next attempt, or None if there is to be none."""
         is_refused = isinstance(failure, AccessDeniedError) and failure.is_about_service
         if is_refused and not call.has_new_token:
             call.has_new_token = True
@@ -348,53 +295,7 @@ class RequestPipeline:
             # What cut this one has cut the others that lay idle, too.
             self.forget_connections()
             return 0
-        call.failures += 1
-        if not failure.is_retryable:
-            return None
-        delay_s = policy.delay_s(call.failures, self._random)
-        if delay_s is None:
-            return None
-        if isinstance(failure, ServiceError) and failure.retry_after_s is not None:
-            delay_s += failure.retry_after_s
-        left_s = call.budget.deadline_s - self._now_s()
-        return delay_s if delay_s < left_s else None
-
-    def _out_of_time(self, call: Call[ReplyT]) -> DeadlineError:
-        now_s = self._now_s()
-        if now_s >= call.budget.deadline_s:
-            total_s = call.budget.deadline_s - call.budget.started_s
-            problem = f"its {total_s:g} s were over"
-        else:
-            problem = f"no answer within {call.attempt_timeout_s:g} s"
-        error = DeadlineError(problem, last_failure=call.last_failure)
-        before = call.last_failure
-        if before is not None:
-            error.cause = f"the attempt before: {before.cause or before.problem}"
-        return error
-
-    def _noted(self, error: RequestError, call: Call[ReplyT]) -> RequestError:
-        """Fill in what only the pipeline knows, and take out what nobody may see.
-
-        The traceback is dropped on purpose: its frames lead into the transport, where
-        the URL with its token is a local variable.
-        """
-        now_s = self._now_s()
-        error.operation = call.operation.name
-        error.attempts = call.attempts
-        error.elapsed_s = now_s - call.budget.started_s
-        hidden = [*secrets_of(call.stamped)]
-        if self._config.secret_key is not None:
-            hidden.append(self._config.secret_key)
-        if isinstance(error, ServiceError) and error.message:
-            # Shortened, so it may end within a secret, which is told at its end only.
-            words, clean = repr(error.message), redacted(error.message, hidden)
-            error.problem = error.problem.replace(words, repr(clean))
-        for field, value in vars(error).items():
-            if isinstance(value, str):
-                setattr(error, field, redacted(value, hidden))
-        error.args = (error.problem,)
-        call.last_failure = error
-        return error.with_traceback(None)
+        return call.retry_delay_s(failure, policy, self._now_s(), self._random)
 
 
 def _no_loop_yet() -> NoReturn:

@@ -9,8 +9,8 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.user_state import SetStateOperation
 from .config import PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
+from .limits import check_fits
 from .pipeline import RequestPipeline
-from .sizes import check_fits
 
 __all__ = ["PresenceCalls"]
 

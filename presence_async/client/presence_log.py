@@ -18,10 +18,11 @@ from ..presence.changes import (
     OutageGoesOn,
 )
 from ..presence.claims import LeaseHealth
+from .safe_log import SafeLogger
 
 __all__ = ["log_blocked", "log_change", "log_failed_leave"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _LEVELS = {
     LeaseHealth.FRESH: logging.INFO,
@@ -93,6 +94,13 @@ def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:
     )
 
 
-def log_failed_leave(user_id: str, error: Exception) -> None:
-    """Write that the leave at the end of a block failed, which nobody awaits."""
-    logger.warning("%s may stay present: %s", user_id, error)
+def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None:
+    """Write that the leave at the end of a block failed, which nobody awaits.
+
+    Args:
+        user_id: Who was not left.
+        error: Why.
+        is_shared: Whether it is due to an outage, which has lines of its own.
+    """
+    level = logging.DEBUG if is_shared else logging.WARNING
+    logger.log(level, "%s may stay present: %s", user_id, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +13,42 @@ from ..presence.wire import Acknowledged, Outcome, Send, judged
 from ..protocol.exchange import Operation
 from .pipeline import Budget, RequestPipeline
 from .retry import NoRetry
+from .safe_log import SafeLogger
 
-__all__ = ["Place", "outcome_of", "send_once"]
+__all__ = ["Place", "PlaceQueue", "outcome_of", "send_once"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _NO_RETRY = NoRetry()
+
+
+class PlaceQueue:
+    """Requests that gave their place away, in the order they want one back.
+
+    Args:
+        places: The places on the wire.
+        on_left: Called when a place becomes free.
+    """
+
+    def __init__(self, places: Places, on_left: Callable[[], None]) -> None:
+        self.places: Places = places
+        self.on_left: Callable[[], None] = on_left
+        self._waiting: deque[tuple[Send, asyncio.Future[None]]] = deque()
+
+    def admit(self) -> None:
+        """Give free places to those who wait; before anybody new takes them."""
+        while self._waiting and self.places.has_room:
+            send, admitted = self._waiting.popleft()
+            if not admitted.done():
+                self.places.unpark(send)
+                admitted.set_result(None)
+
+    async def wait(self, send: Send) -> None:
+        """Wait for a place."""
+        admitted = asyncio.get_running_loop().create_future()
+        self._waiting.append((send, admitted))
+        self.admit()
+        await admitted
 
 
 class Place:
@@ -26,35 +56,36 @@ class Place:
 
     The engine has reserved it. A request leaves it while it waits for a token, so that
     a token provider that hangs holds back nobody but its own user, and between two
-    attempts. Whoever comes back waits for the time that the rate allows.
+    attempts. To come back it waits for a place, and for the time that the rate allows.
     """
 
-    __slots__ = ("_entry_s", "_on_left", "_places", "_send")
+    __slots__ = ("_entry_s", "_queue", "_send")
 
-    def __init__(self, places: Places, send: Send, on_left: Callable[[], None]) -> None:
-        self._places = places
+    def __init__(self, queue: PlaceQueue, send: Send) -> None:
+        self._queue = queue
         self._send = send
-        self._on_left = on_left
         self._entry_s = 0.0
 
     def try_enter(self) -> bool:
-        """Take the place, of which there is always one, if the rate allows it now."""
-        now_s = asyncio.get_running_loop().time()
-        self._entry_s = self._places.entry_s(self._send, now_s)
-        if self._entry_s > now_s:
+        """Take the place, if there is one and the rate allows it now."""
+        places, now_s = self._queue.places, asyncio.get_running_loop().time()
+        if not places.is_parked(self._send):
+            return True
+        self._entry_s = places.entry_s(self._send, now_s)
+        if self._entry_s > now_s or not places.has_room:
             return False
-        self._places.unpark(self._send)
+        places.unpark(self._send)
         return True
 
     async def enter(self) -> None:
-        """Wait until the rate allows it, then take the place."""
+        """Wait until the rate allows it, then for a place."""
         await asyncio.sleep(self._entry_s - asyncio.get_running_loop().time())
-        self._places.unpark(self._send)
+        await self._queue.wait(self._send)
 
     def leave(self) -> None:
         """Give the place to others."""
-        self._places.park(self._send)
-        self._on_left()
+        self._queue.places.park(self._send)
+        self._queue.on_left()
 
 
 class _Doubt:

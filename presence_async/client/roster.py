@@ -20,12 +20,12 @@ from ..protocol.events import PresenceEvent, SnapshotEvent
 from ..protocol.occupancy import Occupant
 from ..protocol.timetoken import TIMETOKENS_PER_S
 from ..roster.schedule import RECONCILE_PERIOD_S
+from .call import Params
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .lifecycle import check_loop
 from .pipeline import Budget
-from .request.call import Params
 from .roster_sync import RosterSync
 from .snapshot_requests import SnapshotRequests
 

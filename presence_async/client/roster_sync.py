@@ -7,7 +7,6 @@ and the service.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 import weakref
@@ -20,16 +19,17 @@ from ..protocol.occupancy import Occupant
 from ..roster.schedule import SETTLE_S, SnapshotSchedule
 from ..roster.state import RosterState
 from . import wall_clock
+from .call import Params
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
 from .pipeline import Budget
-from .request.call import Params
+from .safe_log import SafeLogger
 from .snapshot_requests import SnapshotRequests
 
 __all__ = ["RosterSync"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _LONG_OUTAGE_S = 30.0
 
@@ -74,6 +74,7 @@ class RosterSync:
         self.heard_at_s: float = 0.0
         self.channels: tuple[str, ...] = (channel,)
         self.channel_groups: tuple[str, ...] = ()
+        self._name = f"roster of {channel}"
         self._task: asyncio.Task[None] | None = None
         # Set when the schedule may have an earlier time than the task sleeps until.
         self._alarm = asyncio.Event()
@@ -127,8 +128,7 @@ class RosterSync:
         except BaseException:
             self.end()
             raise
-        name = f"roster of {self.state.channel}"
-        self._task = self._feed.create_task(self._keep_checking(), name=name)
+        self._task = self._feed.create_task(self._keep_checking(), name=self._name)
 
     async def _attach(self, budget: Budget) -> None:
         await self._feed.attach(
@@ -197,15 +197,18 @@ class RosterSync:
 
     def _publish(self, changes: Sequence[PresenceEvent]) -> None:
         """Tell readers and waiters, and the task if it has to ask sooner now."""
-        self._occupants = self._user_ids = None
         if changes:
             for reader in list(self.readers):
                 reader.put(changes)
+        self._notify_waiters()
+        if self.schedule.due_s < self._sleeps_until_s:
+            self._alarm.set()
+
+    def _notify_waiters(self) -> None:
+        self._occupants = self._user_ids = None
         if self._change is not None:
             self._change.set()
             self._change = None
-        if self.schedule.due_s < self._sleeps_until_s:
-            self._alarm.set()
 
     # Unexpected exceptions.
 
@@ -214,12 +217,7 @@ class RosterSync:
         try:
             yield
         except Exception:
-            logger.critical(
-                "the roster of %r crashed on %s; it asks here now",
-                self.state.channel,
-                what,
-                exc_info=True,
-            )
+            logger.critical("the %s crashed on %s", self._name, what, exc_info=True)
             self._crashed()
 
     def _crashed(self) -> None:
@@ -229,10 +227,12 @@ class RosterSync:
         not have reached them.
         """
         self._has_crashed = True
-        self.schedule.doubt(now_s=_now_s())
         for reader in list(self.readers):
             reader.start_over()
-        self._publish(())
+        self._notify_waiters()
+        self._alarm.set()
+        # Last, as it may be the schedule that crashes.
+        self.schedule.doubt(now_s=_now_s())
 
     # Asking.
 
@@ -254,11 +254,7 @@ class RosterSync:
             except ClientClosedError:
                 return
             except Exception:
-                logger.critical(
-                    "the check of the roster of %r crashed; it goes on",
-                    self.state.channel,
-                    exc_info=True,
-                )
+                logger.critical("a check of the %s crashed", self._name, exc_info=True)
                 self._crashed()
                 # Without asking the schedule, which may be what crashed.
                 is_due = True

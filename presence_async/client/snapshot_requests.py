@@ -8,11 +8,11 @@ from ..protocol.here_now import MAX_LIMIT, HereNowOperation
 from ..protocol.occupancy import Occupant
 from ..roster.snapshot import Snapshot
 from . import wall_clock
+from .aio import Gate
+from .call import Params
 from .config import PresenceConfig
 from .feed.patience import until_answered
 from .pipeline import Budget, RequestPipeline
-from .request.call import Params
-from .request.gates import Gate
 from .retry import NoRetry, RetryPolicy
 
 __all__ = ["SnapshotRequests"]

@@ -17,16 +17,17 @@ from yarl import URL
 from ..errors import (
     ConnectError,
     ConnectionLostError,
+    InvalidArgumentError,
     ReplyFormatError,
     TransportError,
 )
 from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
+from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
-from .request.bodies import UnreadableError, decompressed, read_up_to
-from .request.causes import words_of_system
-from .request.direct import DirectAnswer, DirectGet
-from .request.pool import Connector, checked_middleware, idle_connections, is_reused
+from .direct import DirectAnswer, DirectGet
+from .pool import Connector, checked_middleware, idle_connections, is_reused
+from .shares import FEWEST_CONNECTIONS, Shares
 
 __all__ = ["Session", "Transport"]
 
@@ -70,7 +71,7 @@ class Transport:
     """Sends requests over one aiohttp session.
 
     Args:
-        config: Where to and with which limits.
+        config: Says where requests go, and sets their limits.
         session: A session of the caller's, used and never closed. ``None``: make one
             at ``open`` and close it at ``close``.
     """
@@ -94,6 +95,46 @@ class Transport:
             "raise_for_status": False,
             "auto_decompress": False,
         }
+
+    def shares(self) -> Shares | None:
+        """Return what a given session's limits leave to each kind of request.
+
+        ``None``: it has no limits, or the session is ours.
+        """
+        limit, _ = self._session_limit()
+        if limit is None:
+            return None
+        return Shares(
+            limit,
+            max_connections=self._config.max_connections,
+            max_beats=self._config.max_beats_in_flight,
+        )
+
+    def check_session(self) -> None:
+        """Refuse a given session with too few connections to be shared.
+
+        Raises:
+            InvalidArgumentError: Heartbeats, events and queries would block each other.
+        """
+        limit, name = self._session_limit()
+        if limit is not None and limit < FEWEST_CONNECTIONS:
+            raise InvalidArgumentError(
+                "session",
+                f"its connector has {name}={limit}, too few for heartbeats, events and"
+                f" queries to share; write {name}=0 (no limit), or at least"
+                f" {FEWEST_CONNECTIONS}",
+            )
+
+    def _session_limit(self) -> tuple[int | None, str]:
+        """Return the lowest limit of a given session's connector, with its name."""
+        connector = None if self._session is None else self._session.connector
+        if not isinstance(connector, aiohttp.BaseConnector):
+            return None, ""
+        limits = [
+            (connector.limit, "limit"),
+            (connector.limit_per_host, "limit_per_host"),
+        ]
+        return min([x for x in limits if x[0] > 0], default=(None, ""))
 
     async def open(self) -> None:
         """Make the session, or set out to use the given one; needs a running loop."""
@@ -137,7 +178,7 @@ class Transport:
         """Send one GET and read the whole answer.
 
         Raises:
-            ConnectError: No connection came about, nothing was sent.
+            ConnectError: No connection could be made, so nothing was sent.
             ConnectionLostError: The connection broke; the service may have acted.
             ReplyFormatError: A success is larger than allowed or badly compressed.
 
@@ -148,7 +189,7 @@ class Transport:
             raise ConnectError("the client is closed")
         if session.closed:
             raise ConnectError("the session given to the client was closed")
-        # Until whoever chooses the connection of this request says so.
+        # Until the connection of this request has been chosen.
         is_reused.set(False)
         answer: aiohttp.ClientResponse | DirectAnswer
         try:
@@ -232,7 +273,7 @@ def _translated(error: Exception) -> TransportError:
         aiohttp.InvalidURL,
     )
     if isinstance(error, not_connected):
-        return ConnectError("no connection came about", cause=cause)
+        return ConnectError("no connection could be made", cause=cause)
     problem = "the connection broke before the whole answer had arrived"
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         problem = "the answer is not HTTP"
@@ -242,7 +283,7 @@ def _translated(error: Exception) -> TransportError:
 
 
 def _cause(error: Exception) -> str:
-    """Name the kind and the system's words; aiohttp's own text may show the URL."""
+    """Return the error's class and the system's words; its text may show the URL."""
     kind = type(error).__name__
     words = words_of_system(error)
     return f"{kind}: {words}" if words else kind

@@ -1,7 +1,8 @@
-"""The only reader of outside clocks: signatures, token expiry, dates, suspend.
+"""Clocks outside the event loop, for signatures, token expiry, dates and suspend.
 
-Durations never come from here; they are ``loop.time()``. A loop with a ``wall_time``
-method, such as the virtual-time loop, is asked instead of the system.
+No other module reads them. Durations are always differences of ``loop.time()``. If the
+loop has a ``wall_time`` or ``boot_time`` method, as the virtual-time loop does, it is
+called instead of the system's clock.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["boot_s", "now_s", "seconds_until"]
 
 
 def now_s() -> float:
-    """Return Unix time in seconds, as the running loop tells it."""
+    """Return the Unix time in seconds."""
     read: Callable[[], float] = getattr(
         asyncio.get_running_loop(), "wall_time", time.time
     )
@@ -24,7 +25,10 @@ def now_s() -> float:
 
 
 def boot_s() -> float:
-    """Return seconds since boot, sleep included; where unknown, loop time."""
+    """Return the seconds since boot, including the time the machine slept.
+
+    Systems without such a clock return the loop time, which may exclude sleep.
+    """
     loop = asyncio.get_running_loop()
     read: Callable[[], float] | None = getattr(loop, "boot_time", None)
     if read is not None:

@@ -10,6 +10,7 @@ from .changes import OutageBegan, OutageEnded, OutageGoesOn
 from .outage import Outage
 from .overview import standing
 from .pace import attempt_limit_s, first_attempt_s, hold_s, retry_gap_s
+from .places import Places
 from .records import Round
 from .settings import Shared
 from .user import UserTable
@@ -26,13 +27,17 @@ class Backoff:
     Args:
         shared: The figures to go by.
         users: Every user of the engine.
+        places: Knows which requests wait for a token.
 
     Attributes:
         report_at_s: When the next report of an outage is due.
     """
 
-    def __init__(self, shared: Shared, users: Mapping[str, UserTable]) -> None:
+    def __init__(
+        self, shared: Shared, users: Mapping[str, UserTable], places: Places
+    ) -> None:
         self._shared = shared
+        self._places = places
         self._users = users
         self._outage = Outage()
         self._attempt_timeout_s = shared.settings.attempt_timeout_s
@@ -125,9 +130,20 @@ class Backoff:
     @property
     def probe_s(self) -> float:
         """When the next probe is due; ``math.inf`` if none is, or one is under way."""
-        if not self._outage.is_down or self._outage.is_probing:
+        if not self._outage.is_down or self._is_probing:
             return math.inf
         return max(self._outage.probe_at_s, self._held_until_s)
+
+    @property
+    def _is_probing(self) -> bool:
+        """True while a probe is in flight; heartbeats sent before do not count.
+
+        Nor does one that waits for its token, which may never come.
+        """
+        user = self._outage.prober
+        if user is None or user.round is None:
+            return False
+        return not self._places.is_parked(user.out)
 
     def prober(self, now_s: float) -> UserTable | None:
         """Return the user whose heartbeat is the next probe, if one is due."""

@@ -118,6 +118,8 @@ class Claim:
             looks at it.
         is_announced: True from when the first heartbeat is handed to the wire; False
             again if it certainly never reached the service.
+        is_in_shared_trouble: Whether its latest change was one of many at once, as in
+            an outage; its recovery then is, too.
     """
 
     __slots__ = (
@@ -126,6 +128,7 @@ class Claim:
         "extends",
         "health",
         "is_announced",
+        "is_in_shared_trouble",
         "linger_s",
         "owner",
         "params",
@@ -158,6 +161,7 @@ class Claim:
         self.extends: Claim | None = extends
         self.health: LeaseHealth | None = None
         self.is_announced: bool = False
+        self.is_in_shared_trouble: bool = False
         self.owner: Any = None
 
     def __repr__(self) -> str:

@@ -47,9 +47,9 @@ class PresenceEngine:
         self._settings = settings
         self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
-        self._backoff = Backoff(self._shared, self._users)
         self._timetable = Timetable(self._users)
         self.places: Places = Places(settings)
+        self._backoff = Backoff(self._shared, self._users, self.places)
         self._versions = 0
         self._tickets = 0
         self._is_closing = False
@@ -233,16 +233,11 @@ class PresenceEngine:
         if not self._is_closing and (user := self._backoff.prober(now_s)) is not None:
             rounds.begin(user, self._backoff.attempt_s(user, now_s))
             self._timetable.due.put(user, now_s)
-            if send := self._next(user, now_s):
-                return self._start(user, send, now_s)
+            if send := self._begin_next(user, now_s):
+                return send
         while (user := self._timetable.pop_due(now_s)) is not None:
-            try:
-                send = self._next(user, now_s)
-            except BaseException:
-                self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
-                raise
-            if send is not None:
-                return self._start(user, send, now_s)
+            if send := self._begin_next(user, now_s):
+                return send
             # Not due again at once: a fault here must not freeze the event loop.
             self._plan(user, now_s, now_s + _SHORTEST_PAUSE_S)
         return None
@@ -273,8 +268,8 @@ class PresenceEngine:
         user = self._users.get(send.user_id)
         if user is not None and user.out is send:
             user.out = None
-            self.places.leave(send)
             self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
+            self.places.leave(send)
 
     @property
     def next_s(self) -> float:
@@ -288,6 +283,11 @@ class PresenceEngine:
     def is_done(self) -> bool:
         """Return True if nothing is left to be said after ``close``."""
         return not overview.leaving(self._users.values())
+
+    @property
+    def is_down(self) -> bool:
+        """Return True while the service cannot be reached, as an outage is reported."""
+        return self._shared.is_down
 
     def drain(self) -> list[Change]:
         """Return what has changed since the last call."""
@@ -366,13 +366,25 @@ class PresenceEngine:
 
     # Who sends what.
 
-    def _start(self, user: UserTable, send: Send, now_s: float) -> Send:
+    def _begin_next(self, user: UserTable, now_s: float) -> Send | None:
+        """Begin a user's next request; after a fault the user is looked at again."""
+        try:
+            send = self._next(user, now_s)
+            if send is not None:
+                self._begin(user, send, now_s)
+        except BaseException:
+            user.out = None
+            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
+            raise
+        return send
+
+    def _begin(self, user: UserTable, send: Send, now_s: float) -> None:
         user.out = send
-        self.places.enter(now_s)
+        self._plan(user, now_s)
         if send.purpose is Purpose.KEEP:
             self.heartbeats_sent += 1
-        self._plan(user, now_s)
-        return send
+        # Last: a place that is taken and not sent to would never be free again.
+        self.places.enter(now_s)
 
     def _next(self, user: UserTable, now_s: float) -> Send | None:
         """Return a user's next request: heartbeats first, then orders, then repeats."""

@@ -110,7 +110,9 @@ def _set(
         return
     claim.health = health
     remaining_s = max(0.0, user.expires_s(claim) - now_s)
-    is_shared |= user.shared.is_down
+    is_recovery = health is LeaseHealth.FRESH and claim.is_in_shared_trouble
+    is_shared |= user.shared.is_down or is_recovery
+    claim.is_in_shared_trouble = is_shared
     user.shared.changes.append(
         HealthChanged(claim, previous, health, reason, now_s, remaining_s, is_shared)
     )

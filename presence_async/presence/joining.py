@@ -70,10 +70,22 @@ def _joined(user: UserTable, order: Order, now_s: float) -> None:
         else:
             error = LeaseReleasedError()
             dismiss(user, claim, now_s)
+        _hasten_next(user, claim, now_s)
     rounds.place(user, now_s)
     health.update(user, now_s)
     user.catch_up(now_s)
     order_queue.finish(user, order, error)
+
+
+def _hasten_next(user: UserTable, claim: Claim, now_s: float) -> None:
+    """Make the next heartbeat due an interval after the first one was sent, at most.
+
+    The time that its answer took, or that the machine slept meanwhile, is gone.
+    """
+    timeout_s = claim.presence_timeout_s
+    counts_from_s = user.expires_s(claim) - timeout_s
+    interval_s = user.shared.settings.interval_s(timeout_s)
+    user.hasten(max(now_s, counts_from_s + interval_s))
 
 
 def _extend(user: UserTable, claim: Claim, lease: Claim) -> None:

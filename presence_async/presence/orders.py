@@ -81,7 +81,9 @@ def expire(user: UserTable, now_s: float) -> None:
     """Fail every waiting order whose caller's time is up."""
     for order in list(user.orders):
         if order.patience.deadline_s <= now_s and not order_queue.is_out(user, order):
-            failed = Failed(overdue(order), has_effect=False, is_about_service=False)
+            is_behind = user.out is not None or order is not user.orders[0]
+            error = overdue(order, is_behind=is_behind)
+            failed = Failed(error, has_effect=False, is_about_service=False)
             if order.kind is OrderKind.LEAVE:
                 leaving.failed(user, order, failed, now_s)
             else:

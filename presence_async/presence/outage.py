@@ -66,11 +66,6 @@ class Outage:
         return was_down
 
     @property
-    def is_probing(self) -> bool:
-        """True while a probe is in flight; heartbeats sent before do not count."""
-        return self.prober is not None and self.prober.round is not None
-
-    @property
     def is_forsaken(self) -> bool:
         """True if everybody who waited has left."""
         return not self._waiting
@@ -89,7 +84,8 @@ class Outage:
         if self._has_unexpired:
             for _ in range(len(self._waiting)):
                 user = self._rotate()
-                if user is not None and user.end_s(now_s) > now_s:
+                # Refused ones never end; a probe of theirs would prove nothing.
+                if user is not None and now_s < user.end_s(now_s) < math.inf:
                     return user
             self._has_unexpired = False
         for _ in range(len(self._waiting)):

@@ -73,12 +73,20 @@ def is_blocking(order: Order, now_s: float) -> bool:
     return order.has_begun and not order.is_overdue and not order.patience.is_endless
 
 
-def overdue(order: Order) -> DeadlineError:
-    """Return the error of an order whose time went by before it could be sent."""
+def overdue(order: Order, *, is_behind: bool) -> DeadlineError:
+    """Return the error of an order whose time went by before it could be sent.
+
+    Args:
+        order: The order.
+        is_behind: Whether an earlier request of its user held it back, rather than
+            the limits for all users.
+    """
     patience = order.patience
     total_s = patience.deadline_s - patience.started_s
     before = order.error if isinstance(order.error, RequestError) else None
-    cause = "an earlier request of the same user was still under way"
+    cause = "max_beats_in_flight and max_requests_per_s left it no place until then"
+    if is_behind:
+        cause = "an earlier request of the same user was still under way"
     if before is not None:
         cause = f"the attempt before: {before.cause or before.problem}"
     return DeadlineError(

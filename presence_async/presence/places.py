@@ -22,9 +22,18 @@ class Places:
         self._next_entry_s = 0.0
 
     @property
+    def has_room(self) -> bool:
+        """Return True if another request may be under way."""
+        return self._taken < self._limit
+
+    @property
     def next_s(self) -> float:
         """When the next request may go out; ``math.inf`` until one has ended."""
-        return self._next_entry_s if self._taken < self._limit else math.inf
+        return self._next_entry_s if self.has_room else math.inf
+
+    def is_parked(self, send: Send | None) -> bool:
+        """Return True if a request waits for its token."""
+        return send in self._parked
 
     def are_open(self, now_s: float) -> bool:
         """Return True if a request may go out now."""
@@ -58,7 +67,7 @@ class Places:
         return entry_s
 
     def unpark(self, send: Send) -> None:
-        """Take a place again, over the limit if need be: it has waited enough."""
+        """Take a place again."""
         if send in self._parked:
             self._parked.discard(send)
             self._taken += 1

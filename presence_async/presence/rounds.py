@@ -144,9 +144,9 @@ def _refused(user: UserTable, beat: Beat, outcome: Refused, current: Round) -> N
     refused = named.intersection(beat.names)
     rest = [set(beat.names) - refused]
     if not refused:
-        rest = _by_holders(beat)
-        if len(rest) == 1:
-            refused, rest = rest[0], []
+        # A token that cannot be had is the user's affair, whatever the names.
+        parts = _by_holders(beat) if outcome.is_about_service else []
+        refused, rest = (set(), parts) if len(parts) > 1 else (set(beat.names), [])
     health.mark(user, refused, str(outcome.error), is_refused=True)
     current.beats[:0] = [again for names in rest for again in user.beats(names)]
 

@@ -1,7 +1,7 @@
-"""How users test: the virtual-time loop, the leak check, the pytest plugin.
+"""Tools for tests: the virtual-time loop, the leak check, the pytest plugin.
 
-Names are looked up when they are first used: the plugin lives here, and is imported in
-every pytest run.
+Names are imported when they are first used, because pytest imports this package for the
+plugin in every run.
 """
 
 from __future__ import annotations

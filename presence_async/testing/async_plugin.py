@@ -1,6 +1,6 @@
-"""The half of the plugin that needs pytest-asyncio, imported where that is enabled.
+"""The half of the plugin that needs pytest-asyncio; imported only if that is enabled.
 
-What users see is in ``plugin``, which says what each part means.
+The other half is ``plugin``, which documents the marker and the fixtures.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _has_failed = pytest.StashKey[bool]()
 
 
 def register(manager: pytest.PytestPluginManager) -> None:
-    """Add the loop hook, the leak check's place and the fixtures to a run."""
+    """Register the loop hook, the hooks of the leak check and the fixtures."""
     manager.register(_VirtualTime(manager))
     manager.register(_LeakCheckAroundAll())
     manager.register(_fixtures(), __name__)
 
 
 class _VirtualTime:
-    """Gives marked tests a loop; for all others it is as if it did not exist."""
+    """Gives marked tests a virtual loop, and is invisible to all others."""
 
     def __init__(self, manager: pytest.PytestPluginManager) -> None:
         self._manager = manager
         self._hook = _LoopHook()
         self._is_used = False
 
-    # A loop hook, whatever it answers, makes pytest-asyncio treat a test differently
-    # (other parameters, no current loop afterwards), so that only marked tests see one.
+    # The mere presence of a loop hook changes how pytest-asyncio treats a test (its
+    # parameters, no current loop afterwards). So only marked tests may see one.
     @pytest.hookimpl(wrapper=True)
     def pytest_generate_tests(
         self, metafunc: pytest.Metafunc
@@ -55,8 +55,8 @@ class _VirtualTime:
             self._manager.unregister(self._hook)
 
     def pytest_collection_finish(self) -> None:
-        # While tests run pytest-asyncio only asks whether there is such a hook: if so,
-        # it changes the loop between tests that share one but for its kind.
+        # While tests run, pytest-asyncio looks only at whether there is such a hook. If
+        # there is, it replaces a shared loop between tests that need different kinds.
         if self._is_used and not self._manager.is_registered(self._hook):
             self._manager.register(self._hook)
 
@@ -66,11 +66,11 @@ class _LoopHook:
     def pytest_asyncio_loop_factories(
         self, item: pytest.Item
     ) -> Generator[None, Any, Any]:
-        """Answer for a marked test instead of the project's own hook."""
+        """Replace the answer of the project's own hook for a marked test."""
         factories = yield
         if item.get_closest_marker(_MARKER) is None:
             return factories
-        from .virtual_loop import VirtualLoop  # noqa: PLC0415  # when asked for
+        from .virtual_loop import VirtualLoop  # noqa: PLC0415  # only when it is used
 
         return {"virtual": VirtualLoop}
 
@@ -78,7 +78,7 @@ class _LoopHook:
 class _LeakCheckAroundAll:
     @pytest.hookimpl(tryfirst=True)
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Set the leak check up before all other fixtures of a test."""
+        """Make the leak check the first fixture of a test to be set up."""
         names: list[str] = getattr(item, "fixturenames", [])
         if {"presence_emulator", _LEAK_CHECK} & set(names):
             names[:] = [_LEAK_CHECK, *(name for name in names if name != _LEAK_CHECK)]
@@ -87,7 +87,7 @@ class _LeakCheckAroundAll:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Remember failures: what a failed test leaves behind is no news."""
+        """Record that a test failed: the leaks of a failed test are not reported."""
         report = yield
         if report.failed:
             item.stash[_has_failed] = True
@@ -95,7 +95,7 @@ class _LeakCheckAroundAll:
 
 
 def _fixtures() -> types.ModuleType:
-    """Return the async side of each fixture, once for every scope a loop can have."""
+    """Return the async part of each fixture, once for each scope of a loop."""
     holder = types.ModuleType("presence_async.testing.async_fixtures")
     for scope in ("function", "class", "module", "package", "session"):
         for fixture in _fixtures_of(scope):
@@ -108,7 +108,7 @@ def _fixtures_of(scope: LoopScope) -> Iterator[Callable[..., Any]]:
     async def presence_leak_check(
         request: pytest.FixtureRequest,
     ) -> AsyncIterator[None]:
-        from .leaks import LeakCheck, LeakError  # noqa: PLC0415  # when asked for
+        from .leaks import LeakCheck, LeakError  # noqa: PLC0415  # only when it is used
 
         # A plugin that repeats failed tests runs the same item again.
         request.node.stash[_has_failed] = False
@@ -123,10 +123,10 @@ def _fixtures_of(scope: LoopScope) -> Iterator[Callable[..., Any]]:
 
     @pytest_asyncio.fixture(loop_scope=scope)
     async def presence_emulator(
-        presence_leak_check: None,  # noqa: ARG001  # around it
+        presence_leak_check: None,  # noqa: ARG001  # is set up first
         presence_emulator_options: Mapping[str, Any],
     ) -> AsyncIterator[PresenceEmulator]:
-        from ..emulator import PresenceEmulator  # noqa: PLC0415  # when asked for
+        from ..emulator import PresenceEmulator  # noqa: PLC0415  # only when it is used
 
         async with PresenceEmulator(**presence_emulator_options) as emulator:
             yield emulator
@@ -135,7 +135,7 @@ def _fixtures_of(scope: LoopScope) -> Iterator[Callable[..., Any]]:
     async def make_presence_client(
         presence_emulator: PresenceEmulator,
     ) -> AsyncIterator[MakePresenceClient]:
-        from .clients import MakePresenceClient  # noqa: PLC0415  # when asked for
+        from .clients import MakePresenceClient  # noqa: PLC0415  # only when it is used
 
         async with MakePresenceClient(presence_emulator) as make:
             yield make
@@ -144,7 +144,7 @@ def _fixtures_of(scope: LoopScope) -> Iterator[Callable[..., Any]]:
     async def presence_client(
         presence_emulator: PresenceEmulator,
     ) -> AsyncIterator[PresenceClient]:
-        from .clients import MakePresenceClient  # noqa: PLC0415  # when asked for
+        from .clients import MakePresenceClient  # noqa: PLC0415  # only when it is used
 
         async with MakePresenceClient(presence_emulator) as make:
             yield await make()

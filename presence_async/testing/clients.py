@@ -1,4 +1,4 @@
-"""Clients by the dozen: each made with one call, all of them closed at the end."""
+"""A factory of started clients, which closes all of them at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["MakePresenceClient"]
 class MakePresenceClient:
     """Makes clients of an emulator: ``alice = await make_presence_client("alice")``.
 
-    What the fixture ``make_presence_client`` gives. Elsewhere it is a context manager,
-    ``async with MakePresenceClient(emulator) as make:``, at whose end the clients are
-    closed, the newest first.
+    The fixture ``make_presence_client`` is one. Without the plugin, write ``async with
+    MakePresenceClient(emulator) as make:``; the end of the block closes the clients,
+    the newest first.
     """
 
     def __init__(self, emulator: PresenceEmulator) -> None:
@@ -32,9 +32,9 @@ class MakePresenceClient:
         """Make a client and start it.
 
         Args:
-            user_id: Whom it speaks for by default.
-            overrides: Arguments of ``PresenceConfig`` beside those that point to the
-                emulator; another ``subscribe_key`` is another world.
+            user_id: The client's own user.
+            overrides: Other arguments of ``PresenceConfig``. Clients with different
+                ``subscribe_key`` see nothing of each other.
 
         Raises:
             InvalidArgumentError: An argument is out of range.

@@ -1,4 +1,4 @@
-"""Leaks: what a test left behind that nobody owns any more."""
+"""The leak check: tasks, sockets and unread exceptions that a block leaves behind."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class LeakError(AssertionError):
-    """Tasks, sockets or unread failures were left behind; names each."""
+    """Tasks, sockets or unread exceptions were left behind; the text names each."""
 
 
 class LeakCheck:
     """``async with LeakCheck():`` fails when the block leaves something behind.
 
-    Finds what was not there when the block began: tasks that still run, exceptions that
-    only the loop's handler heard of, such as that of a task nobody awaited, and on a
-    ``VirtualLoop`` sockets it still watches. Warnings as errors find neither of the
-    first two. What has been cancelled or closed gets some turns of the loop to end.
+    It finds tasks that the block started and that still run, exceptions that reached
+    only the loop's exception handler, such as that of a task nobody awaited, and on a
+    ``VirtualLoop`` sockets that the loop still watches. Turning warnings into errors
+    finds neither of the first two. Tasks and sockets that were cancelled or closed get
+    some turns of the loop to end.
 
     Raises:
         LeakError: At the end, unless the block raised something itself.
@@ -48,7 +49,7 @@ class LeakCheck:
         self._tasks = asyncio.all_tasks()
         self._sockets = _watched(loop)
         self._handler = loop.get_exception_handler()
-        loop.set_exception_handler(self._note)
+        loop.set_exception_handler(self._record)
         return self
 
     async def __aexit__(
@@ -59,14 +60,15 @@ class LeakCheck:
     ) -> None:
         found = await self._settled()
         loop = asyncio.get_running_loop()
-        # Another handler is that of somebody who means it.
-        if loop.get_exception_handler() == self._note:
+        # If the block set a handler of its own and kept it, that was on purpose.
+        if loop.get_exception_handler() == self._record:
             loop.set_exception_handler(self._handler)
         if found and error is None:
             raise LeakError("left behind:\n  " + "\n  ".join(sorted(found)))
 
     async def _settled(self) -> list[str]:
-        gc.collect(_YOUNG)  # a failed task that sits in a cycle speaks up only now
+        # A failed task in a reference cycle reports its exception when it is collected.
+        gc.collect(_YOUNG)
         found = self._found()
         for _ in range(_CLEANUP_TURNS):
             if not found:
@@ -84,7 +86,7 @@ class LeakCheck:
             *(f"unread: {text}" for text in self._unread),
         ]
 
-    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _record(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._unread.append(f"{context['message']}: {context.get('exception')!r}")
         loop.default_exception_handler(context)  # the log has its traceback
 
@@ -106,5 +108,5 @@ def _socket_text(number: int) -> str:
     try:
         with socket.socket(fileno=os.dup(number)) as copy:
             return f"socket {copy.getsockname()}, number {number}"
-    except OSError:  # a pipe, or closed under the loop
+    except OSError:  # a pipe, or a socket closed without the loop
         return f"file number {number}"

@@ -1,8 +1,8 @@
 """The pytest plugin: an emulator, clients, virtual time and a leak check.
 
-pytest imports this module in every run where the package is installed, so it imports
-nothing but pytest, of whatever age, and has no more than users see: the other half is
-``async_plugin``.
+pytest imports this module in every run if the package is installed. So it imports
+nothing but pytest, works with old versions of it, and holds only what users see. The
+other half is ``async_plugin``.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _ASYNC_PART = "presence_async.testing.async_plugin"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Announce the marker; where pytest-asyncio can carry them, add the async parts."""
+    """Register the marker, and the async half if pytest-asyncio is new enough."""
     config.addinivalue_line(
         "markers",
-        f"{_MARKER}: run an async test on a VirtualLoop: nothing waits, the clock jumps"
-        " to the next timer (presence_async)",
+        f"{_MARKER}: run an async test on a VirtualLoop, whose clock jumps to the next"
+        " timer instead of waiting (presence_async)",
     )
     if hasattr(config.hook, "pytest_asyncio_loop_factories"):
         from . import async_plugin  # noqa: PLC0415  # older pytests cannot read it
@@ -37,32 +37,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse to wait for hours where the marker cannot be obeyed."""
+    """Fail a marked test that would wait for hours, as there is no virtual loop."""
     if item.get_closest_marker(_MARKER) is None:
         return
     if inspect.iscoroutinefunction(getattr(item, "obj", None)):
         _require_pytest_asyncio(item, f"the marker {_MARKER}")
 
 
-# The fixtures as users see them: each stands for one on the loop the test runs on.
+# The fixtures as users see them. Each delegates to its part in ``async_plugin`` for the
+# loop that the test runs on.
 
 
 @pytest.fixture
 def presence_emulator_options() -> Mapping[str, Any]:
     """Keyword arguments of ``presence_emulator``; override it to change them.
 
-    Such as ``return {"secret_key": "sec-c-1", "min_presence_timeout_s": 20}``.
+    For example ``return {"secret_key": "sec-c-1", "min_presence_timeout_s": 20}``.
     """
     return {}
 
 
 @pytest.fixture
 def presence_emulator(request: pytest.FixtureRequest) -> PresenceEmulator:
-    """A presence service of the test's own, listening on loopback.
+    """A presence service for one test, listening on loopback.
 
     Its keys are ``"demo"``; ``presence_emulator.config(user_id=...)`` makes configs for
-    it. Override ``presence_emulator_options`` to have it behave otherwise. Under
-    ``virtual_time`` its clock is the loop's.
+    it. Override ``presence_emulator_options`` to change how it behaves. Under
+    ``virtual_time`` it uses the clock of the loop.
     """
     emulator: PresenceEmulator = _on_the_tests_loop(request, "presence_emulator")
     return emulator
@@ -71,11 +72,11 @@ def presence_emulator(request: pytest.FixtureRequest) -> PresenceEmulator:
 @pytest.fixture
 def presence_client(
     request: pytest.FixtureRequest,
-    presence_emulator: PresenceEmulator,  # noqa: ARG001  # which a project may override
+    presence_emulator: PresenceEmulator,  # noqa: ARG001  # a project may override it
 ) -> PresenceClient:
     """A started client of ``presence_emulator`` for the user ``"tester"``.
 
-    Closed at the end, which leaves whatever is still joined.
+    It is closed at the end, which leaves every channel that is still joined.
     """
     client: PresenceClient = _on_the_tests_loop(request, "presence_client")
     return client
@@ -84,12 +85,13 @@ def presence_client(
 @pytest.fixture
 def make_presence_client(
     request: pytest.FixtureRequest,
-    presence_emulator: PresenceEmulator,  # noqa: ARG001  # which a project may override
+    presence_emulator: PresenceEmulator,  # noqa: ARG001  # a project may override it
 ) -> MakePresenceClient:
     """A factory of started clients of ``presence_emulator``, closed at the end.
 
-    ``alice = await make_presence_client("alice", presence_timeout_s=20)``: keyword
-    arguments are ``PresenceConfig``'s; another ``subscribe_key`` is another world.
+    ``alice = await make_presence_client("alice", presence_timeout_s=20)``. Keyword
+    arguments are those of ``PresenceConfig``. Clients with different
+    ``subscribe_key`` see nothing of each other.
     """
     make: MakePresenceClient = _on_the_tests_loop(request, "make_presence_client")
     return make
@@ -99,9 +101,9 @@ def make_presence_client(
 def presence_leak_check(request: pytest.FixtureRequest) -> None:
     """Fail a test that passed but left tasks, sockets or unread exceptions behind.
 
-    Every test with one of the fixtures above has it, around all its other fixtures; no
-    other test has, unless it asks for it. Override it with a fixture that does nothing
-    to be rid of it, as something that lives on a shared loop may demand.
+    Every test that uses one of the fixtures above has it, around all its other
+    fixtures; other tests have it if they ask for it. To switch it off, as for tasks
+    that live on a shared loop, override it with a fixture that does nothing.
     """
     _on_the_tests_loop(request, "presence_leak_check")
 
@@ -112,7 +114,7 @@ def _on_the_tests_loop(request: pytest.FixtureRequest, name: str) -> Any:  # noq
 
 
 def _loop_scope(item: pytest.Item) -> str:
-    """Return how long the loop lives that pytest-asyncio runs a test on."""
+    """Return the scope of the loop that pytest-asyncio runs a test on."""
     marker = item.get_closest_marker("asyncio")
     options = {} if marker is None else marker.kwargs
     chosen = options.get("loop_scope") or options.get("scope")

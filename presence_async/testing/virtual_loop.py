@@ -1,8 +1,8 @@
 """VirtualLoop: an event loop on which hours pass in milliseconds.
 
-Whenever nothing is ready, the clock jumps to the next timer instead of waiting for it.
-Real loopback sockets work: what one end writes, the other can read at once, so a loop
-with nothing to read has nothing on its way either. Bind and dial ``127.0.0.1``, since
+When nothing is ready, the clock jumps to the next timer instead of waiting for it. Real
+loopback sockets work: the other end can read at once what one end writes, so if there
+is nothing to read, nothing is in transit either. Bind and dial ``127.0.0.1``, since
 looking up a name takes a thread.
 """
 
@@ -29,13 +29,13 @@ _JOB_POLL_S = 0.05
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own, which jumps where others wait.
+    """An event loop with a clock of its own, which jumps when others would wait.
 
-    ``asyncio.Runner(loop_factory=VirtualLoop)`` runs a program on it. It waits for real
-    while jobs of ``run_in_executor`` (or ``to_thread``) and child processes that it
-    started run, inside ``real_time()``, and when there is no timer to jump to: a test
-    that waits for what never happens hangs as it would elsewhere, so give it an
-    ``asyncio.timeout``, of hours if you like.
+    ``asyncio.Runner(loop_factory=VirtualLoop)`` runs a program on it. It waits in real
+    time while jobs of ``run_in_executor`` (or ``to_thread``) or child processes run,
+    inside ``real_time()``, and if there is no timer to jump to. A test that waits for
+    something that never happens hangs, as on any loop; give it an ``asyncio.timeout``,
+    of hours if you like.
 
     Both ends of a connection have to be on this loop. A peer in another thread or
     process takes real time to answer, which the loop cannot see: it would jump to the
@@ -53,7 +53,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._own_files = self._numbers()
 
     def time(self) -> float:
-        """Return loop time in seconds; stands still while callbacks run."""
+        """Return loop time in seconds, which stands still while callbacks run."""
         return self._now_s
 
     def boot_time(self) -> float:
@@ -65,19 +65,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._started_at_s + self.boot_time() - _START_S
 
     def suspend(self, seconds: float) -> None:
-        """Let the machine sleep: the clocks outside go on, loop time does not.
+        """Act as if the machine had slept: loop time stands still, other clocks go on.
 
-        A negative number sets the clocks outside back.
+        A negative number sets the other clocks back.
         """
         self._slept_s += seconds
 
     def advance(self, seconds: float) -> None:
-        """Move the clock, as a callback that blocks does; tests rather sleep."""
+        """Move the clock as a blocking callback does; tests should rather sleep."""
         self._now_s += seconds
 
     @contextlib.contextmanager
     def real_time(self) -> Iterator[None]:
-        """Let time pass for real inside: for peers that are not on this loop."""
+        """Run the block in real time, for peers that are not on this loop."""
         self._waits += 1
         try:
             yield
@@ -86,7 +86,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def is_real(self) -> bool:
-        """Whether time passes for real now, since somebody outside is at work."""
+        """Whether time is real now, because a thread, child or peer is at work."""
         return self._waits > 0 or any(
             child.get_returncode() is None for child in self._children
         )
@@ -102,14 +102,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         func: Callable[..., ResultT],
         *args: Any,  # noqa: ANN401  # as the loop's own
     ) -> asyncio.Future[ResultT]:
-        """Run a job in a thread; the clock does not jump until it is done."""
+        """Run a job in a thread; the clock does not jump before it is done."""
         future = super().run_in_executor(executor, func, *args)
         self._waits += 1
         future.add_done_callback(self._end_wait)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Wait for the threads for real: their end is told from a thread as well."""
+        """Wait for the threads in real time, since a thread reports their end."""
         with self.real_time():
             if sys.version_info >= (3, 12):
                 await super().shutdown_default_executor(timeout)
@@ -117,14 +117,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 await super().shutdown_default_executor()
 
     async def subprocess_exec(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  # as the loop's own
-        """Start a program; the clock does not jump until it has ended."""
+        """Start a program; the clock does not jump before it has ended."""
         with self.real_time():
             transport, protocol = await super().subprocess_exec(*args, **options)
         self._children.add(transport)
         return transport, protocol
 
     async def subprocess_shell(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  # as the loop's own
-        """Start a command; the clock does not jump until it has ended."""
+        """Start a command; the clock does not jump before it has ended."""
         with self.real_time():
             transport, protocol = await super().subprocess_shell(*args, **options)
         self._children.add(transport)
@@ -138,7 +138,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Polls, and moves the clock where others would wait."""
+    """Polls, and moves the clock when others would wait."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready; if nothing is, it is later now."""
+        """Return the ready files; if there are none, move the clock."""
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
@@ -156,7 +156,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             return super().select(None)
         # The kernel delivers loopback bytes while they are written, but on a busy
-        # machine its own thread may have to run first.
+        # machine a thread of the kernel may have to run first.
         _let_others_run()
         ready = super().select(0)
         if not ready:

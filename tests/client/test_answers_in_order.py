@@ -21,7 +21,7 @@ from presence_async import (
     PresenceConfig,
     RequestError,
 )
-from presence_async.client.request.direct import DirectGet
+from presence_async.client.direct import DirectGet
 
 Writer = asyncio.StreamWriter
 Script = Callable[[Writer, bytes], Awaitable[None]]

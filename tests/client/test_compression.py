@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from presence_async.client.request.bodies import UnreadableError, decompressed
+from presence_async.client.bodies import UnreadableError, decompressed
 
 TEXT = b'{"status":200,"message":"OK"}'
 LIMIT = 100_000

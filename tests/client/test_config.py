@@ -92,7 +92,7 @@ def test_a_setting_out_of_range_is_refused_by_name(
     assert caught.value.argument == argument
 
 
-def test_a_missing_key_is_no_type_error() -> None:
+def test_a_missing_key_is_reported_by_name() -> None:
     with pytest.raises(InvalidArgumentError, match="subscribe_key: is missing"):
         PresenceConfig()
 
@@ -110,7 +110,7 @@ def test_a_missing_key_is_no_type_error() -> None:
         ("bücher.example", True, "https://bücher.example"),
     ],
 )
-def test_an_origin_is_a_host_or_a_url_that_decides(
+def test_an_origin_is_a_host_or_a_url_whose_scheme_decides(
     origin: str, secure: bool, url: str
 ) -> None:
     config = PresenceConfig(**KEYS, origin=origin, secure=secure)
@@ -273,7 +273,9 @@ def test_a_wrong_variable_is_named(
     assert caught.value.argument == name
 
 
-def test_a_wrong_variable_shows_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_about_a_variable_shows_no_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PUBNUB_SUBSCRIBE_KEY", "sub")
     monkeypatch.setenv("PUBNUB_SECRET_KEY", "hidden")
     monkeypatch.setenv("PUBNUB_AUTH", "hidden")
@@ -281,16 +283,29 @@ def test_a_wrong_variable_shows_no_other(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InvalidArgumentError) as caught:
         PresenceConfig.from_env()
 
-    told = traceback.TracebackException.from_exception(
+    shown = traceback.TracebackException.from_exception(
         caught.value, capture_locals=True
     )
-    assert "hidden" not in "".join(line for line in told.format())
+    assert "hidden" not in "".join(line for line in shown.format())
 
 
-def test_a_token_ends_at_a_point_in_time() -> None:
+def test_the_expiry_of_a_token_must_be_an_aware_datetime() -> None:
     for ends in (dt.datetime(2030, 1, 1), "tomorrow", 7):  # noqa: DTZ001  # the point
         with pytest.raises(InvalidArgumentError, match="aware datetime"):
             AuthToken(value="t", expires_at=ends)  # type: ignore[arg-type]  # the point
+
+
+@pytest.mark.parametrize("bad", ["token\n", "a\r\nb", "a\x00", "a\u2028b"], ids=ascii)
+def test_control_characters_in_a_token_are_refused(bad: str) -> None:
+    for make in (
+        lambda: PresenceConfig(**KEYS, auth=bad),
+        lambda: AuthToken(value=bad),
+    ):
+        with pytest.raises(InvalidArgumentError, match="line ends") as caught:
+            make()
+
+        assert caught.value.argument == "auth"
+        assert bad not in str(caught.value)
 
 
 def test_a_wrong_argument_is_named_as_the_argument(

@@ -11,7 +11,15 @@ import pytest
 from presence_async import GapEvent, PresenceClient, StreamHealth
 from presence_async.emulator import Fault, PresenceEmulator
 
-from .subscribe_service import HANG, Say, SubscribeService, read, read_all, users
+from .subscribe_service import (
+    HANG,
+    UNITS_PER_S,
+    Say,
+    SubscribeService,
+    read,
+    read_all,
+    users,
+)
 
 ENDS = {
     "cut": Say(None),
@@ -104,6 +112,20 @@ async def test_a_restart_that_ends_idle_polls_is_noticed(
         await asyncio.sleep(1)
 
         assert users(await read_all(stream)) == ["reconnect", "bob"]
+
+
+async def test_a_service_restarted_behind_a_balancer_is_noticed(
+    watcher: PresenceClient, service: SubscribeService
+) -> None:
+    service.idle_s = 60
+    async with watcher.events("lobby") as stream:
+        await asyncio.sleep(30)
+        service.offset -= 3600 * UNITS_PER_S
+        await asyncio.sleep(31)
+        service.publish("lobby", "amy")
+        await asyncio.sleep(1)
+
+        assert users(await read_all(stream)) == ["reconnect", "amy"]
 
 
 async def test_what_ends_polls_at_once_is_trouble(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from presence_async import PresenceClient, StreamHealth
-from presence_async.client.task_owner import TaskOwner
+from presence_async.client.aio import TaskOwner
 from presence_async.emulator import PresenceEmulator
 
 from .subscribe_service import Asked, Say, SubscribeService, read, users

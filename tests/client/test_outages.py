@@ -191,7 +191,8 @@ async def test_users_whose_token_cannot_be_fetched_hold_nobody_back(
     absent = [e for e in emulator.events("lobby") if e.action == "timeout"]
     assert present == set(names[70:])
     assert set(healths[70:]) == {LeaseHealth.FRESH}
-    assert set(healths[:70]) == {LeaseHealth.REFUSED if fails else LeaseHealth.LOST}
+    assert LeaseHealth.FRESH not in healths[:70]
+    assert not fails or set(healths[:70]) == {LeaseHealth.REFUSED}
     assert sorted(e.user_id for e in absent) == sorted(names[:70])
     assert "cannot be reached" not in caplog.text
 
@@ -211,6 +212,42 @@ async def test_refusals_of_a_token_provider_end_no_outage(
         # One probe every few seconds, and nobody else.
         assert emulator.requests.total - began <= 60
         assert client.heartbeats.stats().fresh == 0
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "hangs"])
+async def test_users_without_a_token_do_not_keep_others_from_coming_back(
+    emulator: PresenceEmulator, fails: bool
+) -> None:
+    vault = Vault(fails=fails)
+    async with PresenceClient(emulator.config(auth=vault.token)) as client:
+        names = [f"{kind}-{n}" for kind in ("ill", "well") for n in range(5)]
+        leases = [await client.join("lobby", user_id=name) for name in names]
+        emulator.inject(Fault(operation="heartbeat", cut=True, for_s=1800))
+        await asyncio.sleep(1800 + RECOVERY_S)
+
+        assert {lease.health for lease in leases[5:]} == {LeaseHealth.FRESH}
+
+
+async def test_tokens_that_come_at_once_pass_the_places_one_by_one(
+    emulator: PresenceEmulator,
+) -> None:
+    async def token(user_id: str) -> str:
+        await asyncio.sleep(0.1)
+        return user_id
+
+    async with PresenceClient(emulator.config(max_beats_in_flight=8)) as client:
+        for n in range(60):
+            await client.join("lobby", user_id=f"user-{n}", presence_timeout_s=20)
+        client.set_auth(token)
+        emulator.inject(Fault(operation="heartbeat", delay_s=1, for_s=60))
+        began = emulator.requests.total
+        await asyncio.sleep(60)
+
+        # Each takes a second, so those of one second are under way at once.
+        times_s = [entry.at_s for entry in emulator.requests[began:]]
+        most = max(sum(t - 0.99 < x <= t for x in times_s) for t in times_s)
+        assert most == 8
+        assert client.heartbeats.stats().fresh == 60
 
 
 async def test_health_tells_the_truth_while_others_probe(

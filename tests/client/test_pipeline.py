@@ -22,10 +22,9 @@ from presence_async import (
     RequestError,
     UnavailableError,
 )
+from presence_async.client.aio import Deadlines, Gate, TimeLimit
 from presence_async.client.auth import TokenProvider
-from presence_async.client.request.call import Budget
-from presence_async.client.request.deadlines import Deadlines, TimeLimit
-from presence_async.client.request.gates import Gate
+from presence_async.client.call import Budget
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.protocol.where_now import WhereNowOperation
 
@@ -536,7 +535,7 @@ async def test_another_event_loop_is_told_apart(client: PresenceClient) -> None:
 async def test_the_pipeline_refuses_another_event_loop_at_once(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
-    pipeline = client._pipeline
+    pipeline = client._core.pipeline
     operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
     # No room, so that a call waits for one of this loop.
     full = Gate(0)
@@ -554,7 +553,7 @@ async def test_the_pipeline_refuses_another_event_loop_at_once(
 async def test_a_pipeline_that_was_not_opened_says_so(
     emulator: PresenceEmulator,
 ) -> None:
-    pipeline = PresenceClient(emulator.config())._pipeline
+    pipeline = PresenceClient(emulator.config())._core.pipeline
     operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
 
     with pytest.raises(ClientClosedError, match="not been started"):
@@ -571,7 +570,7 @@ async def test_nothing_is_asked_after_close(emulator: PresenceEmulator) -> None:
         return "token"
 
     async with PresenceClient(emulator.config(auth=token)) as client:
-        pipeline = client._pipeline
+        pipeline = client._core.pipeline
     operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
 
     with pytest.raises(ClientClosedError, match="where now"):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from presence_async import NoRetry, PresenceClient, RequestError
+from presence_async import DeadlineError, NoRetry, PresenceClient, RequestError
 from presence_async.emulator import Fault, PresenceEmulator
 
 
@@ -112,3 +112,16 @@ async def test_queries_do_not_pass_the_gate_of_presence(
     await asyncio.gather(*(slow_client.where_now() for _ in range(10)))
 
     assert now_s() - began_s < 0.1
+
+
+async def test_a_call_that_the_gate_held_back_too_long_says_so(
+    slow_client: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    first = asyncio.ensure_future(slow_client.heartbeat("lobby", user_id="amy"))
+    await asyncio.sleep(0.01)
+
+    with pytest.raises(DeadlineError, match="max_requests_per_s left it no place"):
+        await slow_client.heartbeat("lobby", timeout_s=0.5)
+
+    await first
+    assert emulator.requests.total == 1

@@ -53,7 +53,7 @@ async def test_a_check_that_crashes_is_repeated_and_nothing_is_in_sync_meanwhile
         assert not was_synced
         assert roster.is_synced
         assert roster.user_ids == {"amy"}
-    crashes = [r for r in caplog.records if "the check of" in r.getMessage()]
+    crashes = [r for r in caplog.records if "a check of" in r.getMessage()]
     assert {r.levelname for r in crashes} == {"CRITICAL"}
     assert 5 <= len(crashes) <= 13
 
@@ -99,6 +99,40 @@ async def test_an_event_that_crashes_the_list_costs_a_check_and_a_snapshot(
         assert join.user_id == "amy"
         await roster.wait_for(lambda r: r.is_synced, timeout_s=RECONCILE_PERIOD_S)
     assert "crashed on events" in caplog.text
+
+
+async def test_a_schedule_that_crashes_ends_neither_the_roster_nor_its_checks(
+    emulator: PresenceEmulator, client: PresenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client.roster("lobby") as roster:
+        await roster.wait_for(lambda r: r.is_synced)
+        with monkeypatch.context() as patch:
+            schedule = f"{PACKAGE}.roster.schedule.SnapshotSchedule"
+            patch.setattr(f"{schedule}.due_s", property(crash))
+            emulator.inject(EventFault(drop=1, for_s=60))
+            await client.heartbeat("lobby", user_id="amy", presence_timeout_s=900)
+            await asyncio.sleep(60)
+            meanwhile = (roster.user_ids, roster.health)
+        await roster.wait_for(lambda r: r.is_synced, timeout_s=RECONCILE_PERIOD_S)
+
+        assert meanwhile == (frozenset({"amy"}), StreamHealth.LIVE)
+
+
+async def test_a_list_that_cannot_even_be_doubted_is_not_in_sync(
+    client: PresenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client.roster("lobby") as roster:
+        await roster.wait_for(lambda r: r.is_synced)
+        with monkeypatch.context() as patch:
+            for place in ("state.RosterState.apply", "schedule.SnapshotSchedule.doubt"):
+                patch.setattr(f"{PACKAGE}.roster.{place}", crash)
+            await client.heartbeat("lobby", user_id="amy", presence_timeout_s=900)
+            await asyncio.sleep(1)
+            was_synced = roster.is_synced
+        await roster.wait_for(lambda r: r.is_synced, timeout_s=RECONCILE_PERIOD_S)
+
+        assert not was_synced
+        assert roster.user_ids == {"amy"}
 
 
 async def test_a_change_of_health_that_crashes_costs_a_check(

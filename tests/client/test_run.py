@@ -55,7 +55,7 @@ def test_a_cancel_that_no_signal_caused_is_raised() -> None:
         presence_async.run(main())
 
 
-def test_in_another_thread_it_is_plain() -> None:
+def test_in_another_thread_it_is_asyncio_run() -> None:
     async def main() -> int:
         return await asyncio.to_thread(presence_async.run, inner())
 
@@ -76,7 +76,7 @@ def test_in_another_thread_it_is_plain() -> None:
         (signal.SIGTERM, "stubborn", 0),
     ],
 )
-async def test_a_signal_is_an_orderly_leave(
+async def test_a_signal_ends_a_program_with_leaves(
     emulator: PresenceEmulator, number: signal.Signals, how: str, code: int
 ) -> None:
     process = await started(emulator, how)
@@ -91,7 +91,9 @@ async def test_a_signal_is_an_orderly_leave(
 
 
 @pytest.mark.real_time
-async def test_a_second_signal_ends_it_at_once(emulator: PresenceEmulator) -> None:
+async def test_a_second_signal_ends_the_process_at_once(
+    emulator: PresenceEmulator,
+) -> None:
     process = await started(emulator, "hangs")
 
     process.send_signal(signal.SIGTERM)
@@ -123,7 +125,7 @@ async def started(emulator: PresenceEmulator, how: str) -> asyncio.subprocess.Pr
         (signal.SIGINT, KeyboardInterrupt()),
     ],
 )
-def test_signals_do_afterwards_what_they_did_before(
+def test_signal_handlers_are_restored_afterwards(
     number: signal.Signals, ending: BaseException
 ) -> None:
     async def main() -> None:

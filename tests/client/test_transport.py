@@ -27,8 +27,8 @@ from presence_async import (
     RequestError,
     UnavailableError,
 )
-from presence_async.client.request.bodies import UnreadableError, decompressed
-from presence_async.client.request.direct import DirectGet
+from presence_async.client.bodies import UnreadableError, decompressed
+from presence_async.client.direct import DirectGet
 from presence_async.client.transport import Transport
 from presence_async.protocol.exchange import HttpRequest
 from presence_async.testing.virtual_loop import VirtualLoop
@@ -569,18 +569,18 @@ async def test_hints_without_end_end_with_the_attempt(
 
 
 async def test_a_connection_waited_for_is_looked_at_too(raw: RawServer) -> None:
-    connector = aiohttp.TCPConnector(limit=3)
-    raw.answers = [SILENCE, SILENCE, on("a")[:-5], on("b")]
+    connector = aiohttp.TCPConnector(limit=4)
+    raw.answers = [SILENCE, SILENCE, SILENCE, on("a")[:-5], on("b")]
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         PresenceClient(config_of(raw, retry=NoRetry()), session=session) as client,
     ):
         url = f"http://127.0.0.1:{raw.port}/"
-        others = [asyncio.create_task(session.get(url)) for _ in range(3)]
+        others = [asyncio.create_task(session.get(url)) for _ in range(4)]
         await asyncio.sleep(0.05)
         asking = asyncio.create_task(client.where_now())
         await asyncio.sleep(0.05)
-        raw.writers[2].write(on("a")[-5:] + on("a"))
+        raw.writers[3].write(on("a")[-5:] + on("a"))
 
         assert (await asking).channels == ("b",)
 

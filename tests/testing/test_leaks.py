@@ -47,7 +47,7 @@ async def test_an_open_socket_is_reported_by_its_address() -> None:
     server.close()
 
 
-async def test_what_was_there_before_is_no_leak() -> None:
+async def test_tasks_and_sockets_from_before_are_no_leak() -> None:
     task = asyncio.create_task(asyncio.sleep(60))
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
 

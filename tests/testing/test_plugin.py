@@ -264,7 +264,7 @@ def test_fixtures_run_on_the_loop_of_the_test(
     ])
 
 
-def test_what_a_passed_test_leaves_behind_is_reported(
+def test_leaks_of_a_passed_test_are_reported(
     pytester: pytest.Pytester,
 ) -> None:
     write(pytester, LEAKS)
@@ -285,7 +285,7 @@ def test_what_a_passed_test_leaves_behind_is_reported(
     ]
 
 
-def test_what_a_repeated_test_leaves_behind_is_reported_when_it_passes(
+def test_leaks_of_a_test_that_passes_when_repeated_are_reported(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makeconftest(dedent(RERUNS))
@@ -316,7 +316,7 @@ def test_a_project_that_does_not_use_it_notices_nothing(
     assert with_it == without_it
 
 
-def test_a_hook_of_the_projects_own_goes_on_for_unmarked_tests(
+def test_a_loop_hook_of_the_project_still_applies_to_unmarked_tests(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makeconftest(dedent(OWN_HOOK))
@@ -333,7 +333,7 @@ def test_a_hook_of_the_projects_own_goes_on_for_unmarked_tests(
     ]
 
 
-def test_without_pytest_asyncio_only_users_of_the_plugin_are_told(
+def test_without_pytest_asyncio_only_tests_that_use_the_plugin_fail(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(test_it=dedent(NO_ASYNCIO))

@@ -8,17 +8,17 @@ Polling for ``-pnpres`` names alone never makes the observer present.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 from ...errors import ClientClosedError, RequestError
 from ...protocol.timetoken import TIMETOKENS_PER_S
+from ..aio import TaskOwner
+from ..call import Params
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
-from ..request.call import Params
-from ..task_owner import TaskOwner
+from ..safe_log import SafeLogger
 from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
 from .patience import until_answered
@@ -28,7 +28,7 @@ from .subscribe_requests import SubscribeRequests
 
 __all__ = ["PresenceFeed"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 LARGEST_POLL_BYTES: Final = 28 * 1024
 """Bytes of names in one request, of which the service takes 32 KiB."""

@@ -21,8 +21,9 @@ from ...errors import (
     RequestError,
     ServiceError,
 )
-from ..request.call import Params
-from ..request.deadlines import Deadlines, TimeLimit
+from ..aio import Deadlines, TimeLimit
+from ..call import Params
+from ..safe_log import SafeLogger
 from .listener import StreamHealth
 from .pace import PollPace
 from .progress import Loss, PollProgress
@@ -31,7 +32,7 @@ from .subscribe_requests import Reply, SubscribeRequests
 
 __all__ = ["LongPoll", "PollOwner"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RESTART_PAUSE_S: Final = 1.0
 _COLLECT_S: Final = 0.02

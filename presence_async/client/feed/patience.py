@@ -11,11 +11,12 @@ from typing import TypeVar
 from ...errors import RequestError
 from ..pipeline import Budget, RequestPipeline
 from ..retry import NoRetry, RetryPolicy
+from ..safe_log import SafeLogger
 from .pace import PollPace
 
 __all__ = ["until_answered"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 AnswerT = TypeVar("AnswerT")
 

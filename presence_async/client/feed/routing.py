@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -11,11 +10,12 @@ from ...protocol.encoding import encode_name
 from ...protocol.events import GapEvent, PresenceEvent
 from ...protocol.messages import Message, read_event
 from ...protocol.names import PRESENCE_SUFFIX
+from ..safe_log import SafeLogger
 from .listener import Listener, StreamHealth, gap
 
 __all__ = ["RoutingTable", "Subscription", "WireName", "as_listed", "wire_names"]
 
-logger: logging.Logger = logging.getLogger("presence_async.client")
+logger: SafeLogger = SafeLogger("presence_async.client")
 
 _REMEMBERED: Final = 4096
 _COMMA_BYTES: Final = 3

@@ -8,10 +8,10 @@ from ...errors import AccessDeniedError
 from ...protocol.messages import Message
 from ...protocol.names import PRESENCE_SUFFIX
 from ...protocol.subscribe import SubscribeOperation
+from ..aio import Gate
+from ..call import Params
 from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
-from ..request.call import Params
-from ..request.gates import Gate
 from ..retry import NoRetry, RetryPolicy
 from .progress import Cursor
 from .routing import Listed
@@ -41,7 +41,8 @@ class Reply(NamedTuple):
 class SubscribeRequests:
     """Sends handshakes and polls, past gates of their own.
 
-    A poll is held for minutes, so polls wait for nothing, and nothing for them.
+    A poll is held for minutes, so polls wait for nothing and nothing for them, unless
+    the session's connector is limited.
 
     Args:
         config: The limits.
@@ -51,8 +52,8 @@ class SubscribeRequests:
     def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
         self._config = config
         self._pipeline = pipeline
-        self._handshakes = Gate(config.max_connections)
-        self._polls = Gate(_NO_LIMIT)
+        self._handshakes = pipeline.event_gate(config.max_connections)
+        self._polls = pipeline.event_gate(_NO_LIMIT)
 
     async def handshake(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import zlib
 from collections.abc import AsyncIterable
 from typing import Final
 
-__all__ = ["UnreadableError", "decompressed", "read_up_to"]
+__all__ = ["UnreadableError", "decompressed", "read_up_to", "words_of_system"]
 
 # Which formats zlib tries for a coding. 32: it finds out by itself whether the header
 # is gzip's or zlib's. Some servers send deflate without any header, against RFC 9110.
@@ -29,7 +31,7 @@ class UnreadableError(Exception):
 
 
 async def read_up_to(chunks: AsyncIterable[bytes], limit: int) -> bytes:
-    """Put a body together.
+    """Read a body to its end.
 
     Raises:
         UnreadableError: It is larger than the limit.
@@ -48,7 +50,7 @@ def decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:
     Args:
         body: As it was received.
         encoding: The value of ``Content-Encoding``: codings in the order applied.
-        limit: Most bytes, before and after.
+        limit: The most bytes allowed, packed as well as unpacked.
 
     Raises:
         UnreadableError: It is larger, damaged, or packed in another way.
@@ -107,3 +109,22 @@ def _too_large(limit: int) -> UnreadableError:
     return UnreadableError(
         f"its body is larger than max_reply_bytes ({limit}); ask for less at a time"
     )
+
+
+def words_of_system(error: Exception) -> str | None:
+    """Return why a connection failed; ``None``: the system did not say.
+
+    Args:
+        error: An ``OSError``, or aiohttp's error around one or around a certificate.
+    """
+    inner = getattr(error, "certificate_error", None)
+    inner = inner or getattr(error, "os_error", None) or error
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return inner.verify_message
+    if isinstance(inner, ssl.SSLError):
+        # Its errno is a code of OpenSSL, not an error number of the system.
+        return inner.reason
+    if not isinstance(inner, OSError):
+        return None
+    is_system = inner.errno is not None and inner.errno > 0
+    return os.strerror(inner.errno or 0) if is_system else inner.strerror

@@ -2,8 +2,8 @@
 
 Session, request and response objects are more than half of what a small request costs,
 and redirects, cookies, proxies or traces have no use here. The connector and the
-protocol are not all documented, so ``is_possible`` looks first whether they are what
-this module knows; where not, and where somebody has replaced the session's own
+protocol are only partly documented, so ``is_possible`` checks first that they are as
+this module knows them. If they are not, or if something has replaced the session's
 ``_request`` as mocks do, requests go through the session.
 """
 
@@ -26,7 +26,7 @@ _SWITCHING_PROTOCOLS = 101
 
 
 class DirectAnswer:
-    """An answer whose head has come; what is used of aiohttp's response."""
+    """An answer whose head has arrived, with the part of aiohttp's response we use."""
 
     __slots__ = ("content", "headers", "release", "status")
 
@@ -47,10 +47,10 @@ class DirectGet:
     """Sends GET requests to one origin.
 
     Args:
-        connector: Whose connections are used.
-        base_url: Scheme and authority.
+        connector: Makes the connections and keeps idle ones.
+        base_url: Scheme, host and port of the service.
         headers: Sent with each request.
-        timeout: Of connecting.
+        timeout: Limits how long connecting may take.
     """
 
     def __init__(

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
-from presence_async import AccessDeniedError, DeadlineError, PresenceClient
-from presence_async.client.auth import Tokens
+from presence_async import (
+    AccessDeniedError,
+    AuthToken,
+    DeadlineError,
+    PresenceClient,
+)
+from presence_async.client.tokens import Tokens
 from presence_async.emulator import Fault, PresenceEmulator
 
 
@@ -134,17 +139,69 @@ async def test_a_provider_may_set_the_token_itself(emulator: PresenceEmulator) -
     assert saved == ["tester"]
 
 
-async def test_a_token_set_while_the_old_one_is_refused_is_tried(
-    emulator: PresenceEmulator,
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("old", "new", "new"),
+        ("old", None, None),
+        (None, "new", "new"),
+        (None, Provider, "token-1"),
+        ("old", Provider, "token-1"),
+    ],
+    ids=["another", "none", "a first one", "a first provider", "a provider"],
+)
+async def test_what_is_set_while_an_older_token_is_refused_is_tried(
+    emulator: PresenceEmulator, first: Any, last: Any, expected: str | None
 ) -> None:
     emulator.inject(Fault(status=403, delay_s=2, times=1))
-    async with PresenceClient(emulator.config(auth="old")) as client:
+    async with PresenceClient(emulator.config(auth=first)) as client:
         asking = asyncio.create_task(client.where_now())
         await asyncio.sleep(1)
-        client.set_auth("new")
+        client.set_auth(Provider() if last is Provider else last)
         await asking
 
-    assert sent(emulator) == ["old", "new"]
+    assert sent(emulator) == [first, expected]
+
+
+async def test_a_refused_token_is_replaced_by_one_of_the_provider(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(status=403, times=2))
+    async with PresenceClient(emulator.config(auth=Provider())) as client:
+        client.set_auth("mine", user_id="tester")
+        with pytest.raises(AccessDeniedError):
+            await client.where_now()
+        await client.where_now()
+
+    assert sent(emulator) == ["mine", "token-1", "token-1"]
+
+
+async def test_a_refusal_is_final_if_nothing_else_was_set(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(status=403))
+    for auth in ("old", None):
+        async with PresenceClient(emulator.config(auth=auth)) as client:
+            with pytest.raises(AccessDeniedError):
+                await client.where_now()
+
+    assert sent(emulator) == ["old", None]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeded", "failed"])
+async def test_a_token_set_just_after_a_fetch_has_ended_wins(fails: bool) -> None:
+    async def provider(user_id: str) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        # Runs when the fetch has ended, before those who wait for it go on.
+        task.add_done_callback(lambda _: tokens.set("new", user_id))
+        if fails:
+            raise ValueError("vault sealed")
+        return "old"
+
+    tokens = Tokens(provider)
+
+    assert await tokens.fetch("eve") == AuthToken(value="new")
 
 
 # One fetch per user at a time.
@@ -177,6 +234,85 @@ async def test_a_caller_who_gives_up_starts_no_second_fetch(
     assert provider.asked == ["tester"]
 
 
+async def give_up_joining(client: PresenceClient) -> None:
+    joining = asyncio.create_task(client.join("lobby", user_id="eve"))
+    await asyncio.sleep(1)
+    joining.cancel()
+    await asyncio.wait({joining})
+
+
+async def run_out_of_time_once(client: PresenceClient) -> None:
+    with pytest.raises(DeadlineError):
+        await client.heartbeat("lobby", user_id="eve", timeout_s=1)
+
+
+@pytest.mark.parametrize("ends", [give_up_joining, run_out_of_time_once])
+async def test_a_fetch_goes_on_for_a_user_who_comes_back(
+    emulator: PresenceEmulator, ends: Callable[[PresenceClient], Any]
+) -> None:
+    provider = Provider()
+    async with PresenceClient(emulator.config(auth=provider)) as client:
+        await ends(client)
+        await asyncio.sleep(1)
+        lease = await client.join("lobby", user_id="eve")
+        await asyncio.sleep(1000)
+        await lease.leave()
+
+    assert (provider.asked, provider.cancelled) == (["eve"], 0)
+
+
+async def test_a_fetch_waits_for_the_end_of_the_one_it_replaces() -> None:
+    running: list[int] = []
+    most = 0
+
+    async def provider(_: str) -> str:
+        nonlocal most
+        running.append(1)
+        most = max(most, len(running))
+        try:
+            await asyncio.sleep(5)
+        finally:
+            # As a session does that closes its connection.
+            await asyncio.sleep(0.5)
+            running.pop()
+        return "token"
+
+    tokens = Tokens(provider)
+    asking = asyncio.create_task(tokens.fetch("eve"))
+    for _ in range(3):
+        await asyncio.sleep(1)
+        tokens.refresh("eve")
+    tokens.refresh("eve")
+    await asking
+
+    assert most == 1
+
+
+async def test_a_fetch_does_not_wait_for_one_that_ignores_its_cancel() -> None:
+    asked = 0
+
+    async def stubborn(_: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                await asyncio.sleep(1000)
+        return f"token-{asked}"
+
+    tokens = Tokens(stubborn)
+    asking = asyncio.create_task(tokens.fetch("eve"))
+    await asyncio.sleep(1)
+    tokens.refresh("eve")
+    began_s = asyncio.get_running_loop().time()
+
+    assert await asking == AuthToken(value="token-2")
+    assert asyncio.get_running_loop().time() - began_s < 2
+    await asyncio.sleep(1000)
+    assert value(tokens, "eve") == "token-2"
+
+
 async def test_a_failed_fetch_is_shared_and_each_caller_has_its_own_error(
     emulator: PresenceEmulator,
 ) -> None:
@@ -200,6 +336,19 @@ async def test_a_failed_fetch_is_shared_and_each_caller_has_its_own_error(
     assert [type(error) for error in errors] == [AccessDeniedError] * 3
     assert len({str(error).split(" failed")[0] for error in errors}) == 3
     assert all("vault sealed" in str(error) for error in errors)
+
+
+async def test_a_provider_that_returns_a_token_with_its_line_end_is_told_so(
+    emulator: PresenceEmulator,
+) -> None:
+    async def provider(_: str) -> str:
+        return "token-of-a-file\n"
+
+    async with PresenceClient(emulator.config(auth=provider)) as client:
+        with pytest.raises(AccessDeniedError, match=r"token\.strip\(\)") as caught:
+            await client.where_now()
+
+    assert "token-of-a-file" not in str(caught.value)
 
 
 async def test_a_provider_that_hangs_is_asked_again_after_a_minute(
@@ -288,23 +437,22 @@ async def test_nothing_is_kept_of_a_user_whose_join_was_cancelled_during_a_fetch
         assert len(client._core.tokens) == 0
 
 
-async def test_a_fetch_for_a_user_who_is_gone_ends_unless_somebody_waits() -> None:
-    provider = Provider()
-    tokens = Tokens(provider)
+@pytest.mark.parametrize("waits", [False, True], ids=["nobody waits", "one waits"])
+async def test_a_token_fetched_for_a_user_who_is_gone_is_kept_only_if_somebody_waits(
+    waits: bool,
+) -> None:
+    tokens = Tokens(Provider())
     asking = asyncio.create_task(tokens.fetch("eve"))
     await asyncio.sleep(1)
-    tokens.forget("eve")
-    assert await asking == tokens.at_hand("eve")
+    if not waits:
+        asking.cancel()
+        await asyncio.wait({asking})
 
-    tokens.refresh("eve")
-    asking = asyncio.create_task(tokens.fetch("eve"))
-    await asyncio.sleep(1)
-    asking.cancel()
-    await asyncio.wait({asking})
     tokens.forget("eve")
-    await asyncio.sleep(0)
+    await asyncio.sleep(10)
 
-    assert (len(tokens), provider.cancelled) == (0, 1)
+    assert value(tokens, "eve") == ("token-1" if waits else None)
+    assert len(tokens) == int(waits)
 
 
 async def test_a_token_set_for_a_user_outlives_the_lease(

@@ -6,8 +6,8 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from ...checks import Field
-from ...errors import InvalidArgumentError
+from ..checks import Field
+from ..errors import InvalidArgumentError
 
 __all__ = ["base_url", "proxy_url"]
 

@@ -1,1 +1,0 @@
-"""How one request goes: what ``pipeline`` and ``transport`` are made of."""

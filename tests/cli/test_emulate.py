@@ -1,0 +1,156 @@
+"""``emulate``: a service in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from presence_async import PresenceClient, PresenceConfig, ServiceError
+from presence_async.cli.emulate import emulate
+from presence_async.emulator import PresenceEmulator
+
+from .commands import ask, errors_of, read_line, start
+
+pytestmark = pytest.mark.real_time
+
+
+async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
+    process = await start("emulate", "--verbose")
+    url = (await read_line(process)).strip()
+
+    asked = await ask(
+        *("where-now", "--origin", url, "--subscribe-key", "any", "--user-id", "bob"),
+        PUBNUB_AUTH="top-secret-token",
+    )
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert url.startswith("http://127.0.0.1:")
+    assert asked == (0, "", "")
+    assert process.returncode == 0
+    assert "200 /v2/presence/sub-key/any/uuid/bob" in errors.decode()
+    assert "top-secret-token" not in errors.decode()
+
+
+async def test_emulate_stops_at_once_with_open_requests_and_polls() -> None:
+    process = await start("emulate", "--fault", "here-now:delay_s=inf")
+    url = (await read_line(process)).strip()
+    host, port = url.removeprefix("http://").split(":")
+    poll = "/v2/subscribe/any/a-pnpres/0?uuid=bob&tt=5"
+    targets = ["/v2/presence/sub-key/any/channel/a", *[poll] * 20]
+    opened = [await asyncio.open_connection(host, int(port)) for _ in targets]
+    for target, (_, writer) in zip(targets, opened, strict=True):
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await writer.drain()
+    await asyncio.sleep(0.1)
+
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(3):
+        _, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (0, b"")
+    for reader, writer in opened:
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
+    process = await start("emulate", "--host", "0.0.0.0", "--json")  # noqa: S104  # the point
+    await read_line(process)
+
+    process.send_signal(signal.SIGINT)
+    errors = await errors_of(process)
+
+    assert b"other machines can reach" in errors
+    assert errors.count(b"\n") == 1
+
+
+def test_every_option_of_the_emulator_is_a_flag() -> None:
+    options = set(inspect.signature(PresenceEmulator).parameters)
+    flags = set(inspect.signature(emulate).parameters)
+
+    # The clock is the machine's, the key comes from the environment, and the flag for
+    # one valid key is named in the singular.
+    assert options - flags == {"clock", "secret_key", "subscribe_keys"}
+    assert flags - options == {
+        *("fault", "event_fault", "verify_signatures", "valid_key"),
+        *("verbose", "as_json"),
+    }
+    defaults = inspect.signature(PresenceEmulator).parameters
+    for name in options & flags:
+        flag = inspect.signature(emulate).parameters[name]
+        assert flag.default == defaults[name].default, name
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"access": Path(__file__)}, "is not JSON"),
+        ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
+        ({"event_fault": ["[]"]}, "must be a JSON object"),
+        ({"fault": ["{"]}, "is not a JSON object"),
+        ({"journal_size": -1}, "journal_size"),
+    ],
+    ids=["access", "secret", "event fault", "fault", "size"],
+)
+def test_emulate_rejects_invalid_options(
+    options: dict[str, Any],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(typer.Exit) as caught:
+        emulate(**options)
+
+    assert caught.value.exit_code == 2
+    assert words in capsys.readouterr().err
+
+
+async def test_emulate_applies_its_options(tmp_path: Path) -> None:
+    access = tmp_path / "access.json"
+    access.write_text('{"t": {"channels": ["lobby"]}}')
+    process = await start(
+        *("emulate", "--access", str(access), "--verify-signatures", "--json"),
+        *("--fault", "leave:503", "--fault", '{"operation": "time", "status": 500}'),
+        *("--valid-key", "mine", "--publish-key", "pub", "--no-leave-needs-read"),
+        PUBNUB_SECRET_KEY="sec",
+    )
+    url = json.loads(await read_line(process))["url"]
+
+    async def asked(channel: str, signed_with: str = "sec", key: str = "mine") -> str:
+        config = PresenceConfig(
+            subscribe_key=key,
+            publish_key="pub",
+            secret_key=signed_with,
+            user_id="bob",
+            auth="t",
+            origin=url,
+        )
+        async with PresenceClient(config) as client:
+            try:
+                await client.here_now(channel)
+            except ServiceError as error:
+                return error.message
+            return "OK"
+
+    answers = await asyncio.gather(
+        asked("lobby"),
+        asked("news"),
+        asked("lobby", signed_with="other"),
+        asked("lobby", key="other"),
+    )
+    process.send_signal(signal.SIGINT)
+
+    assert await errors_of(process) == b""
+    assert list(answers) == [
+        "OK",
+        "Forbidden",
+        "Signature Does Not Match",
+        "Invalid Subscribe Key",
+    ]

@@ -1,0 +1,119 @@
+"""``join``: presence until a signal, a closed terminal, or nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from presence_async.emulator import Fault, PresenceEmulator
+
+from .commands import ask, errors_of, read_line, read_line_and_close, start
+
+pytestmark = pytest.mark.real_time
+
+WITHOUT_UNIX = """
+import asyncio, signal
+def add_signal_handler(*_):
+    raise NotImplementedError
+for loop in (asyncio.SelectorEventLoop, asyncio.AbstractEventLoop):
+    loop.add_signal_handler = add_signal_handler
+del signal.SIGHUP
+from presence_async.__main__ import main
+main()
+"""
+
+
+async def test_join_stays_until_a_signal_then_leaves(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--state", '{"a": 1}', **service)
+    first = await read_line(process)
+    present = dict(emulator.occupants("lobby"))
+    where = await ask("where-now", **service)
+
+    process.send_signal(signal.SIGINT)
+    out, errors = await process.communicate()
+
+    assert first == "bob on lobby: fresh\n"
+    assert present == {"bob": {"a": 1}}
+    assert where == (0, "lobby\n", "")
+    assert (out, errors, process.returncode) == (b"leaving lobby\n", b"", 0)
+    assert not emulator.occupants("lobby")
+
+
+async def test_join_leaves_when_its_terminal_is_closed(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", **service)
+    await read_line(process)
+
+    process.send_signal(signal.SIGHUP)
+    _, errors = await process.communicate()
+
+    assert (errors, process.returncode) == (b"", 0)
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_join_leaves_quietly_when_nobody_reads_its_output(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start(
+        "join", "lobby", "--json", "--presence-timeout", "4", **service
+    )
+    await read_line_and_close(process)
+    emulator.inject(Fault(operation="heartbeat", status=503, times=2))
+
+    assert await errors_of(process) == b""
+    assert process.returncode == 1
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_a_signal_stops_join_quietly_when_nobody_reads_its_output(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--json", **service)
+    await read_line_and_close(process)
+
+    process.send_signal(signal.SIGINT)
+
+    assert await errors_of(process) == b""
+    assert process.returncode == 0
+    assert not emulator.occupants("lobby")
+
+
+@pytest.mark.parametrize("arguments", [["emulate"], ["join", "lobby"]], ids=str)
+async def test_commands_stop_in_order_without_signal_handlers_of_the_loop(
+    emulator: PresenceEmulator, service: dict[str, str], arguments: list[str]
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-c", WITHOUT_UNIX, *arguments),
+        env={**os.environ, **service},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await read_line(process)
+
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert (errors, process.returncode) == (b"", 0)
+    assert not emulator.occupants("lobby")
+
+
+async def test_a_leave_that_fails_ends_join_with_1(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", **service)
+    await read_line(process)
+    emulator.inject(Fault(operation="leave", status=403))
+
+    process.send_signal(signal.SIGTERM)
+    errors = await errors_of(process)
+
+    assert errors.startswith(b"presence-async: leave failed")
+    assert errors.count(b"\n") == 1
+    assert process.returncode == 1
