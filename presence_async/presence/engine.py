@@ -351,6 +351,9 @@ class PresenceEngine:
         for user in sorted(ends_s, key=lambda x: (ends_s[x] <= now_s, ends_s[x])):
             user.is_held = False
             user.hasten(now_s)
+            if user.round is None:
+                # Not since it has been due: those who are lost have been longest.
+                user.due_s = now_s
             self._plan(user, now_s)
 
     def _ring(self, now_s: float) -> None:
