@@ -23,7 +23,10 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
     claim = order.its_claim
     beats = _beats_of(user, claim, order.parts)
     if not beats:
-        _joined(user, order, now_s)
+        if claim in user.claims:
+            _joined(user, order, now_s)
+        else:
+            order_queue.finish(user, order, LeaseReleasedError())
         return None
     order.parts = [beat.names for beat in beats]
     claim.is_announced = True
