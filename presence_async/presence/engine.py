@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, health, leaving, orders, overview, repeats, rounds
+from . import closing, health, joining, leaving, orders, overview, repeats, rounds
 from .backoff import Backoff
 from .changes import Change, UserForgotten
 from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
@@ -179,6 +179,13 @@ class PresenceEngine:
         send = orders.give_up(user, ticket, now_s)
         self._plan(user, now_s)
         return send
+
+    def take_back(self, claim: Claim, now_s: float) -> None:
+        """Undo a join whose caller was cancelled when it had just been acknowledged."""
+        user = self._users.get(claim.user_id)
+        if user is not None:
+            joining.take_back(user, claim, now_s)
+            self._plan(user, now_s)
 
     def retry_refused(self, user_id: str | None, now_s: float) -> None:
         """Try at once what was refused, of one user or of all."""
