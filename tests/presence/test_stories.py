@@ -232,8 +232,9 @@ def test_presence_outlasts_a_cache_that_answers_for_less_than_the_timeout(
     world: World,
 ) -> None:
     world.join(0, "u", ("a",), timeout_s=60)
-    world.run_for(35)
-    world.trouble("cached", 25)
+    world.run_for(1)
+    world.run_until(next_heartbeat_s(world.scene.engine) + 1)
+    world.trouble("cached", 57.7)
 
     world.run_for(120)
 
