@@ -157,6 +157,10 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         Leases that hold the channels keep the new state. The user need not be
         present.
 
+        The client does not know a group's members. So a state set for a group does not
+        reach leases on member channels: where such a lease has a state of its own, its
+        next heartbeat brings that back. Name the channels to change those.
+
         Args:
             channels: Channels to set it on.
             state: A JSON object; ``{}`` clears.

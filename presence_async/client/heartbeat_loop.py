@@ -69,7 +69,7 @@ class HeartbeatLoop:
                 presence_timeout_s=config.presence_timeout_s,
                 attempt_timeout_s=config.attempt_timeout_s,
                 close_timeout_s=config.close_timeout_s,
-                max_in_flight=config.max_beats_in_flight,
+                max_in_flight=pipeline.heartbeats_at_once,
                 max_requests_per_s=config.max_requests_per_s,
                 retry=config.retry,
             ),

@@ -90,10 +90,12 @@ class Shares:
     Attributes:
         queries: The gate of queries.
         events: The gate of polls and handshakes, which go before queries.
+        heartbeats: Connections kept for heartbeats and leaves.
     """
 
     def __init__(self, limit: int, *, max_connections: int, max_beats: int) -> None:
-        self._places = limit - min(max_beats, limit // 3)
+        self.heartbeats: int = min(max_beats, limit // 3)
+        self._places = limit - self.heartbeats
         self._max_connections = max_connections
         self.queries: Share = Share(self._fits_query, self._admit)
         self.events: Share = Share(

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, health, leaving, orders, overview, repeats, rounds
+from . import closing, health, joining, leaving, orders, overview, repeats, rounds
 from .backoff import Backoff
 from .changes import Change, UserForgotten
 from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
@@ -179,6 +179,13 @@ class PresenceEngine:
         send = orders.give_up(user, ticket, now_s)
         self._plan(user, now_s)
         return send
+
+    def take_back(self, claim: Claim, now_s: float) -> None:
+        """Undo a join whose caller was cancelled when it had just been acknowledged."""
+        user = self._users.get(claim.user_id)
+        if user is not None:
+            joining.take_back(user, claim, now_s)
+            self._plan(user, now_s)
 
     def retry_refused(self, user_id: str | None, now_s: float) -> None:
         """Try at once what was refused, of one user or of all."""
@@ -351,6 +358,9 @@ class PresenceEngine:
         for user in sorted(ends_s, key=lambda x: (ends_s[x] <= now_s, ends_s[x])):
             user.is_held = False
             user.hasten(now_s)
+            if user.round is None:
+                # Not since it has been due: those who are lost have been longest.
+                user.due_s = now_s
             self._plan(user, now_s)
 
     def _ring(self, now_s: float) -> None:
@@ -385,8 +395,7 @@ class PresenceEngine:
 
     def _next(self, user: UserTable, now_s: float) -> Send | None:
         """Return a user's next request: heartbeats first, then orders, then repeats."""
-        if (send := user.confirming) is not None:
-            user.confirming = None
+        if send := repeats.confirmation(user, now_s):
             return send
         if self._may_keep(user, now_s):
             if send := rounds.next_send(user, now_s):

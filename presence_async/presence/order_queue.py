@@ -5,6 +5,7 @@ from __future__ import annotations
 from .changes import Settled
 from .claims import Order, Patience, PresenceOperation
 from .merging import Beat
+from .pace import order_attempt_s
 from .patience import retry_s
 from .user import UserTable
 from .wire import Failed, Send
@@ -25,11 +26,12 @@ def send(
     beat: Beat | None = None,
 ) -> Send:
     """Return the next request of an order."""
-    attempt_s = user.shared.settings.attempt_timeout_s
+    full_s = user.shared.settings.attempt_timeout_s
+    attempt_s = order_attempt_s(user.end_s(now_s) - now_s, full_s)
     patience = order.patience
     if patience.is_endless:
         # A token that never comes must not keep the user's other requests waiting.
-        patience = Patience(now_s, now_s + 2 * attempt_s, patience.retry)
+        patience = Patience(now_s, now_s + 2 * full_s, patience.retry)
     return Send(
         user_id=user.user_id,
         operation=operation,

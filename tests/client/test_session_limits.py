@@ -201,3 +201,17 @@ async def test_a_place_given_to_one_who_is_cancelled_goes_to_the_next() -> None:
     await waiters[2]
     shares.queries.leave()
     assert shares.queries.inside == 0
+
+
+async def test_hanging_heartbeats_take_no_more_than_their_share(
+    emulator: PresenceEmulator,
+) -> None:
+    async with limited(emulator, {"limit": 6}, presence_timeout_s=20) as client:
+        for n in range(30):
+            await client.join("lobby", user_id=f"user-{n}")
+        emulator.inject(Fault(operation="heartbeat", delay_s=math.inf))
+        for _ in range(60):
+            await asyncio.sleep(1)
+            asked_s = asyncio.get_running_loop().time()
+            await client.where_now()
+            assert asyncio.get_running_loop().time() == asked_s

@@ -66,10 +66,11 @@ class Direct:
         return Patience(self.now_s, self.now_s + timeout_s, retry)
 
     def join(self, user_id: str, *channels: str, **wants: Any) -> Claim:
-        """Join and acknowledge every first heartbeat."""
+        """Join, acknowledge every first heartbeat, and forget what is reported."""
         claim = self.ask_to_join(user_id, *channels, **wants)
         while claim.health is None:
             self.acknowledge(self.take())
+        self.engine.drain()
         return claim
 
     def ask_to_join(
@@ -136,6 +137,9 @@ class Direct:
         self.engine.answered(send, Failed(error), self.now_s)
 
     # What it reports.
+
+    def is_done(self) -> bool:
+        return self.engine.is_done
 
     def changes(self, kind: type[Change]) -> list[Any]:
         return [c for c in self.engine.drain() if isinstance(c, kind)]

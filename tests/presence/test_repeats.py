@@ -48,6 +48,40 @@ def test_a_cached_answer_to_a_round_is_asked_for_before_the_next_heartbeat(
     assert last.operation.channels == ("a",)
 
 
+def test_nobody_is_asked_once_more_for_a_caller_who_is_gone() -> None:
+    direct = Direct(max_in_flight=1)
+    direct.ask_to_join("u", "a", patience=direct.patience(5))
+    send = direct.take()
+    ticket = next(iter(direct.engine)).orders[0].tickets[0]
+    direct.acknowledge(send, age_s=20)
+    direct.ask_to_join("v", "a", patience=direct.patience(60))
+    direct.now_s += 5
+
+    taken = direct.take()
+
+    # The leave of what may have been joined.
+    assert (taken.user_id, taken.operation.name) == ("u", "leave")
+    assert ticket in direct.settled()
+
+
+def test_a_heartbeat_is_asked_for_once_more_however_long_that_takes() -> None:
+    direct = Direct(max_in_flight=1)
+    claim = direct.join("u", "a", presence_timeout_s=60)
+    first = direct.take_next()
+    direct.acknowledge(first, age_s=20)
+    direct.engine.places.enter(direct.now_s)
+    direct.now_s += 25
+    assert direct.has_nothing
+    direct.engine.places.leave(first)
+
+    again = direct.take()
+
+    assert again.operation == first.operation
+    assert again.deadline_s == direct.now_s + 20
+    direct.acknowledge(again)
+    assert direct.engine.expires_s(claim) == direct.now_s + 60
+
+
 def test_a_leave_in_doubt_makes_the_next_heartbeat_be_sent_twice(
     direct: Direct,
 ) -> None:
