@@ -26,8 +26,9 @@ from presence_async import (
     TimeoutEvent,
     UserEvent,
 )
-from presence_async.client.roster import RECONCILE_PERIOD_S, SETTLE_S
+from presence_async.client.roster import RECONCILE_PERIOD_S
 from presence_async.emulator import EventFault, Fault, Grant, PresenceEmulator
+from presence_async.roster.schedule import SETTLE_S
 
 from .outages import KINDS, outage
 
