@@ -36,9 +36,6 @@ class PresenceCalls:
 
         Cancellation: what the service may have been told is taken back by a leave.
         """
-        names = (*claim.channels, *claim.channel_groups)
-        state = (claim.extends or claim).state
-        self.check_fits(claim.user_id, names, state=state, params=claim.params)
         now_s, patience = self._patience(timeout_s)
         ticket = self.loop.engine.join(claim, patience, now_s)
         try:

@@ -107,15 +107,20 @@ class Rules:
         self.states[claim] = state
 
     def state_said(self, user_id: str, channels: tuple[str, ...], state: Any) -> None:
-        """Note a state set for channels: leases that are meant as a whole keep it."""
+        """Note a state set for channels: leases that are meant as a whole keep it.
+
+        For the rest it is kept by channel, as long as any lease holds that.
+        """
         self.named(user_id, names_of(channels, ()))
-        for claim in self.claims.get(user_id, ()):
-            if not claim.channel_groups and set(claim.channels) <= set(channels):
-                self.states[claim] = state
-        tables = [x for x in self.scene.engine if x.user_id == user_id]
-        held = {c for x in tables for claim in x.claims for c in claim.channels}
-        for channel in held.intersection(channels):
-            self.named_states[user_id, channel] = state
+        meant = set(channels)
+        for table in [x for x in self.scene.engine if x.user_id == user_id]:
+            for claim in table.claims:
+                is_whole = not claim.channel_groups and meant >= set(claim.channels)
+                if is_whole and claim.extends is None:
+                    self.states[claim] = state
+                else:
+                    for channel in meant.intersection(claim.channels):
+                        self.named_states[user_id, channel] = state
 
     def newest_state(self, user_id: str, channel: str) -> dict[str, int] | None:
         """Return the newest state set through any lease that is held."""
@@ -177,7 +182,11 @@ class Rules:
             probing = [
                 x
                 for x, (began_s, last_s) in self._rounds.items()
-                if last_s == math.inf and began_s >= down_since_s and x != user_id
+                if last_s == math.inf
+                and began_s >= down_since_s
+                and x != user_id
+                # One that waits for its token is none.
+                and not self.scene.flights[x].fate.needs_token_s
             ]
             _require(not probing, "two probes")
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from presence_async.errors import RateLimitedError
+from presence_async.errors import AccessDeniedError, RateLimitedError
 from presence_async.presence.changes import (
     HealthChanged,
     LeaveGivenUp,
@@ -15,7 +15,7 @@ from presence_async.presence.changes import (
     OutageGoesOn,
 )
 from presence_async.presence.claims import LeaseHealth
-from presence_async.presence.wire import Failed, Purpose, Send
+from presence_async.presence.wire import Failed, Purpose, Refused, Send
 
 from .direct import Direct
 
@@ -332,6 +332,21 @@ def test_a_refused_probe_ends_it(direct: Direct) -> None:
     direct.say_no(direct.take_next())
 
     assert len(direct.changes(OutageEnded)) == 1
+
+
+def test_a_probe_whose_token_cannot_be_had_is_followed_by_a_pause(
+    direct: Direct,
+) -> None:
+    join_many(direct, 3)
+    go_down(direct)
+    send = direct.take_next()
+    refused = Refused(AccessDeniedError("no token", status=401), is_about_service=False)
+
+    direct.engine.answered(send, refused, direct.now_s)
+
+    assert direct.changes(OutageEnded) == []
+    assert direct.has_nothing
+    assert direct.take_next().user_id != send.user_id
 
 
 def test_it_ends_when_everybody_who_waits_has_left(direct: Direct) -> None:

@@ -131,7 +131,11 @@ def test_a_lease_is_at_risk_then_lost_then_fresh_again(direct: Direct) -> None:
         (AT_RISK, LOST),
         (LOST, FRESH),
     ]
-    assert [c.remaining_s > 0 for c in changes] == [True, False, True]
+    assert [c.remaining_s for c in changes] == [
+        pytest.approx(1020 - changes[0].at_s),
+        0,
+        20,
+    ]
     assert claim.health is FRESH
 
 
@@ -246,6 +250,18 @@ def test_the_older_state_returns_when_the_newest_lease_ends(direct: Direct) -> N
     direct.engine.release(newer, direct.patience(), direct.now_s)
 
     assert operation_of(direct.take()).state == {"a": {"n": 1}}
+
+
+def test_what_was_told_of_a_name_is_forgotten_with_its_last_lease(
+    direct: Direct,
+) -> None:
+    direct.join("u", "a")
+    gone = direct.join("u", "a", "b")
+
+    direct.engine.release(gone, direct.patience(), direct.now_s)
+
+    (user,) = direct.engine
+    assert list(user.told) == ["a"]
 
 
 def test_a_wish_while_a_round_is_out_is_another_round(direct: Direct) -> None:

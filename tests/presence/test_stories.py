@@ -259,6 +259,19 @@ def test_a_state_set_for_a_channel_that_is_being_added_stays(world: World) -> No
     assert world.scene.service.states["u", "b"] == {"n": 2}
 
 
+def test_presence_outlasts_a_cache_that_answers_for_less_than_the_timeout(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.run_for(1)
+    world.run_until(next_heartbeat_s(world.scene.engine) + 1)
+    world.trouble("cached", 57.7)
+
+    world.run_for(120)
+
+    assert world.scene.service.timeouts == 0
+
+
 def test_presence_is_back_soon_after_a_cache_has_answered_everything(
     world: World,
 ) -> None:
