@@ -1,4 +1,4 @@
-"""Leaves: owed until they are acknowledged, refused, or pointless."""
+"""Leaves: owed until they are acknowledged, refused by the service, or pointless."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def failed(
         return
     order_queue.settle(user, order, outcome.error)
     is_pointless = now_s + LEAVE_PACE_S >= order.until_s
-    if isinstance(outcome, Refused) or is_pointless or order.is_last:
+    # A token provider that failed may do better; a service that refuses will not.
+    is_final = isinstance(outcome, Refused) and outcome.is_about_service
+    if is_final or is_pointless or order.is_last:
         user.orders.remove(order)
         order.is_done = True
         user.shared.changes.append(
