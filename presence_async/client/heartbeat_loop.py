@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import PresenceError
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
-from ..presence.claims import Patience
+from ..presence.claims import Claim, Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
 from ..presence.wire import Outcome, Purpose, Send
@@ -80,6 +80,7 @@ class HeartbeatLoop:
         self._task = TaskOwner()
         self._sends: dict[Send, asyncio.Task[Outcome]] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
+        self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._sleeps_until_s = 0.0
@@ -123,6 +124,13 @@ class HeartbeatLoop:
             # A copy: several callers may wait for one request.
             raise copy.copy(settled.error)
         return settled.value
+
+    async def changed(self, claim: Claim) -> None:
+        """Wait until the health of a claim has changed.
+
+        Cancellation: loses nothing.
+        """
+        await self._followers.setdefault(claim, asyncio.Event()).wait()
 
     def _give_up(self, user_id: str, ticket: int) -> None:
         try:
@@ -233,7 +241,9 @@ class HeartbeatLoop:
             if isinstance(change, HealthChanged):
                 if change.claim.owner is None:
                     return
-                change.claim.owner.publish(change)
+                followers = self._followers.pop(change.claim, None)
+                if followers is not None:
+                    followers.set()
             log_change(change)
 
     # One request.

@@ -27,7 +27,7 @@ class HeartbeatManager:
     @property
     def leases(self) -> tuple[Lease, ...]:
         """Every lease held; those still joining are not among them."""
-        return tuple(claim.owner.lease for claim in overview.claims(self._loop.engine))
+        return tuple(claim.owner for claim in overview.claims(self._loop.engine))
 
     def stats(self) -> HeartbeatStats:
         """Return the figures of this moment."""

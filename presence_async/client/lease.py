@@ -6,7 +6,6 @@ engine.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
@@ -27,42 +26,6 @@ __all__ = ["Joining", "Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
 _GATHER_S = 0.05
 
 
-class LeaseNews:
-    """The latest change of a lease, and whoever waits for the next one.
-
-    Attributes:
-        lease: The handle.
-        change: The latest change; ``None`` until it has joined.
-    """
-
-    __slots__ = ("_next", "change", "lease")
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.change: LeaseChange | None = None
-        self._next: asyncio.Event | None = None
-
-    def publish(self, change: HealthChanged) -> None:
-        """Make a change of the claim the latest one of the lease."""
-        self.change = LeaseChange(
-            lease=self.lease,
-            previous=change.previous,
-            health=change.health,
-            reason=change.reason,
-            at=change.at_s,
-            remaining_s=change.remaining_s,
-        )
-        if self._next is not None:
-            self._next.set()
-            self._next = None
-
-    async def wait(self) -> None:
-        """Wait until there is another change."""
-        if self._next is None:
-            self._next = asyncio.Event()
-        await self._next.wait()
-
-
 class Lease:
     """Presence on some channels and groups, kept by heartbeats; made by ``join``.
 
@@ -71,12 +34,12 @@ class Lease:
     loop than the client's.
     """
 
-    __slots__ = ("__weakref__", "_calls", "_claim", "_news")
+    __slots__ = ("__weakref__", "_calls", "_claim")
 
     def __init__(self, calls: PresenceCalls, claim: Claim) -> None:
         self._calls = calls
         self._claim = claim
-        self._news = claim.owner = LeaseNews(self)
+        claim.owner = self
 
     def __repr__(self) -> str:
         return (
@@ -238,7 +201,7 @@ class Lease:
 
         Each caller has an iterator of its own; a slow one sees the latest.
         """
-        return LeaseChanges(self, self._news, self._calls)
+        return LeaseChanges(self, self._claim, self._calls)
 
     async def __aenter__(self) -> Self:
         self._calls.loop.check_loop()
@@ -289,13 +252,13 @@ class LeaseChange:
 class LeaseChanges:
     """An iterator over the health of one lease."""
 
-    __slots__ = ("_lease", "_loop", "_news", "_seen")
+    __slots__ = ("_claim", "_lease", "_loop", "_seen")
 
-    def __init__(self, lease: Lease, news: LeaseNews, calls: PresenceCalls) -> None:
+    def __init__(self, lease: Lease, claim: Claim, calls: PresenceCalls) -> None:
         self._lease = lease
-        self._news = news
+        self._claim = claim
         self._loop = calls.loop
-        self._seen: LeaseChange | None = None
+        self._seen: HealthChanged | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -312,16 +275,17 @@ class LeaseChanges:
         seen = self._seen
         if seen is not None and seen.health is LeaseHealth.RELEASED:
             raise StopAsyncIteration
-        while (change := self._news.change) is None or change is seen:
-            await self._news.wait()
+        while (change := self._claim.latest) is None or change is seen:
+            await self._loop.changed(self._claim)
         self._seen = change
-        if seen is not None:
-            return change
-        return attrs.evolve(
-            change,
-            previous=None,
-            at=self._loop.now_s(),
-            remaining_s=self._lease.remaining_s,
+        is_first = seen is None
+        return LeaseChange(
+            lease=self._lease,
+            previous=None if is_first else change.previous,
+            health=change.health,
+            reason=change.reason,
+            at=self._loop.now_s() if is_first else change.at_s,
+            remaining_s=self._lease.remaining_s if is_first else change.remaining_s,
         )
 
 

@@ -77,7 +77,7 @@ def _log_health(change: HealthChanged) -> None:
     level = logging.DEBUG if is_quiet else _LEVELS[change.health]
     if logger.isEnabledFor(level):
         # The repr as it is now, should a handler write the line later.
-        logger.log(level, "%s: %s", repr(change.claim.owner.lease), change.reason)
+        logger.log(level, "%s: %s", repr(change.claim.owner), change.reason)
 
 
 def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:

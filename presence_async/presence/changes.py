@@ -30,7 +30,7 @@ class HealthChanged(NamedTuple):
         health: The health now.
         reason: Why, in a few words.
         at_s: Loop time of the change.
-        remaining_s: Seconds of presence left then.
+        until_s: When the presence ran out, as it was known then.
         is_shared: Whether everybody is affected, as in an outage, so that one line
             about all of them says more than one about each.
     """
@@ -40,8 +40,13 @@ class HealthChanged(NamedTuple):
     health: LeaseHealth
     reason: str
     at_s: float
-    remaining_s: float
+    until_s: float
     is_shared: bool
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds of presence that were left."""
+        return max(0.0, self.until_s - self.at_s)
 
 
 class Settled(NamedTuple):

@@ -114,12 +114,11 @@ class Claim:
         extends: The claim that takes over the names once they are acknowledged;
             ``lease.add`` is a join of this kind.
         health: ``None`` until the first heartbeat is acknowledged.
+        latest: The latest change of its health, as the engine reported it.
         owner: What the caller wants to find again with the claim; the engine never
             looks at it.
         is_announced: True from when the first heartbeat is handed to the wire; False
             again if it certainly never reached the service.
-        is_in_shared_trouble: Whether its latest change was one of many at once, as in
-            an outage; its recovery then is, too.
     """
 
     __slots__ = (
@@ -128,7 +127,7 @@ class Claim:
         "extends",
         "health",
         "is_announced",
-        "is_in_shared_trouble",
+        "latest",
         "linger_s",
         "owner",
         "params",
@@ -157,11 +156,11 @@ class Claim:
         self.state: State | None = state
         self.state_version: int = 0
         self.params: Params = params
-        self.linger_s: float = linger_s
+        self.linger_s: float = linger_s or 0  # mostly, and then no float of its own
         self.extends: Claim | None = extends
         self.health: LeaseHealth | None = None
         self.is_announced: bool = False
-        self.is_in_shared_trouble: bool = False
+        self.latest: Any = None
         self.owner: Any = None
 
     def __repr__(self) -> str:

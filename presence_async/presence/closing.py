@@ -45,14 +45,16 @@ def close(
     groups = tuple(dict.fromkeys(g for x in heard for g in x.channel_groups))
     # One leave for what is held, whatever waits to be left as well.
     leaving.drop_names(user, channels, groups)
-    for claim in list(user.claims):
+    for claim in user.claims:
         health.release(user, claim, "the client was closed", now_s)
     departures = [
         _last(order, patience, now_s)
         for order in user.orders
         if order.kind is OrderKind.LEAVE
     ]
-    for order in [x for x in user.orders if x.kind is not OrderKind.LEAVE]:
+    for order in user.orders:
+        if order.kind is OrderKind.LEAVE:
+            continue
         error = ClientClosedError(f"the client was closed while {order.name} went on")
         orders.fail(user, order, error, now_s)
     if not heard:

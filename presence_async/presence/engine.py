@@ -66,7 +66,7 @@ class PresenceEngine:
         """Keep what a claim wants, from its first acknowledged heartbeat on."""
         if claim.state is not None and claim.extends is None:
             claim.state_version = self._next_version()
-        self._user(claim.user_id).claims.append(claim)
+        self._user(claim.user_id).claims += (claim,)
         return self._enqueue(orders.about(OrderKind.JOIN, claim, patience), now_s)
 
     def release(self, claim: Claim, patience: Patience, now_s: float) -> int | None:
@@ -117,7 +117,7 @@ class PresenceEngine:
         user = self._user(user_id)
         ends_s = [user.expires_s(claim) for claim in user.claims]
         until_s = max([now_s + self._settings.presence_timeout_s, *ends_s])
-        health.let_go(user, list(user.claims), channels, channel_groups, now_s)
+        health.let_go(user, user.claims, channels, channel_groups, now_s)
         names = (channels, channel_groups)
         order = leaving.leave(user, *names, params, patience, until_s=until_s)
         return self._owe(user, order, now_s)
@@ -224,10 +224,9 @@ class PresenceEngine:
         """Settle whatever callers wait for: nothing will be sent any more."""
         closed = ClientClosedError("closed before the service acknowledged it")
         for user in self:
-            for order in list(user.orders):
+            for order in user.orders:
                 orders.fail(user, order, order.error or closed, now_s)
-            user.claims.clear()
-            user.orders.clear()
+            user.claims, user.orders = (), ()
 
     # The wire.
 
@@ -330,7 +329,7 @@ class PresenceEngine:
 
     def _enqueue(self, order: Order, now_s: float) -> int:
         user = self._user(order.user_id)
-        user.orders.append(order)
+        user.orders += (order,)
         return self._owe(user, order, now_s)
 
     def _owe(self, user: UserTable, order: Order, now_s: float) -> int:

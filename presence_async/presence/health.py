@@ -25,8 +25,9 @@ def mark(
     user: UserTable, names: Iterable[Name], trouble: str, *, is_refused: bool = False
 ) -> None:
     """Note that the latest heartbeat for names failed."""
+    table = user.told
     for name in names:
-        told = user.told.get(name)
+        told = table.get(name)
         if told is not None:
             told.trouble, told.is_refused = trouble, is_refused
 
@@ -58,7 +59,7 @@ def begin(user: UserTable, claim: Claim, now_s: float) -> None:
 def release(user: UserTable, claim: Claim, reason: str, now_s: float) -> None:
     """Remove a claim for good."""
     _set(user, claim, LeaseHealth.RELEASED, reason, now_s)
-    user.claims.remove(claim)
+    user.drop(claim)
     user.forget_unwanted()
     user.catch_up(now_s)
 
@@ -84,7 +85,8 @@ def let_go(
 
 
 def _derived(user: UserTable, claim: Claim, now_s: float) -> tuple[LeaseHealth, str]:
-    known = [told for name in claim.names if (told := user.told.get(name)) is not None]
+    table = user.told
+    known = [table[name] for name in claim.names if name in table]
     refused = next((told for told in known if told.is_refused), None)
     if refused is not None:
         return LeaseHealth.REFUSED, refused.trouble or "refused"
@@ -109,10 +111,11 @@ def _set(
     if previous in {health, LeaseHealth.RELEASED}:
         return
     claim.health = health
-    remaining_s = max(0.0, user.expires_s(claim) - now_s)
-    is_recovery = health is LeaseHealth.FRESH and claim.is_in_shared_trouble
-    is_shared |= user.shared.is_down or is_recovery
-    claim.is_in_shared_trouble = is_shared
-    user.shared.changes.append(
-        HealthChanged(claim, previous, health, reason, now_s, remaining_s, is_shared)
+    # As its latest change was one of many, so is its recovery from it.
+    is_recovery = health is LeaseHealth.FRESH and claim.latest is not None
+    is_shared |= user.shared.is_down or (is_recovery and claim.latest.is_shared)
+    until_s = user.expires_s(claim)
+    claim.latest = HealthChanged(
+        claim, previous, health, reason, now_s, until_s, is_shared
     )
+    user.shared.changes.append(claim.latest)

@@ -97,7 +97,7 @@ def _extend(user: UserTable, claim: Claim, lease: Claim) -> None:
     The claim keeps those that are new to the lease, and a health, in case its caller
     was cancelled in this very moment and they have to be taken back.
     """
-    user.claims.remove(claim)
+    user.drop(claim)
     claim.channels = tuple(c for c in claim.channels if c not in lease.channels)
     claim.health = LeaseHealth.FRESH
     lease.channels += claim.channels
@@ -107,7 +107,7 @@ def dismiss(user: UserTable, claim: Claim, now_s: float) -> None:
     """Take back a claim whose join failed or was cancelled."""
     if claim not in user.claims:
         return
-    user.claims.remove(claim)
+    user.drop(claim)
     user.forget_unwanted()
     user.catch_up(now_s)
     if claim.is_announced:

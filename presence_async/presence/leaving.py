@@ -1,4 +1,4 @@
-"""Leaves: owed until they are acknowledged, refused, or pointless."""
+"""Leaves: owed until they are acknowledged, refused by the service, or pointless."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def leave(
         params=params,
         until_s=until_s,
     )
-    user.orders.append(order)
+    user.orders += (order,)
     return order
 
 
@@ -55,7 +55,7 @@ def drop_names(
     channel_groups: tuple[str, ...],
 ) -> None:
     """Take names to which a user is back out of the leaves that wait."""
-    for order in list(user.orders):
+    for order in user.orders:
         if order.kind is OrderKind.LEAVE and not order_queue.is_out(user, order):
             _shrink(order, {*channels}, {*channel_groups})
             if not order.operation.channels and not order.operation.channel_groups:
@@ -107,8 +107,10 @@ def failed(
         return
     order_queue.settle(user, order, outcome.error)
     is_pointless = now_s + LEAVE_PACE_S >= order.until_s
-    if isinstance(outcome, Refused) or is_pointless or order.is_last:
-        user.orders.remove(order)
+    # A token provider that failed may do better; a service that refuses will not.
+    is_final = isinstance(outcome, Refused) and outcome.is_about_service
+    if is_final or is_pointless or order.is_last:
+        order_queue.drop(user, order)
         order.is_done = True
         user.shared.changes.append(
             LeaveGivenUp(

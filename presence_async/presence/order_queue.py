@@ -10,7 +10,7 @@ from .patience import retry_s
 from .user import UserTable
 from .wire import Failed, Send
 
-__all__ = ["finish", "is_out", "send", "settle", "try_again"]
+__all__ = ["drop", "finish", "is_out", "send", "settle", "try_again"]
 
 
 def is_out(user: UserTable, order: Order) -> bool:
@@ -55,6 +55,11 @@ def try_again(user: UserTable, order: Order, failed: Failed, now_s: float) -> bo
     return due_s is not None
 
 
+def drop(user: UserTable, order: Order) -> None:
+    """Take an order out of the queue."""
+    user.orders = tuple(x for x in user.orders if x is not order)
+
+
 def finish(
     user: UserTable,
     order: Order,
@@ -62,8 +67,7 @@ def finish(
     value: object = None,
 ) -> None:
     """End an order and tell whoever waits for it."""
-    if order in user.orders:
-        user.orders.remove(order)
+    drop(user, order)
     order.is_done, order.error = True, error
     settle(user, order, error, value)
 

@@ -79,7 +79,7 @@ def deadline_s(user: UserTable) -> float:
 
 def expire(user: UserTable, now_s: float) -> None:
     """Fail every waiting order whose caller's time is up."""
-    for order in list(user.orders):
+    for order in user.orders:
         if order.patience.deadline_s <= now_s and not order_queue.is_out(user, order):
             is_behind = user.out is not None or order is not user.orders[0]
             error = overdue(order, is_behind=is_behind)
@@ -92,7 +92,7 @@ def expire(user: UserTable, now_s: float) -> None:
 
 def next_send(user: UserTable, now_s: float) -> Send | None:
     """Return the request of the first order that may go out now."""
-    for order in list(user.orders):
+    for order in user.orders:
         if order.not_before_s > now_s:
             if is_blocking(order, now_s):
                 return None
@@ -199,9 +199,9 @@ def _acknowledged(
         return
     operation = send.operation
     if order.is_about_state:
-        for name in names_of(operation.channels, operation.channel_groups):
-            told = user.told.get(name)
-            if told is not None:
+        names = set(names_of(operation.channels, operation.channel_groups))
+        for told in user.told.values():
+            if told.name in names:
                 told.version = order.version
     order.replies.append(answer.value)
     order.parts.pop(0)

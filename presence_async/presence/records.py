@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .claims import Name
 from .merging import Beat
 
 __all__ = ["Round", "Told"]
@@ -13,6 +14,7 @@ class Told:
     """What the service has been told about one name that a claim holds.
 
     Attributes:
+        name: The name.
         until_s: When the last acknowledged heartbeat runs out.
         timeout_s: The timeout it carried.
         version: The version of the state last acknowledged; -1 for none.
@@ -20,9 +22,12 @@ class Told:
         is_refused: Whether that was a refusal.
     """
 
-    __slots__ = ("is_refused", "timeout_s", "trouble", "until_s", "version")
+    __slots__ = ("is_refused", "name", "timeout_s", "trouble", "until_s", "version")
 
-    def __init__(self, until_s: float, timeout_s: int, version: int) -> None:
+    def __init__(
+        self, name: Name, until_s: float, timeout_s: int, version: int
+    ) -> None:
+        self.name = name
         self.until_s = until_s
         self.timeout_s = timeout_s
         self.version = version

@@ -34,7 +34,6 @@ class UserTable:
     Attributes:
         user_id: The user.
         claims: What is wanted, in the order it came; those still joining included.
-        told: What the service has acknowledged, for each name that a claim holds.
         orders: What callers asked for, in the order they asked.
         doubts: What may still be applied or has to be said again; mostly ``None``.
         states: States set for single names, with their versions; mostly ``None``.
@@ -49,6 +48,7 @@ class UserTable:
     """
 
     __slots__ = (
+        "_told",
         "claims",
         "confirming",
         "doubts",
@@ -62,16 +62,15 @@ class UserTable:
         "round",
         "shared",
         "states",
-        "told",
         "user_id",
     )
 
     def __init__(self, user_id: str, shared: Shared) -> None:
         self.user_id = user_id
         self.shared = shared
-        self.claims: list[Claim] = []
-        self.told: dict[Name, Told] = {}
-        self.orders: list[Order] = []
+        self.claims: tuple[Claim, ...] = ()
+        self._told: tuple[Told, ...] = ()
+        self.orders: tuple[Order, ...] = ()
         self.states: dict[Name, tuple[int, State]] | None = None
         self.doubts: Doubts | None = None
         self.out: Send | None = None
@@ -83,7 +82,12 @@ class UserTable:
         self.not_before_s = 0.0
         self.is_held = False
 
-    # What is wanted.
+    # What is wanted. Claims and orders are tuples: most users have one and none, and
+    # what goes through them need not mind that they change meanwhile.
+
+    def drop(self, claim: Claim) -> None:
+        """Want a claim no longer."""
+        self.claims = tuple(c for c in self.claims if c is not claim)
 
     @property
     def joined(self) -> list[Claim]:
@@ -115,7 +119,7 @@ class UserTable:
     def forget_unwanted(self) -> None:
         """Drop what was told or set for names that no claim wants any more."""
         kept = {name for claim in self.claims for name in claim.names}
-        self.told = {n: told for n, told in self.told.items() if n in kept}
+        self._told = tuple(told for told in self._told if told.name in kept)
         if self.states is not None:
             self.states = {n: s for n, s in self.states.items() if n in kept} or None
         if not self.has_joined:
@@ -144,10 +148,10 @@ class UserTable:
 
     def expires_s(self, claim: Claim) -> float:
         """Return when the first name of a claim runs out."""
+        if len(claim.channels) == len(self._told) == 1 and not claim.channel_groups:
+            (only,) = self._told
+            return only.until_s if only.name == claim.channels[0] else 0.0
         told = self.told
-        if len(claim.channels) == 1 and not claim.channel_groups:
-            known = told.get(claim.channels[0])
-            return 0.0 if known is None else known.until_s
         return min(
             (told[name].until_s if name in told else 0.0 for name in claim.names),
             default=0.0,
@@ -210,8 +214,9 @@ class UserTable:
         A state that an order is about to tell is not missing.
         """
         is_telling = any(order.is_about_state for order in self.orders)
+        known = self.told
         for name, entry in self.wanted().items():
-            told = self.told.get(name)
+            told = known.get(name)
             if told is not None and (
                 told.timeout_s != entry.timeout_s
                 or (told.version != entry.version and not is_telling)
@@ -238,19 +243,30 @@ class UserTable:
 
     # What it has been told.
 
+    @property
+    def told(self) -> dict[Name, Told]:
+        """What the service has acknowledged, for each name that a claim holds.
+
+        Made when it is asked for: most users have one name, and a dict is many times
+        the size of a tuple.
+        """
+        return {told.name: told for told in self._told}
+
     def tell(self, beat: Beat, answer: Acknowledged, held: Collection[Name]) -> None:
         """Note an acknowledged heartbeat for those of its names that are held."""
         timeout_s = beat.operation.presence_timeout_s
         until_s = answer.sent_at_s + timeout_s - answer.age_s
+        table = self.told
         for name, version in zip(beat.names, beat.versions, strict=True):
             if name in held:
-                self.told[name] = Told(until_s, timeout_s, version)
+                table[name] = Told(name, until_s, timeout_s, version)
+        self._told = tuple(table.values())
 
     def shorten(self, operation: HeartbeatOperation, until_s: float) -> None:
         """Note that a heartbeat beside the claims may end their names sooner."""
-        for name in names_of(operation.channels, operation.channel_groups):
-            told = self.told.get(name)
-            if told is not None:
+        names = set(names_of(operation.channels, operation.channel_groups))
+        for told in self._told:
+            if told.name in names:
                 told.timeout_s = operation.presence_timeout_s
                 told.until_s = min(told.until_s, until_s)
 
@@ -259,6 +275,6 @@ class UserTable:
         table = self.wanted(*extra)
         if names is not None:
             table = {name: entry for name, entry in table.items() if name in names}
-        refused = [name for name, told in self.told.items() if told.is_refused]
+        refused = [told.name for told in self._told if told.is_refused]
         key = self.shared.settings.subscribe_key
         return merged(key, self.user_id, table, refused)

@@ -31,7 +31,9 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 @functools.lru_cache(maxsize=8192)
 def encode_name(name: str) -> str:
     """Escape one name for a path segment or a query value."""
-    return quote(name, safe="")
+    escaped = quote(name, safe="")
+    # Most need no escape; then the cache keeps no copy.
+    return name if escaped == name else escaped
 
 
 def encode_names(names: Iterable[str]) -> str:

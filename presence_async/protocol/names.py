@@ -195,26 +195,31 @@ def _checked_in_list(name: str, argument: str) -> str:
     return _checked(name, argument)
 
 
-@functools.lru_cache(maxsize=8192)
 def _checked(name: str, argument: str) -> str:
-    if not name or name.isspace():
-        raise InvalidArgumentError(argument, "a name must not be empty or blank")
-    if len(name) > MAX_LENGTH:
-        raise InvalidArgumentError(
-            argument,
-            f"{_shown(name)} has {len(name)} characters; write at most {MAX_LENGTH}",
-        )
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise InvalidArgumentError(
-            argument, f"{_shown(name)} contains a lone surrogate; write valid Unicode"
-        )
-    if any(segment in {".", ".."} for segment in name.split("/")):
-        raise InvalidArgumentError(
-            argument,
-            f"{_shown(name)} is or contains a '.' or '..' path segment, which servers"
-            " may resolve to another path; write another name",
-        )
+    fault = _fault_of(name)
+    if fault is not None:
+        raise InvalidArgumentError(argument, fault)
     return name
+
+
+@functools.lru_cache(maxsize=8192)
+def _fault_of(name: str) -> str | None:
+    """Return what is wrong with a name.
+
+    A cache of one argument that is a string has the string itself as its key.
+    """
+    if not name or name.isspace():
+        return "a name must not be empty or blank"
+    if len(name) > MAX_LENGTH:
+        return f"{_shown(name)} has {len(name)} characters; write at most {MAX_LENGTH}"
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return f"{_shown(name)} contains a lone surrogate; write valid Unicode"
+    if not any(segment in {".", ".."} for segment in name.split("/")):
+        return None
+    return (
+        f"{_shown(name)} is or contains a '.' or '..' path segment, which servers may"
+        " resolve to another path; write another name"
+    )
 
 
 def _shown(name: str) -> str:

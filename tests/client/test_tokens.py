@@ -505,3 +505,28 @@ async def test_a_refresh_drops_the_token_of_a_user_without_a_lease(
 
     assert value(tokens, "eve") is None
     assert len(tokens) == 0
+
+
+async def test_a_leave_outlives_a_provider_that_fails_for_a_while(
+    emulator: PresenceEmulator,
+) -> None:
+    is_down = False
+
+    async def token(user_id: str) -> str:
+        if is_down:
+            raise OSError("the token service is down")
+        return f"for-{user_id}"
+
+    async with PresenceClient(emulator.config(user_id="bob", auth=token)) as client:
+        lease = await client.join("lobby")
+        is_down = True
+        client.refresh_auth()
+        with pytest.raises(AccessDeniedError, match="token"):
+            await lease.leave()
+        await asyncio.sleep(30)
+        is_down = False
+
+        await asyncio.sleep(6)
+
+        assert len(emulator.requests.of("leave")) == 1
+        assert not emulator.occupants("lobby")
