@@ -6,9 +6,10 @@ import math
 
 import pytest
 
+from presence_async.errors import AccessDeniedError
 from presence_async.presence.changes import HealthChanged, UserForgotten
 from presence_async.presence.claims import LeaseHealth
-from presence_async.presence.wire import Purpose, Send
+from presence_async.presence.wire import Purpose, Refused, Send
 from presence_async.protocol.leave import LeaveOperation
 
 from .direct import Direct, operation_of
@@ -227,6 +228,21 @@ def test_a_round_goes_on_with_what_is_wanted_by_then(direct: Direct) -> None:
 
     assert channels(beat) == ("c",)
     assert beat.purpose is Purpose.KEEP
+
+
+def test_a_round_goes_on_with_what_is_wanted_whatever_the_first_outcome_was(
+    direct: Direct,
+) -> None:
+    direct.join("u", "a", presence_timeout_s=30)
+    gone = direct.join("u", "b", presence_timeout_s=40)
+    send = direct.take_next()
+    direct.engine.release(gone, direct.patience(), direct.now_s)
+    error = AccessDeniedError("no token", status=401)
+    refused = Refused(error, is_about_service=False)
+
+    direct.engine.answered(send, refused, direct.now_s)
+
+    assert isinstance(direct.take().operation, LeaveOperation)
 
 
 def test_a_shorter_lease_that_ends_gives_the_longer_timeout_back(
