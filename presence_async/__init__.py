@@ -1,4 +1,4 @@
-"""An asyncio-native client for the PubNub Presence API, and a harness to test with.
+"""An asyncio-native client for the PubNub Presence API, with an emulator for tests.
 
 Each name is imported when it is first used: the pytest plugin imports this package in
 every test run, which must cost next to nothing.

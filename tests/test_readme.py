@@ -74,9 +74,46 @@ async def test_every_test_it_shows_passes(tmp_path: Path) -> None:
     assert process.returncode == 0, out.decode()
 
 
-def test_the_map_lists_existing_files() -> None:
-    found = re.findall(r"^  (\w+(?:\.py|/))", TEXT, re.MULTILINE)
-    package = Path(presence_async.__file__).parent
+# The map, and the ways through the code below it.
 
-    assert len(found) >= 6
-    assert [name for name in found if not (package / name).exists()] == []
+FOLDER = Path(presence_async.__file__).parent
+MAP_AND_WAYS = TEXT.partition("\n## The map\n")[2].partition("\n## Working on it\n")[0]
+MAP = re.findall(r"```\npresence_async/\n(.*?)```", MAP_AND_WAYS, re.DOTALL)[0]
+WAYS = MAP_AND_WAYS.partition("\n### ")[2]
+
+
+def mapped_files() -> set[str]:
+    """Return the files that the map names, by their folders, as indentation tells."""
+    folders: list[str] = []
+    found: set[str] = set()
+    for line in MAP.splitlines():
+        names = re.match(r"( +)((?:\w+(?:\.py|/)\s*)+)", line)
+        if names is None:
+            continue
+        # What stands above it with the same indent, or a larger one, is another branch.
+        depth = len(names[1]) // 2 - 1
+        del folders[depth:]
+        for name in names[2].split():
+            if name.endswith("/"):
+                folders.append(name)
+            else:
+                found.add("".join([*folders, name]))
+    return found
+
+
+def test_the_map_names_every_file_and_no_other() -> None:
+    files = {file.relative_to(FOLDER).as_posix() for file in FOLDER.rglob("*.py")}
+
+    assert mapped_files() == {x for x in files if not x.split("/")[-1].startswith("__")}
+
+
+def test_the_ways_pass_existing_files() -> None:
+    named = re.findall(r"`([\w/]+\.py)`", WAYS)
+    files = {file.relative_to(FOLDER).as_posix() for file in FOLDER.rglob("*.py")}
+
+    assert len(named) > 50
+    assert [
+        name
+        for name in named
+        if not any(f"/{file}".endswith(f"/{name}") for file in files)
+    ] == []

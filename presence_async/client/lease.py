@@ -163,6 +163,9 @@ class Lease:
             params=self._claim.params,
             extends=self._claim,
         )
+        self._calls.check_fits(
+            self.user_id, more, state=self._claim.state, params=claim.params
+        )
         await self._calls.join(claim)
 
     async def remove(self, channels: str | Iterable[str]) -> None:

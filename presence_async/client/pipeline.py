@@ -62,10 +62,8 @@ class RequestPipeline:
         self._tokens = tokens
         self._deadlines = Deadlines()
         self._long_names = LongNames()
-        self._shares = transport.shares()
-        self._queries = (
-            Gate(config.max_connections) if not self._shares else self._shares.queries
-        )
+        self._shares = shares = transport.shares()
+        self._queries = shares.queries if shares else Gate(config.max_connections)
         self._random = random.Random()  # noqa: S311  # spreads load, guards nothing
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -100,10 +98,6 @@ class RequestPipeline:
     def note_sleep(self, slept_s: float) -> None:
         """Count seconds that the loop clock missed, and drop idle connections."""
         self._slept_s += slept_s
-        self.forget_connections()
-
-    def forget_connections(self) -> None:
-        """Drop idle connections, which may have died unseen."""
         self._transport.drop_idle()
 
     def forget_user(self, user_id: str) -> None:
@@ -235,7 +229,7 @@ class RequestPipeline:
             gate.leave()
         if reply is None:
             # Its connection may have died without a word, and so may the idle ones.
-            self.forget_connections()
+            self._transport.drop_idle()
             raise call.out_of_time(self._now_s())
         return call.understood(reply, sent_at_s - (self._slept_s - slept_s))
 
@@ -293,7 +287,7 @@ class RequestPipeline:
         if is_stale and not call.has_new_connection:
             call.has_new_connection = True
             # What cut this one has cut the others that lay idle, too.
-            self.forget_connections()
+            self._transport.drop_idle()
             return 0
         return call.retry_delay_s(failure, policy, self._now_s(), self._random)
 

@@ -36,12 +36,15 @@ class PresenceCalls:
 
         Cancellation: what the service may have been told is taken back by a leave.
         """
-        names = (*claim.channels, *claim.channel_groups)
-        state = (claim.extends or claim).state
-        self.check_fits(claim.user_id, names, state=state, params=claim.params)
         now_s, patience = self._patience(timeout_s)
         ticket = self.loop.engine.join(claim, patience, now_s)
-        await self.loop.settled(claim.user_id, ticket)
+        try:
+            await self.loop.settled(claim.user_id, ticket)
+        except BaseException:
+            # Cancelled just when it was acknowledged, it would be kept for nobody.
+            self.loop.engine.take_back(claim, self.loop.now_s())
+            self.loop.pump()
+            raise
 
     async def release(self, claim: Claim, *, is_end_of_block: bool = False) -> None:
         """End a claim and wait for its leave, unless it lingers.

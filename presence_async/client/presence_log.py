@@ -75,8 +75,9 @@ def log_change(change: Change) -> None:
 def _log_health(change: HealthChanged) -> None:
     is_quiet = change.previous is None or change.is_shared
     level = logging.DEBUG if is_quiet else _LEVELS[change.health]
-    # The repr as it is now, should a handler write the line later.
-    logger.log(level, "%s: %s", repr(change.claim.owner.lease), change.reason)
+    if logger.isEnabledFor(level):
+        # The repr as it is now, should a handler write the line later.
+        logger.log(level, "%s: %s", repr(change.claim.owner.lease), change.reason)
 
 
 def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:

@@ -48,8 +48,8 @@ class Roster:
     here-now requests: every ten seconds in the first two minutes and for two minutes
     after any sign of trouble, such as a failed poll, or an event that is out of order
     or does not follow from the last; then less and less often, every five minutes once
-    all has gone well for an hour. So a calm roster costs about 65 here-now requests in
-    its first hour and 13 in each later one. It costs one every ten seconds in constant
+    all has gone well for an hour. So a calm roster costs about 60 here-now requests in
+    its first hour and 13 in each later one. It costs one every 7 to 10 s in constant
     trouble, where interval events list who joins, and where events come so quickly that
     answers often run ahead of them. Each page of 1,000 occupants is a request. Once
     open, all rosters of a client together begin at most 25 snapshots a second.

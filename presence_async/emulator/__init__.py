@@ -1,12 +1,12 @@
-"""How the service answers: a presence service over real sockets, for tests and demos.
+"""The emulator: a presence service over real sockets, for tests and demos.
 
-A request takes this way: ``server`` reads it from a socket, ``request_guard`` parses it
-and refuses it if need be, ``service`` applies it through ``router`` to the ``keyset``
-it names, and what happens becomes events (``event_policy``, ``message_feed``) that wait
-in queues (``message_log``) and end polls (``open_polls``). ``faults`` and
-``event_faults`` make it go wrong, ``journal`` records it, ``control`` steers all this
-over HTTP. Everything takes the time as an argument and is pure, except ``server``,
-``held_polls`` and ``expiry_timer``, which know sockets, tasks and the clock.
+``server`` reads a request from a socket, and ``request_guard`` parses it and refuses it
+if it must. ``service`` applies it through ``router`` to the ``keyset`` that it names.
+Changes become events (``event_policy``, ``message_feed``), which wait in queues
+(``message_log``) and end polls (``open_polls``). ``faults`` and ``event_faults`` make
+things go wrong, ``journal`` records requests, and ``control`` steers all this over
+HTTP. Everything takes the time as an argument and is pure, except ``server``,
+``held_polls`` and ``expiry_timer``, which have sockets, tasks and the clock.
 ``emulator`` is the handle that tests hold.
 """
 

@@ -1,35 +1,36 @@
-"""Who is kept present, and what to say next: pure, no clock, no socket, no logger.
+"""The presence engine: who is kept present, and which request is sent next.
 
-For each user and name there are two columns. *Wanted*, by the claims that leases stand
-for: timeout, state, parameters. *Told*, what the service has acknowledged: until when,
-with which timeout, which state. Whatever is said about a user is their difference:
+Pure: no clock, no socket, no logger; every method takes ``now_s``. For each name of a
+user there are two columns. *Wanted* is what the claims of the user's leases ask for:
+timeout, state, parameters. *Told* is what the service has acknowledged: until when,
+with which timeout, which state. The next request about a user is the difference:
 
-========================  ===================================  ======================
-wanted                    told                                 said
-========================  ===================================  ======================
-by a new claim            nothing yet, or by other claims      heartbeat, alone
-yes                       yes, and due, or not as wanted now   heartbeat
-a newer state             yes                                  set state, in sequence
-no, linger over           yes, or perhaps                      leave
-whatever was told last    while an older request may undo it   the same once more
-no                        no                                   nothing; user forgotten
-========================  ===================================  ======================
+===========================  =================================  =======================
+wanted                       told                               request
+===========================  =================================  =======================
+by a new claim               nothing yet, or for other claims   heartbeat of that claim
+yes                          yes, and due, or not as wanted     heartbeat
+a newer state                yes                                set state, in sequence
+no, and linger time over     yes, or perhaps                    leave
+what was acknowledged last   an older request may undo it       the same again
+no                           no                                 none; user forgotten
+===========================  =================================  =======================
 
 At most one request of a user is under way. A lost reply, a cancelled caller, a fault or
-a sleep of the machine need no code of their own: the columns differ, and it is said
-again.
+a sleep of the machine needs no code of its own: the columns still differ, so the
+request is sent again.
 
-What lives where, from the ground up; each file imports only those above it:
+The files, from the ground up; each imports only files that are named before it:
 
-- ``claims``: what is wanted. ``changes``: what the engine reports. ``pace``: how soon
-  and how long, as arithmetic. ``patience``: whether an order is tried again.
-- ``merging``: names into requests. ``wire``: a request to send and its outcome.
-- ``user``: the two columns of one user. ``health``: what they mean for a lease.
-- ``rounds``: the regular heartbeats. ``orders``, with ``joining`` and ``leaving``: what
-  callers ask for. ``repeats``: what is said twice. ``closing``: the last leaves.
-- ``outage`` and ``backoff``: who may send while something is wrong. ``places``: how
-  many at once. ``timetable``: who is looked at next.
-- ``engine``: all users, and the interface for the shell in ``client/``.
-
-What asyncio, clocks and sockets have to do with it lives in ``client/heartbeat_loop``.
+- ``claims``: what callers want. ``changes``: what the engine reports. ``pace``: when
+  and for how long, as arithmetic. ``merging``: names into requests. ``wire``: a request
+  and its outcome. ``patience``: whether an order is tried again.
+- ``user``, made of ``doubt``, ``records`` and ``settings``: the two columns of one
+  user. ``health``: what they mean for a lease.
+- ``rounds``: regular heartbeats. ``order_queue``, ``leaving``, ``joining`` and
+  ``orders``: what callers asked for. ``repeats``: what is sent twice. ``closing``: the
+  last leaves.
+- ``places``: how many at once. ``outage``, ``overview`` and ``backoff``: who may send
+  while something is wrong. ``timetable``: which user is next.
+- ``engine``: all users, and the interface for the shell, ``client/heartbeat_loop``.
 """

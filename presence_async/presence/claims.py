@@ -256,6 +256,11 @@ class Order:
         return self.claim
 
     @property
+    def is_endless_join(self) -> bool:
+        """Return True if it is a join that only a refusal or its caller can end."""
+        return self.kind is OrderKind.JOIN and self.patience.is_endless
+
+    @property
     def is_about_state(self) -> bool:
         """Return True if it tells the service a state."""
         return self.kind in {OrderKind.STATE, OrderKind.CLAIM_STATE}

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, health, leaving, orders, overview, repeats, rounds
+from . import closing, health, joining, leaving, orders, overview, repeats, rounds
 from .backoff import Backoff
 from .changes import Change, UserForgotten
 from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
@@ -180,6 +180,13 @@ class PresenceEngine:
         self._plan(user, now_s)
         return send
 
+    def take_back(self, claim: Claim, now_s: float) -> None:
+        """Undo a join whose caller was cancelled when it had just been acknowledged."""
+        user = self._users.get(claim.user_id)
+        if user is not None:
+            joining.take_back(user, claim, now_s)
+            self._plan(user, now_s)
+
     def retry_refused(self, user_id: str | None, now_s: float) -> None:
         """Try at once what was refused, of one user or of all."""
         for user in self:
@@ -245,8 +252,9 @@ class PresenceEngine:
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
         """Take in the outcome of a request."""
         user = self._users[send.user_id]
-        # First: also if anything below fails, the user is looked at again.
-        self.abandon(send, now_s)
+        # First: if anything below fails, others must not miss the place.
+        user.out = None
+        self.places.leave(send)
         is_acknowledged = isinstance(outcome, Acknowledged)
         if send.purpose is Purpose.KEEP and not is_acknowledged:
             self.heartbeats_failed += 1
@@ -264,12 +272,15 @@ class PresenceEngine:
         self._plan(user, now_s)
 
     def abandon(self, send: Send, now_s: float) -> None:
-        """End a request without an outcome, as after a fault; its user goes on."""
+        """End a request after a fault, with or without an outcome; its user goes on."""
         user = self._users.get(send.user_id)
-        if user is not None and user.out is send:
+        if user is None:
+            return
+        if user.out is send:
             user.out = None
-            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
             self.places.leave(send)
+        if user.out is None:
+            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
 
     @property
     def next_s(self) -> float:
@@ -282,7 +293,7 @@ class PresenceEngine:
     @property
     def is_done(self) -> bool:
         """Return True if nothing is left to be said after ``close``."""
-        return not overview.leaving(self._users.values())
+        return not overview.is_leaving(self._users.values())
 
     @property
     def is_down(self) -> bool:

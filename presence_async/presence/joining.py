@@ -6,12 +6,12 @@ from typing import Any
 
 from ..errors import LeaseReleasedError
 from . import health, leaving, order_queue, rounds
-from .claims import Claim, Order, Patience
+from .claims import Claim, LeaseHealth, Order, Patience
 from .merging import Beat
 from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Send
 
-__all__ = ["acknowledged", "dismiss", "next_send", "note_heard"]
+__all__ = ["acknowledged", "dismiss", "next_send", "note_heard", "take_back"]
 
 
 def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
@@ -23,7 +23,10 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
     claim = order.its_claim
     beats = _beats_of(user, claim, order.parts)
     if not beats:
-        _joined(user, order, now_s)
+        if claim in user.claims:
+            _joined(user, order, now_s)
+        else:
+            order_queue.finish(user, order, LeaseReleasedError())
         return None
     order.parts = [beat.names for beat in beats]
     claim.is_announced = True
@@ -89,22 +92,47 @@ def _hasten_next(user: UserTable, claim: Claim, now_s: float) -> None:
 
 
 def _extend(user: UserTable, claim: Claim, lease: Claim) -> None:
-    """Let a lease take over the names that were added to it."""
+    """Let a lease take over the names that were added to it.
+
+    The claim keeps those that are new to the lease, and a health, in case its caller
+    was cancelled in this very moment and they have to be taken back.
+    """
     user.claims.remove(claim)
-    lease.channels += tuple(c for c in claim.channels if c not in lease.channels)
+    claim.channels = tuple(c for c in claim.channels if c not in lease.channels)
+    claim.health = LeaseHealth.FRESH
+    lease.channels += claim.channels
 
 
 def dismiss(user: UserTable, claim: Claim, now_s: float) -> None:
     """Take back a claim whose join failed or was cancelled."""
     if claim not in user.claims:
         return
-    names = (claim.channels, claim.channel_groups)
-    was_announced = claim.is_announced
     user.claims.remove(claim)
     user.forget_unwanted()
     user.catch_up(now_s)
-    if was_announced:
-        settings = user.shared.settings
-        patience = Patience(now_s, now_s + settings.close_timeout_s, settings.retry)
-        until_s = now_s + claim.presence_timeout_s
-        leaving.leave(user, *names, claim.params, patience, until_s=until_s)
+    if claim.is_announced:
+        _leave(user, claim, claim.channels, claim.channel_groups, now_s)
+
+
+def take_back(user: UserTable, claim: Claim, now_s: float) -> None:
+    """Leave what a claim has joined, or what it has added to its lease."""
+    held = claim.extends or claim
+    if claim.is_joined and held in user.claims:
+        names = (claim.channels, claim.channel_groups)
+        health.let_go(user, [held], *names, now_s)
+        _leave(user, claim, *names, now_s)
+
+
+def _leave(
+    user: UserTable,
+    claim: Claim,
+    channels: tuple[str, ...],
+    channel_groups: tuple[str, ...],
+    now_s: float,
+) -> None:
+    settings = user.shared.settings
+    patience = Patience(now_s, now_s + settings.close_timeout_s, settings.retry)
+    until_s = now_s + claim.presence_timeout_s
+    leaving.leave(
+        user, channels, channel_groups, claim.params, patience, until_s=until_s
+    )

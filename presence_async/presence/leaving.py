@@ -79,7 +79,8 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
     if not rest:
         order_queue.finish(user, order)
         return None
-    operation = operation.about(channels_of(rest), groups_of(rest))
+    if len(rest) < len(names):
+        operation = operation.about(channels_of(rest), groups_of(rest))
     # Sent part by part: the order shrinks with each acknowledgement.
     part = split(operation)[0]
     return order_queue.send(user, order, part, now_s)  # type: ignore[arg-type]  # a part of a leave
@@ -88,10 +89,11 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
 def acknowledged(user: UserTable, order: Order, send: Send) -> None:
     """Note what was left; the order ends with its last name."""
     operation = send.operation
-    _shrink(order, {*operation.channels}, {*operation.channel_groups})
-    rest: LeaveOperation = order.operation
-    if not rest.channels and not rest.channel_groups:
-        order_queue.finish(user, order)
+    if operation is not order.operation:
+        _shrink(order, {*operation.channels}, {*operation.channel_groups})
+        if order.operation.channels or order.operation.channel_groups:
+            return
+    order_queue.finish(user, order)
 
 
 def failed(

@@ -10,7 +10,15 @@ from .claims import Claim, LeaseHealth, OrderKind
 from .user import UserTable
 from .wire import Purpose
 
-__all__ = ["Standing", "claims", "late", "leaving", "next_heartbeat_s", "standing"]
+__all__ = [
+    "Standing",
+    "claims",
+    "is_leaving",
+    "late",
+    "leaving",
+    "next_heartbeat_s",
+    "standing",
+]
 
 
 class Standing(NamedTuple):
@@ -38,12 +46,20 @@ def standing(users: Collection[UserTable]) -> Standing:
 
 def leaving(users: Iterable[UserTable]) -> int:
     """Return how many leaves and repeats are still owed."""
-    return sum(
-        sum(order.kind is OrderKind.LEAVE for order in user.orders)
-        + (len(user.doubts.repeats) if user.doubts is not None else 0)
-        + (user.out is not None and user.out.purpose is Purpose.REPEAT)
-        for user in users
-    )
+    return sum(_owed(user) for user in users)
+
+
+def is_leaving(users: Iterable[UserTable]) -> bool:
+    """Return True if a leave or a repeat is still owed."""
+    # Asked after each leave of a close: it must not look at all users each time.
+    return any(_owed(user) for user in users)
+
+
+def _owed(user: UserTable) -> int:
+    owed = sum(order.kind is OrderKind.LEAVE for order in user.orders)
+    if user.doubts is not None:
+        owed += len(user.doubts.repeats)
+    return owed + (user.out is not None and user.out.purpose is Purpose.REPEAT)
 
 
 def next_heartbeat_s(users: Iterable[UserTable]) -> float:

@@ -46,7 +46,7 @@ def retry_s(
     else follows its caller's policy, within its caller's time.
     """
     patience, asked_s = order.patience, failed.retry_after_s
-    if patience.is_endless and order.claim is not None:
+    if order.is_endless_join:
         pause_s = retry_gap_s(_ALREADY_LOST, rng)
         if asked_s is not None:
             held_s = hold_s(asked_s, _ALREADY_LOST, attempt_timeout_s)
@@ -65,12 +65,12 @@ def is_blocking(order: Order, now_s: float) -> bool:
     """Return True if later orders of the user wait for this one though it waits itself.
 
     Between two attempts of one call they do, or an older state could overwrite a newer
-    one. Joins without a deadline, leaves that linger or failed before, and patches
-    that still gather do not hold anything back.
+    one, and a heartbeat undo a leave. Joins without a deadline, leaves that linger or
+    failed before, and patches that still gather do not hold anything back.
     """
-    if order.not_before_s <= now_s:
+    if order.not_before_s <= now_s or order.is_overdue:
         return False
-    return order.has_begun and not order.is_overdue and not order.patience.is_endless
+    return order.has_begun and not order.is_endless_join
 
 
 def overdue(order: Order, *, is_behind: bool) -> DeadlineError:

@@ -166,9 +166,13 @@ class UserTable:
 
         ``math.inf`` if there is nothing to keep or all of it is refused.
         """
-        ends_s = self.open_ends_s()
-        ahead_s = [end_s for end_s in ends_s if end_s > now_s]
-        return min(ahead_s or ends_s, default=math.inf)
+        ahead_s = passed_s = math.inf
+        for end_s in self.open_ends_s():
+            if end_s > now_s:
+                ahead_s = min(ahead_s, end_s)
+            else:
+                passed_s = min(passed_s, end_s)
+        return passed_s if ahead_s == math.inf else ahead_s
 
     def next_end_s(self, now_s: float) -> float:
         """Return the earliest expiry still ahead, ``math.inf`` if there is none."""

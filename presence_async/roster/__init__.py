@@ -1,11 +1,12 @@
-"""Who is on a channel, concluded from events and snapshots. Pure: time is an argument.
+"""The list of who is on a channel, concluded from events and snapshots.
 
-``RosterState`` merges two witnesses into one list. Events are quick, and may be lost,
-late, doubled or out of order. A ``Snapshot`` (the answer to a here now) is complete,
-and may be some seconds old without a sign of it. ``SnapshotSchedule`` decides when to
-ask for the next snapshot, and whether the list is beyond doubt. What a snapshot
-corrects comes out as events that are marked as ``synthesized``.
+Pure: no asyncio, no logging; the time is an argument. ``RosterState`` merges two
+witnesses into one list. Events are quick, but may be lost, late, doubled or out of
+order. A ``Snapshot``, the answer to here now, is complete, but may be some seconds old
+without saying so; ``evidence`` tells which of the two is newer. ``SnapshotSchedule``
+decides when to ask for the next snapshot and whether the list is confirmed. What a
+snapshot corrects becomes an event marked as ``synthesized`` (``corrections``).
 
-Here belongs what decides; no asyncio, no clock, no logging. ``client/roster.py`` and
-``client/roster_sync.py`` are the shell: they listen, ask and publish changes.
+The shell is ``client/roster.py`` and ``client/roster_sync.py``: they listen, ask and
+publish changes.
 """

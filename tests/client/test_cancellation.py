@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -97,11 +99,48 @@ async def test_a_join_cancelled_at_any_step_leaves_nobody_present(
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait({task})
-            held = {lease.user_id for lease in client.heartbeats.leases}
+            held = set() if task.cancelled() else {"bob"}
             await asyncio.sleep(2 * config.attempt_timeout_s)
 
             assert set(emulator.occupants("lobby")) == held, f"after {turns} turns"
             assert client.heartbeats.stats().leaving == 0
+
+
+class _AtJoin(logging.Handler):
+    """Does something when the client takes in the acknowledgement of a join."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._act = act
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().endswith(": joined"):
+            self._act()
+
+
+@pytest.mark.parametrize("is_a_step_later", [False, True])
+async def test_a_join_cancelled_when_it_is_acknowledged_leaves_nobody_present(
+    client: PresenceClient,
+    emulator: PresenceEmulator,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    is_a_step_later: bool,
+) -> None:
+    joining = asyncio.create_task(client.join("lobby", linger_s=3600))
+    loop = asyncio.get_running_loop()
+    cancel = joining.cancel
+    handler = _AtJoin(lambda: loop.call_soon(cancel) if is_a_step_later else cancel())
+    logger = logging.getLogger("presence_async.client")
+    logger.addHandler(handler)
+    with caplog.at_level(logging.DEBUG, logger.name), suppress(asyncio.CancelledError):
+        await joining
+    logger.removeHandler(handler)
+    assert joining.cancelled()
+
+    await asyncio.sleep(1)
+
+    assert not emulator.occupants("lobby")
+    assert client.heartbeats.leases == ()
 
 
 async def test_a_join_cancelled_before_close_is_put_right_by_close(

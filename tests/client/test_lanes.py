@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
-from presence_async import DeadlineError, PresenceClient, RequestError
+from presence_async import DeadlineError, LinearRetry, PresenceClient, RequestError
 from presence_async.emulator import Fault, PresenceEmulator
 
 
@@ -32,6 +33,29 @@ async def test_requests_of_one_user_wait_for_each_other(
         ("set state", "bob", 1),
         ("leave", "bob", 2),
     ]
+
+
+@pytest.mark.parametrize("timeout_s", [30, math.inf])
+async def test_a_later_call_waits_for_the_retries_of_an_earlier_one(
+    emulator: PresenceEmulator, timeout_s: float
+) -> None:
+    retry = LinearRetry(wait_s=1)
+    emulator.inject(Fault(status=503, times=1))
+    async with PresenceClient(emulator.config(user_id="bob", retry=retry)) as client:
+        await asyncio.gather(
+            client.heartbeat("lobby", timeout_s=timeout_s),
+            client.leave("lobby", timeout_s=timeout_s),
+        )
+        assert not emulator.occupants("lobby")
+        await client.heartbeat("lobby")
+        emulator.inject(Fault(status=503, times=1))
+
+        await asyncio.gather(
+            client.set_state("lobby", state={"n": 1}, timeout_s=timeout_s),
+            client.set_state("lobby", state={"n": 2}, timeout_s=timeout_s),
+        )
+
+        assert emulator.occupants("lobby") == {"bob": {"n": 2}}
 
 
 async def give_up(client: PresenceClient, emulator: PresenceEmulator) -> None:

@@ -26,9 +26,11 @@ CALLS: dict[str, Call] = {
     "lease.patch_state": lambda _, x: x.patch_state(n=2),
     "client.leave": lambda c, _: c.leave("sport"),
     "client.set_state": lambda c, _: c.set_state(["lobby", "sport"], state={"n": 2}),
-    "heartbeat": lambda c, _: c.heartbeat("lobby", presence_timeout_s=20),
+    "heartbeat": lambda c, _: c.heartbeat("lobby", presence_timeout_s=60),
 }
 STEPS = range(40)
+# Longer than an interval and every repeat; too short for a timeout to hide a mistake.
+SETTLED_S = 45
 SOME_STEPS = (0, 1, 2, 3, 5, 8, 13, 21, 34)
 
 
@@ -80,7 +82,7 @@ def check(client: PresenceClient, emulator: PresenceEmulator, where: str) -> Non
 async def try_steps(
     emulator: PresenceEmulator, call: Call, steps: Iterable[int], fault: Fault | None
 ) -> None:
-    config = emulator.config(user_id="bob", presence_timeout_s=20)
+    config = emulator.config(user_id="bob", presence_timeout_s=60)
     for step in steps:
         emulator.reset()
         async with PresenceClient(config) as client:
@@ -88,7 +90,7 @@ async def try_steps(
             if fault is not None:
                 emulator.inject(fault)
             await cancel_after(step, call(client, lease))
-            await asyncio.sleep(60)
+            await asyncio.sleep(SETTLED_S)
             check(client, emulator, f"after {step} steps")
         for channel in CHANNELS:
             assert not emulator.occupants(channel)
@@ -112,7 +114,7 @@ async def test_a_slow_call_cancelled_at_any_step_leaves_what_the_client_says(
 async def test_a_call_cancelled_between_its_attempts_leaves_what_the_client_says(
     emulator: PresenceEmulator, call: Call
 ) -> None:
-    config = emulator.config(user_id="bob", presence_timeout_s=20)
+    config = emulator.config(user_id="bob", presence_timeout_s=60)
     for at in ("before_effect", "after_effect"):
         emulator.reset()
         async with PresenceClient(config) as client:
@@ -121,22 +123,22 @@ async def test_a_call_cancelled_between_its_attempts_leaves_what_the_client_says
             task = asyncio.ensure_future(call(client, lease))
             await asyncio.sleep(1)
             await cancel_after(0, task)
-            await asyncio.sleep(60)
+            await asyncio.sleep(SETTLED_S)
             check(client, emulator, at)
 
 
 async def test_a_call_cancelled_behind_another_was_never_made(
     client: PresenceClient, emulator: PresenceEmulator, call: Call
 ) -> None:
-    lease = await client.join(["lobby", "sport"], presence_timeout_s=20)
+    lease = await client.join(["lobby", "sport"], presence_timeout_s=60)
     emulator.inject(Fault(delay_s=5, times=1))
-    first = asyncio.ensure_future(client.heartbeat("lobby", presence_timeout_s=20))
+    first = asyncio.ensure_future(client.heartbeat("lobby", presence_timeout_s=60))
     await asyncio.sleep(1)
     task = asyncio.ensure_future(call(client, lease))
     await asyncio.sleep(1)
     await cancel_after(0, task)
     await first
-    await asyncio.sleep(60)
+    await asyncio.sleep(SETTLED_S)
 
     check(client, emulator, "")
 

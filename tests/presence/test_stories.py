@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from presence_async.errors import ReplyFormatError
+from presence_async.errors import LeaseReleasedError, ReplyFormatError
 from presence_async.presence.claims import LeaseHealth
 from presence_async.presence.overview import next_heartbeat_s
 from presence_async.presence.wire import Purpose
@@ -67,6 +67,37 @@ def test_a_join_whose_names_are_left_meanwhile_returns_a_released_lease(
     assert (call.kind, error) == ("join", None)
     assert call.claim is not None
     assert call.claim.health is LeaseHealth.RELEASED
+
+
+def test_a_join_whose_names_are_left_before_it_is_acknowledged_fails(
+    world: World,
+) -> None:
+    world.network.script.append(LOST)
+    world.join(0, "u", ("a",))
+    world.run_for(0.5)
+    world.leave("u", ("a",))
+
+    world.run_for(30)
+
+    errors = {call.kind: error for call, error in world.scene.settled}
+    assert isinstance(errors["join"], LeaseReleasedError)
+    assert errors["leave"] is None
+
+
+def test_an_add_that_is_taken_back_leaves_only_what_it_added(world: World) -> None:
+    world.join(0, "u", ("a",))
+    world.run_for(1)
+    world.add(0, ("b", "c"), 30)
+    world.add(0, ("c", "d"), 30)
+    world.run_for(1)
+    call, _ = world.scene.settled[-1]
+    assert call.claim is not None
+
+    world.scene.engine.take_back(call.claim, world.scene.now_s)
+    world.run_for(1)
+
+    assert world.leases[0].channels == ("a", "b", "c")
+    assert set(world.scene.service.until_s) == {("u", c) for c in "abc"}
 
 
 def test_nothing_is_due_for_a_user_released_while_a_heartbeat_fails(
