@@ -42,6 +42,7 @@ class Round:
         beats: What is still to be sent.
         attempt_s: How long each may be on the wire.
         due_s: Since when the round has been due.
+        has_begun: Whether one of them was sent.
         is_answered: Whether the service acknowledged or refused one of them.
         is_pressing: Whether one failed that may fare better soon.
         is_about_service: Whether what failed concerns other users, too.
@@ -54,6 +55,7 @@ class Round:
         "attempt_s",
         "beats",
         "due_s",
+        "has_begun",
         "is_about_service",
         "is_answered",
         "is_pressing",
@@ -64,6 +66,7 @@ class Round:
         self.beats = beats
         self.attempt_s = attempt_s
         self.due_s = due_s
+        self.has_begun = False
         self.is_answered = False
         self.is_pressing = False
         self.is_about_service = False

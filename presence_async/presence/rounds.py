@@ -79,6 +79,7 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
     while current is not None and current.beats:
         beat = _as_wanted_now(user, current.beats.pop(0), current)
         if beat is not None:
+            current.has_begun = True
             limit_s = 2 * user.shared.settings.attempt_timeout_s
             return Send(
                 user_id=user.user_id,
@@ -98,7 +99,7 @@ def _as_wanted_now(user: UserTable, beat: Beat, current: Round) -> Beat | None:
 
     While an earlier one of the round was out, names may have been left and states set.
     """
-    if not current.is_answered and not current.is_pressing:
+    if not current.has_begun:
         return beat
     beats = user.beats(beat.names)
     current.beats[:0] = beats[1:]

@@ -129,3 +129,13 @@ def test_a_request_that_cannot_be_sent_is_refused_and_tells_nothing(
 
     assert claim.health is REFUSED
     assert direct.has_nothing
+
+
+def test_a_lease_without_its_refused_names_is_fresh_at_once(direct: Direct) -> None:
+    claim = direct.join("u", "a", "b")
+    direct.say_no(direct.take_next(), "b")
+    direct.acknowledge(direct.take())
+
+    direct.engine.narrow(claim, ("b",), direct.patience(), direct.now_s)
+
+    assert claim.health is FRESH
