@@ -28,18 +28,19 @@ presence_async.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_five_hundred_slow_queries_hold_no_beat_back(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
     leases = [await client.join("lobby", user_id=f"user-{n}") for n in range(50)]
-    emulator.inject(Fault(operation="here now", delay_s=5))
+    emulator.inject(Fault(operation="here now", delay_s=9))
 
     async def ask() -> None:
         for _ in range(60):
             await client.here_now("lobby", timeout_s=600)
 
     queries = [asyncio.create_task(ask()) for _ in range(500)]
-    await asyncio.sleep(400)
+    await asyncio.sleep(310)
 
     stats = client.heartbeats.stats()
     assert stats.beats_sent >= 100
@@ -50,7 +51,8 @@ async def test_five_hundred_slow_queries_hold_no_beat_back(
     await asyncio.wait(queries)
 
 
-async def test_a_day_of_random_faults_ends_with_everybody_fresh(
+@pytest.mark.slow
+async def test_hours_of_random_faults_end_with_everybody_fresh(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
     rng = random.Random(7)  # noqa: S311  # repeatable, guards nothing
@@ -63,7 +65,7 @@ async def test_a_day_of_random_faults_ends_with_everybody_fresh(
         {"delay_s": 20},
         {"body": b"<html>"},
     ]
-    for _ in range(144):
+    for _ in range(24):
         fault = Fault(
             operation="heartbeat",
             probability=rng.uniform(0.1, 1),

@@ -13,8 +13,10 @@ from presence_async.emulator import Fault, PresenceEmulator
 
 from .outages import KINDS, outage
 
+pytestmark = pytest.mark.slow
+
 USERS = 500
-FEW = 60
+FEW = 20
 OUTAGE_S = 600
 
 

@@ -15,6 +15,8 @@ from presence_async.testing.virtual_loop import VirtualLoop
 
 from .outages import KINDS, outage
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = ("lobby", "news", "sport")
 
 
@@ -49,7 +51,7 @@ async def join_mixed(
     return leases, shortest - attempt_s
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_timeout_with_mixed_timeouts_and_several_leases(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311  # repeatable, guards nothing
 
@@ -108,9 +110,9 @@ async def test_a_user_comes_through_while_half_of_everything_hangs(
         await client.join(channel, presence_timeout_s=timeout_s)
         for channel, timeout_s in (("lobby", 60), ("news", 80), ("sport", 120))
     ]
-    emulator.inject(Fault(delay_s=math.inf, probability=0.5, for_s=3600))
+    emulator.inject(Fault(delay_s=math.inf, probability=0.5, for_s=1200))
     seen: dict[Lease, set[LeaseHealth]] = {lease: set() for lease in leases}
-    for _ in range(360):
+    for _ in range(120):
         await asyncio.sleep(10)
         for lease in leases:
             seen[lease].add(lease.health)

@@ -14,6 +14,8 @@ from .service import GROUPS
 from .troubles import TROUBLES
 from .world import World
 
+pytestmark = pytest.mark.slow
+
 SCHEDULES = 300
 PER_TEST = 50
 
