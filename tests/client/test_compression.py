@@ -34,7 +34,12 @@ def zlib_with_window(data: bytes, bits: int) -> bytes:
         ("x-gzip", gzip.compress(TEXT, mtime=0)),
         ("gzip", gzip.compress(TEXT[:9], mtime=0) + gzip.compress(TEXT[9:], mtime=0)),
         ("gzip", b"".join(gzip.compress(bytes([c])) for c in TEXT)),
-        ("gzip", gzip.compress(b"", mtime=0) + gzip.compress(TEXT, mtime=0) + gzip.compress(b"", mtime=0)),
+        (
+            "gzip",
+            gzip.compress(b"", mtime=0)
+            + gzip.compress(TEXT, mtime=0)
+            + gzip.compress(b"", mtime=0),
+        ),
         ("deflate", zlib.compress(TEXT)),
         ("deflate", zlib_with_window(TEXT, 9)),
         ("deflate", raw_deflate(TEXT)),
