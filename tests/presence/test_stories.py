@@ -244,3 +244,21 @@ def test_what_a_join_announced_in_doubt_is_said_again(world: World) -> None:
     # The join, and once more when the leave lost before it cannot come any more.
     assert sent(world, HeartbeatOperation)[1:] == pytest.approx([11.1, 21.1], abs=0.3)
     assert world.scene.sent[-1][1].purpose is Purpose.KEEP
+
+
+def test_a_lease_stays_at_risk_after_a_sleep_until_its_own_heartbeat(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.run_for(1)
+    world.network.script += [SLOW, SLOW]
+    world.say_heartbeat("u", ("b",), 60)
+    world.run_for(0.5)
+    world.scene.engine.slept(5, world.scene.now_s)
+
+    world.run_for(1)
+
+    # The heartbeat without a lease is answered, the lease's own is under way.
+    assert world.leases[0].health is LeaseHealth.AT_RISK
+    world.run_for(1)
+    assert world.leases[0].health is LeaseHealth.FRESH
