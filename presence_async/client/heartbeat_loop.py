@@ -80,6 +80,7 @@ class HeartbeatLoop:
         self._task = TaskOwner()
         self._sends: dict[Send, asyncio.Task[Outcome]] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
+        self._untold: deque[Change] = deque()
         self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -113,8 +114,8 @@ class HeartbeatLoop:
         """
         future = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
-        self.pump()
         try:
+            self.pump()
             settled = await future
         except BaseException:
             self._waiting.pop(ticket, None)
@@ -198,14 +199,19 @@ class HeartbeatLoop:
             )
             self._sends[send] = task
             task.add_done_callback(functools.partial(self._ended, send))
-        for change in engine.drain():
-            self._publish(change)
+        self._tell()
         self._hasten()
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
         if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
+
+    def _tell(self) -> None:
+        """Tell what has changed; after a fault the rest is told the next time."""
+        self._untold.extend(self.engine.drain())
+        while self._untold:
+            self._publish(self._untold.popleft())
 
     def _publish(self, change: Change) -> None:
         if isinstance(change, Settled):
@@ -282,8 +288,7 @@ class HeartbeatLoop:
         self._is_stopping = self._is_aborted = True
         self._task.abort()
         self.engine.abort(self.now_s())
-        for change in self.engine.drain():
-            self._publish(change)
+        self._tell()
         for task in list(self._sends.values()):
             task.cancel()
 
