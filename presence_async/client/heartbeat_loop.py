@@ -30,14 +30,12 @@ from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
-from .retry import NoRetry
 
 __all__ = ["HeartbeatLoop"]
 
 logger: logging.Logger = logging.getLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
-_NO_RETRY = NoRetry()
 
 
 class HeartbeatLoop:
