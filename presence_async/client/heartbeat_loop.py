@@ -29,7 +29,6 @@ from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import Place, PlaceQueue, outcome_of, send_once
 from .reports import ClosedPresence, CloseReport
-from .retry import NoRetry
 from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
@@ -37,7 +36,6 @@ __all__ = ["HeartbeatLoop"]
 logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
-_NO_RETRY = NoRetry()
 
 
 class HeartbeatLoop:
@@ -113,8 +111,8 @@ class HeartbeatLoop:
         """
         future = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
-        self.pump()
         try:
+            self.pump()
             settled = await future
         except BaseException:
             self._waiting.pop(ticket, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
 
 import attrs
 
 from ..checks import Field, at_least_one, positive_finite
 from ..errors import InvalidArgumentError
+from ..presence.claims import RetryPolicy
+from ..presence.patience import NoRetry
 
 __all__ = [
     "ExponentialRetry",
@@ -19,19 +20,6 @@ __all__ = [
 ]
 
 _LARGEST_EXPONENT = 60
-
-
-class RetryPolicy(Protocol):
-    """Decides how long to wait before the next attempt of one call."""
-
-    def delay_s(self, failures: int, rng: random.Random) -> float | None:
-        """Return the seconds to wait, or ``None`` to give up.
-
-        Args:
-            failures: How many attempts have failed so far, 1 or more.
-            rng: Where jitter comes from.
-        """
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -79,15 +67,6 @@ class LinearRetry:
         if failures >= self.attempts:
             return None
         return self.wait_s + rng.uniform(0, self.jitter_s)
-
-
-@attrs.frozen
-class NoRetry:
-    """One attempt, whatever happens."""
-
-    def delay_s(self, failures: int, rng: random.Random) -> float | None:  # noqa: ARG002  # the shape of a policy
-        """Give up."""
-        return None
 
 
 def retry_policy(_: object, field: Field, value: object) -> None:

@@ -273,6 +273,8 @@ class Order:
 
 def names_of(channels: Iterable[str], channel_groups: Iterable[str]) -> list[Name]:
     """Return channels and groups as names."""
+    if not channel_groups:
+        return list(channels)
     return [*channels, *(f",{group}" for group in channel_groups)]
 
 

@@ -12,13 +12,13 @@ from .user import UserTable
 __all__ = ["begin", "hold", "let_go", "mark", "release", "slept", "update"]
 
 
-def update(user: UserTable, now_s: float) -> None:
+def update(user: UserTable, now_s: float, *, is_shared: bool = False) -> None:
     """Derive the health of every claim; report what changed."""
     for claim in user.claims:
         if claim.health is not None and claim.extends is None:
             health, reason = _derived(user, claim, now_s)
             if health is not claim.health:
-                _set(user, claim, health, reason, now_s)
+                _set(user, claim, health, reason, now_s, is_shared=is_shared)
 
 
 def mark(
@@ -44,11 +44,9 @@ def slept(user: UserTable, seconds: float, now_s: float) -> None:
     """Take off time that the loop clock did not see."""
     for told in user.told.values():
         told.until_s -= seconds
-    for claim in user.joined:
-        if claim.health is not LeaseHealth.REFUSED:
-            is_over = user.expires_s(claim) <= now_s
-            health = LeaseHealth.LOST if is_over else LeaseHealth.AT_RISK
-            _set(user, claim, health, "time went by unseen", now_s, is_shared=True)
+        # At risk until the next heartbeat, whatever else is acknowledged before.
+        told.trouble = told.trouble or "time went by unseen"
+    update(user, now_s, is_shared=True)
 
 
 def begin(user: UserTable, claim: Claim, now_s: float) -> None:

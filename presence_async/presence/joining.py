@@ -54,10 +54,11 @@ def acknowledged(
     """Note an acknowledged heartbeat of a join; the last one begins the claim."""
     if send.beat is not None:
         user.tell(send.beat, answer, set(order.its_claim.names))
-    # Other claims may hold some of the names.
-    health.update(user, now_s)
     order.parts = order.parts[1:]
-    if not order.parts:
+    if order.parts:
+        # Other claims may hold some of the names.
+        health.update(user, now_s)
+    else:
         _joined(user, order, now_s)
 
 

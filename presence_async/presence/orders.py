@@ -228,6 +228,7 @@ def give_up(user: UserTable, ticket: int, now_s: float) -> Send | None:
     if order is None:
         return None
     order.tickets.remove(ticket)
+    order.is_known = False
     # A leave is owed whoever waits for it, and a patch belongs to the lease by now.
     if order.kind is OrderKind.LEAVE or order.is_patch:
         return None

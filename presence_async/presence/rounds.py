@@ -30,6 +30,8 @@ def place(user: UserTable, now_s: float, *, rest: float = 0.0) -> None:
         now_s: Loop time.
         rest: The share of the interval that the user waits in any case.
     """
+    if not user.has_joined:
+        return
     user.shared.places += 1
     share = rest + (1 - rest) * (1 - phase(user.shared.places))
     place_s = now_s + user.interval_s * share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 
 import pytest
@@ -204,6 +205,25 @@ async def test_a_crash_of_the_engine_is_survived(
     assert lease.health == "fresh"
     assert [e.action for e in emulator.events("lobby")] == ["join"]
     assert [r.levelname for r in caplog.records if r.levelno >= 50] == ["CRITICAL"]
+
+
+async def test_callers_hear_of_their_joins_though_the_log_line_of_one_crashes(
+    client: PresenceClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "presence_async.client")
+    logger = logging.getLogger("presence_async.client")
+
+    def crash_once(record: logging.LogRecord) -> bool:
+        if record.getMessage().endswith(": joined"):
+            logger.removeFilter(crash_once)
+            raise KeyError
+        return True
+
+    logger.addFilter(crash_once)
+    async with asyncio.timeout(5):
+        lease = await client.join("lobby")
+
+    assert lease.health == "fresh"
 
 
 async def test_retry_after_on_a_beat_holds_all_beats_back(

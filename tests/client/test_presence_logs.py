@@ -167,6 +167,21 @@ async def test_leaves_that_fail_by_themselves_are_no_storm(
     assert loud(caplog) == []  # every caller knows
 
 
+async def test_a_leave_given_up_after_its_caller_was_cancelled_is_a_warning(
+    client: PresenceClient, emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = await client.join("lobby", presence_timeout_s=20)
+    emulator.inject(Fault(operation="leave", status=503))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await lease.leave()
+
+    await asyncio.sleep(60)
+
+    assert len(loud(caplog)) == 1
+    assert "will time out instead" in loud(caplog)[0]
+
+
 async def test_a_refusal_of_one_user_is_one_line(
     client: PresenceClient, emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture
 ) -> None:

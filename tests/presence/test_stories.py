@@ -285,3 +285,21 @@ def test_presence_is_back_soon_after_a_cache_has_answered_everything(
 
     healths.append(world.leases[0].health)
     assert healths == [LeaseHealth.LOST, LeaseHealth.FRESH]
+
+
+def test_a_lease_stays_at_risk_after_a_sleep_until_its_own_heartbeat(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=60)
+    world.run_for(1)
+    world.network.script += [SLOW, SLOW]
+    world.say_heartbeat("u", ("b",), 60)
+    world.run_for(0.5)
+    world.scene.engine.slept(5, world.scene.now_s)
+
+    world.run_for(1)
+
+    # The heartbeat without a lease is answered, the lease's own is under way.
+    assert world.leases[0].health is LeaseHealth.AT_RISK
+    world.run_for(1)
+    assert world.leases[0].health is LeaseHealth.FRESH
