@@ -104,6 +104,18 @@ def test_an_overdue_leave_gets_its_last_attempts_at_once(direct: Direct) -> None
     assert report(direct) == [("u", ("a",), False)]
 
 
+def test_a_leave_whose_turn_never_comes_is_reported(direct: Direct) -> None:
+    direct.join("u", "a", presence_timeout_s=60)
+    direct.take_next()
+
+    close(direct)
+    direct.now_s += 10
+    assert direct.has_nothing
+
+    assert direct.is_done()
+    assert report(direct) == [("u", ("a",), False)]
+
+
 def test_callers_are_told_and_nothing_new_is_sent(direct: Direct) -> None:
     direct.join("u", "a")
     ticket = say(direct, state_of("a", n=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from presence_async.client.retry import LinearRetry
@@ -32,6 +34,17 @@ def test_a_cancelled_join_is_cut_and_left(direct: Direct) -> None:
     assert leave.deadline_s == direct.now_s + 10
     assert direct.settled() == {}
     assert not direct.engine.holds(claim)
+
+
+def test_the_leave_of_a_cancelled_join_goes_on_as_long_as_it_would_have_lasted(
+    direct: Direct,
+) -> None:
+    direct.ask_to_join("u", "a", presence_timeout_s=20)
+    direct.cut(direct.take())
+    while direct.engine.next_s < math.inf:
+        direct.cut(direct.take_next())
+
+    assert 14 <= direct.now_s - 1000 <= 20
 
 
 def test_a_join_cancelled_before_it_is_sent_leaves_nothing_behind(

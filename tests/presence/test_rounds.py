@@ -150,7 +150,9 @@ def test_a_lease_is_lost_at_once_while_a_heartbeat_is_out(direct: Direct) -> Non
         direct.now_s = direct.engine.next_s
         assert direct.has_nothing
 
-    assert direct.now_s == 1020
+    (change,) = direct.changes(HealthChanged)
+    assert (change.at_s, change.health) == (1020, LOST)
+    assert change.reason == "the presence timeout has passed"
     assert claim.health is LOST
 
 

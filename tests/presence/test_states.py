@@ -109,3 +109,12 @@ def test_a_heartbeat_with_a_short_timeout_makes_the_lease_due(direct: Direct) ->
     direct.acknowledge(beat)
     assert direct.engine.expires_s(claim) == direct.now_s + 300
     assert direct.has_nothing
+
+
+def test_a_heartbeat_that_changes_nothing_makes_nothing_due(direct: Direct) -> None:
+    direct.join("u", "a", state={"n": 1})
+    say(direct, heartbeat("a"))
+
+    direct.acknowledge(direct.take())
+
+    assert direct.has_nothing
