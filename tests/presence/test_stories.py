@@ -300,6 +300,7 @@ def test_a_lease_stays_at_risk_after_a_sleep_until_its_own_heartbeat(
     world.run_for(1)
 
     # The heartbeat without a lease is answered, the lease's own is under way.
-    assert world.leases[0].health is LeaseHealth.AT_RISK
+    healths = [world.leases[0].health]
     world.run_for(1)
-    assert world.leases[0].health is LeaseHealth.FRESH
+    healths.append(world.leases[0].health)
+    assert healths == [LeaseHealth.AT_RISK, LeaseHealth.FRESH]

@@ -71,7 +71,7 @@ def test_names_that_reach_elsewhere_are_refused(name: str, rule: str) -> None:
             check(name)
 
 
-@pytest.mark.parametrize("value", [b"lobby", 7, [7], [None], Ellipsis], ids=repr)
+@pytest.mark.parametrize("value", [b"lobby", 7, [7], [None], ...], ids=repr)
 def test_an_invalid_name_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="channels: must be"):
         names.channel_names(value)
