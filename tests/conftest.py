@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 
@@ -26,6 +27,11 @@ HAS_EAGER_TASKS = os.environ.get("PRESENCE_ASYNC_EAGER_TASKS") == "1"
 
 if HAS_EAGER_TASKS and sys.version_info < (3, 12):
     raise pytest.UsageError("PRESENCE_ASYNC_EAGER_TASKS=1 needs Python 3.12 or newer")
+
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # As under nohup. Programs that tests start would inherit it and ignore SIGHUP, too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl
