@@ -236,10 +236,10 @@ def validator(check: Callable[..., object], **limits: Any) -> Validator:  # noqa
     return validate
 
 
-either = validator(flag)
-positive = validator(checked_timeout_s)
-positive_finite = validator(number, above=0)
-positive_count = validator(whole_number, least=1)
+either: Validator = validator(flag)
+positive: Validator = validator(checked_timeout_s)
+positive_finite: Validator = validator(number, above=0)
+positive_count: Validator = validator(whole_number, least=1)
 
 
 def at_least_one(_: object, field: Field, value: object) -> None:

@@ -42,7 +42,7 @@ class Backoff:
         self._outage = Outage()
         self._attempt_timeout_s = shared.settings.attempt_timeout_s
         self._held_until_s = 0.0
-        self.report_at_s = math.inf
+        self.report_at_s: float = math.inf
 
     # How long, and how soon again.
 

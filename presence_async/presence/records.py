@@ -27,12 +27,12 @@ class Told:
     def __init__(
         self, name: Name, until_s: float, timeout_s: int, version: int
     ) -> None:
-        self.name = name
-        self.until_s = until_s
-        self.timeout_s = timeout_s
-        self.version = version
+        self.name: Name = name
+        self.until_s: float = until_s
+        self.timeout_s: int = timeout_s
+        self.version: int = version
         self.trouble: str | None = None
-        self.is_refused = False
+        self.is_refused: bool = False
 
 
 class Round:
@@ -63,12 +63,12 @@ class Round:
     )
 
     def __init__(self, beats: list[Beat], attempt_s: float, due_s: float) -> None:
-        self.beats = beats
-        self.attempt_s = attempt_s
-        self.due_s = due_s
-        self.has_begun = False
-        self.is_answered = False
-        self.is_pressing = False
-        self.is_about_service = False
-        self.retry_after_s = 0.0
-        self.again_s = math.inf
+        self.beats: list[Beat] = beats
+        self.attempt_s: float = attempt_s
+        self.due_s: float = due_s
+        self.has_begun: bool = False
+        self.is_answered: bool = False
+        self.is_pressing: bool = False
+        self.is_about_service: bool = False
+        self.retry_after_s: float = 0.0
+        self.again_s: float = math.inf

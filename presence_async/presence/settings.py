@@ -35,9 +35,9 @@ class Shared:
     __slots__ = ("changes", "is_down", "places", "repeat_by_s", "rng", "settings")
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
-        self.settings = settings
-        self.rng = rng
+        self.settings: Settings = settings
+        self.rng: random.Random = rng
         self.changes: list[Change] = []
-        self.is_down = False
-        self.places = 0
-        self.repeat_by_s = math.inf
+        self.is_down: bool = False
+        self.places: int = 0
+        self.repeat_by_s: float = math.inf

@@ -66,8 +66,8 @@ class UserTable:
     )
 
     def __init__(self, user_id: str, shared: Shared) -> None:
-        self.user_id = user_id
-        self.shared = shared
+        self.user_id: str = user_id
+        self.shared: Shared = shared
         self.claims: tuple[Claim, ...] = ()
         self._told: tuple[Told, ...] = ()
         self.orders: tuple[Order, ...] = ()
@@ -76,11 +76,11 @@ class UserTable:
         self.out: Send | None = None
         self.confirming: Send | None = None
         self.round: Round | None = None
-        self.due_s = math.inf
-        self.place_s = 0.0
-        self.failures = 0
-        self.not_before_s = 0.0
-        self.is_held = False
+        self.due_s: float = math.inf
+        self.place_s: float = 0.0
+        self.failures: int = 0
+        self.not_before_s: float = 0.0
+        self.is_held: bool = False
 
     # What is wanted. Claims and orders are tuples: most users have one and none, and
     # what goes through them need not mind that they change meanwhile.
