@@ -147,6 +147,8 @@ def note_effect(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> 
 
     Not of a join that succeeded, which says itself what it has done.
     """
+    if not user.claims:
+        return
     is_acknowledged = isinstance(outcome, Acknowledged) and not send.is_join
     may_have_effect = isinstance(outcome, Failed) and outcome.has_effect
     if not is_acknowledged and not may_have_effect:

@@ -213,6 +213,8 @@ class UserTable:
 
         A state that an order is about to tell is not missing.
         """
+        if not self.claims:
+            return
         is_telling = any(order.is_about_state for order in self.orders)
         known = self.told
         for name, entry in self.wanted().items():
