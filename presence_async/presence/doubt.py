@@ -19,7 +19,7 @@ from .claims import Params, PresenceOperation
 
 __all__ = ["Doubts"]
 
-_MOST_DOUBTS = 4
+_MOST_DOUBTS = 16
 
 
 class Doubts:
@@ -32,8 +32,13 @@ class Doubts:
         self.repeats: list[tuple[float, PresenceOperation, Params]] = []
 
     def give_up(self, operation: PresenceOperation, until_s: float) -> None:
-        """Note a request that the service may still apply until a time."""
-        self._given_up = [*self._given_up[1 - _MOST_DOUBTS :], (operation, until_s)]
+        """Note a request that the service may still apply until a time.
+
+        Attempts of one and the same request count once, so that those of a leave do
+        not push out the heartbeat that it has to undo.
+        """
+        others = [doubt for doubt in self._given_up if doubt[0] != operation]
+        self._given_up = [*others[1 - _MOST_DOUBTS :], (operation, until_s)]
 
     def may_undo(self, operation: PresenceOperation, sent_at_s: float) -> bool:
         """Return True if a request given up may still undo one sent at a time.

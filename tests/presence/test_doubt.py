@@ -49,21 +49,25 @@ def test_another_request_may_be_undone_until_the_doubt_ends() -> None:
     assert not doubts.may_undo(leave("a"), 9)
 
 
-def test_the_newest_four_doubts_count() -> None:
+def test_the_newest_sixteen_doubts_count() -> None:
     doubts = Doubts()
-    for channel in "abcde":
+    for channel in "abcdefghijklmnopq":
         doubts.give_up(leave(channel), 10)
 
-    ends = [doubts.may_undo(leave("a"), 9)]
-    for channel in "bcde":
-        only = Doubts()
-        for other in "bcde":
-            only.give_up(leave(channel), 10)
-            only.give_up(leave(other), 10)
-        ends.append(only.may_undo(leave(channel), 9))
+    assert [given_up.channels for given_up, _ in doubts._given_up] == [
+        (channel,) for channel in "bcdefghijklmnopq"
+    ]
 
-    assert ends == [True] * 5
-    assert len(doubts._given_up) == 4
+
+def test_attempts_of_one_request_count_once_until_the_last_of_them() -> None:
+    doubts = Doubts()
+    doubts.give_up(beat("a"), 10)
+    for attempt in range(100):
+        doubts.give_up(leave("a"), 11 + attempt)
+
+    # The leave has to be repeated for the heartbeat's sake, and later not any more.
+    assert [doubts.may_undo(leave("a"), at_s) for at_s in (9, 10)] == [True, False]
+    assert [doubts.may_undo(beat("a"), at_s) for at_s in (109, 110)] == [True, False]
 
 
 @pytest.mark.parametrize(
