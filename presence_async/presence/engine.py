@@ -349,6 +349,9 @@ class PresenceEngine:
         return self._versions
 
     def _plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
+        if any(end_s <= now_s for end_s in user.open_ends_s()):
+            # Its alarm, if it has not rung yet, would be taken for one that has.
+            health.update(user, now_s)
         if user.out is None and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))

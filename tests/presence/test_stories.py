@@ -304,3 +304,17 @@ def test_a_lease_stays_at_risk_after_a_sleep_until_its_own_heartbeat(
     world.run_for(1)
     healths.append(world.leases[0].health)
     assert healths == [LeaseHealth.AT_RISK, LeaseHealth.FRESH]
+
+
+def test_a_lease_that_ran_out_unseen_is_lost_whatever_happens_first(
+    world: World,
+) -> None:
+    world.join(0, "u", ("a",), timeout_s=20)
+    world.run_for(1)
+    engine, late_s = world.scene.engine, world.scene.now_s + 60
+
+    # The event loop was blocked; a caller comes before the engine is asked again.
+    patience = world.scene.patience(100)
+    engine.set_claim_state(world.leases[0], {"n": 1}, patience, late_s)
+
+    assert world.leases[0].health is LeaseHealth.LOST
