@@ -36,6 +36,7 @@ __all__ = ["HeartbeatLoop"]
 logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
+_CUT_AFTER = 1 / 4
 
 
 class HeartbeatLoop:
@@ -293,11 +294,25 @@ class HeartbeatLoop:
         now_s = self.now_s()
         patience = Patience(now_s, now_s + timeout_s, self._config.retry)
         self.engine.close(patience, now_s, leave=leave)
-        while True:
-            self.pump()
-            if self.engine.is_done:
-                return
-            await self._sleep()
+        cut_s = now_s + timeout_s * _CUT_AFTER
+        cut = asyncio.get_running_loop().call_at(cut_s, self._cut_pointless)
+        try:
+            while True:
+                self.pump()
+                if self.engine.is_done:
+                    return
+                await self._sleep()
+        finally:
+            cut.cancel()
+
+    def _cut_pointless(self) -> None:
+        """Cut what nobody wants any more, for the leaves that wait behind it.
+
+        Not at once: whatever is cut is in doubt, and a leave after it is repeated.
+        """
+        for send, task in self._sends.items():
+            if send.is_pointless:
+                task.cancel()
 
     def abort(self) -> None:
         """Cancel whatever is under way, without waiting."""

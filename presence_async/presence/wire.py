@@ -74,6 +74,13 @@ class Send:
         return self.order is not None and self.order.kind is OrderKind.JOIN
 
     @property
+    def is_pointless(self) -> bool:
+        """Return True if, once the engine is closing, only its end is waited for."""
+        if self.order is None:
+            return self.purpose is Purpose.KEEP
+        return self.order.is_done
+
+    @property
     def deadline_s(self) -> float:
         """When the call it belongs to has to be over."""
         return self.patience.deadline_s

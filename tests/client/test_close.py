@@ -327,3 +327,25 @@ async def test_a_call_that_waits_for_its_next_attempt_ends_with_the_client(
         await call
 
     assert now_s() - began_s < 0.1
+
+
+@pytest.mark.parametrize("joins", [False, True])
+async def test_a_heartbeat_that_hangs_keeps_no_leave_from_being_sent(
+    emulator: PresenceEmulator, *, joins: bool
+) -> None:
+    client = await PresenceClient(emulator.config(user_id="bob")).start()
+    await client.join("lobby", presence_timeout_s=300)
+    emulator.inject(Fault(operation="heartbeat", delay_s=math.inf, times=1))
+    joining = asyncio.ensure_future(client.join("news")) if joins else None
+    if joining is None:
+        await asyncio.sleep(client.heartbeats.stats().next_due_s or 0)
+    await asyncio.sleep(0.5)
+    assert emulator.requests.total == 2
+
+    report = await client.close(4)
+
+    assert [was.user_id for was in report.left] == ["bob"]
+    assert not emulator.occupants("lobby")
+    if joining is not None:
+        with pytest.raises(ClientClosedError):
+            await joining
