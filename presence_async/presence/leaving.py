@@ -56,7 +56,7 @@ def drop_names(
 ) -> None:
     """Take names to which a user is back out of the leaves that wait."""
     for order in user.orders:
-        if order.kind is OrderKind.LEAVE and not order_queue.is_out(user, order):
+        if order.kind is OrderKind.LEAVE:
             _shrink(order, {*channels}, {*channel_groups})
             if not order.operation.channels and not order.operation.channel_groups:
                 order_queue.finish(user, order)

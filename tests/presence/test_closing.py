@@ -207,3 +207,18 @@ def test_abort_reports_what_was_never_sent(direct: Direct) -> None:
     direct.engine.abort(direct.now_s)
 
     assert report(direct) == [("u", ("a",), False)]
+
+
+def test_a_leave_that_failed_before_has_all_attempts_of_the_close(
+    direct: Direct,
+) -> None:
+    lease = direct.join("u", "a")
+    retry = LinearRetry(wait_s=2, jitter_s=1e-9, attempts=2)
+    direct.engine.release(lease, direct.patience(retry=retry), direct.now_s)
+    direct.busy(direct.take())
+    close(direct)
+    direct.busy(direct.take())
+
+    direct.acknowledge(direct.take_next())
+
+    assert report(direct) == [("u", ("a",), True)]

@@ -286,3 +286,27 @@ def test_channels_added_to_a_lease_that_ended_are_left(direct: Direct) -> None:
     assert left == {"a", "b"}
     errors = [error for error in direct.settled().values() if error is not None]
     assert [type(error).__name__ for error in errors] == ["LeaseReleasedError"]
+
+
+def test_a_lease_lingers_longer_than_its_caller_would_wait(direct: Direct) -> None:
+    claim = direct.join("u", "a", linger_s=100)
+    released_s = direct.now_s
+    direct.engine.release(claim, direct.patience(timeout_s=30), released_s)
+
+    send = direct.take_next()
+
+    assert isinstance(operation_of(send), LeaveOperation)
+    assert direct.now_s == released_s + 100
+
+
+def test_what_a_join_without_deadline_may_have_announced_is_not_left(
+    direct: Direct,
+) -> None:
+    lease = direct.join("u", "a")
+    direct.ask_to_join("u", "a", patience=direct.patience(timeout_s=math.inf))
+    direct.lose(direct.take())
+    ticket = release(direct, lease)
+
+    assert direct.has_nothing
+    assert direct.settled() == {ticket: None}
+    assert not isinstance(operation_of(direct.take_next()), LeaveOperation)

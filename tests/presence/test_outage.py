@@ -373,3 +373,18 @@ def test_time_unseen_ends_it(direct: Direct) -> None:
     assert len(direct.changes(OutageEnded)) == 1
     sent = [direct.take() for _ in range(3)]
     assert {send.purpose for send in sent} == {Purpose.KEEP}
+
+
+def test_when_a_join_comes_through_nobody_waits_for_a_retry_after_any_more(
+    direct: Direct,
+) -> None:
+    join_many(direct, 5)
+    while not all(user.is_held for user in direct.engine):
+        direct.busy(direct.take_next(), retry_after_s=14)
+    assert not all(user.failures for user in direct.engine)
+    direct.ask_to_join("v", "a")
+    direct.acknowledge(direct.take())
+
+    sent = [direct.take().user_id for _ in range(5)]
+
+    assert set(sent) == {"u0", "u1", "u2", "u3", "u4"}
