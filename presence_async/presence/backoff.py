@@ -81,18 +81,18 @@ class Backoff:
         if asked_s:
             self._hold_back(asked_s, now_s)
             gap_s = max(gap_s, hold_s(asked_s, remaining_s, self._attempt_timeout_s))
-        user.not_before_s = user.due_s = now_s + gap_s
+        user.due_s = now_s + gap_s
         if self._outage.is_down:
             health.hold(user, _OUTAGE, now_s)
 
     def _wait_until_s(self, user: UserTable, now_s: float) -> float:
         """Return until when a user who is due has to wait all the same.
 
-        A user who failed waits for its own gap. Anyone else obeys what the service
+        A user who failed has waited for its own gap. Anyone else obeys what the service
         asked of all, unless that is longer than their presence can wait.
         """
         if user.failures:
-            return user.not_before_s
+            return now_s
         wait_s = self._held_until_s - now_s
         if wait_s <= 0:
             return now_s

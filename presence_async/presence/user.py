@@ -43,7 +43,6 @@ class UserTable:
         due_s: When the next round begins; ``math.inf`` if none is planned.
         place_s: The user's own place in the interval, at its latest occurrence.
         failures: Rounds failed in a row.
-        not_before_s: Before this time a round that failed is not repeated.
         is_held: Whether the next round waits for the end of an outage.
     """
 
@@ -55,7 +54,6 @@ class UserTable:
         "due_s",
         "failures",
         "is_held",
-        "not_before_s",
         "orders",
         "out",
         "place_s",
@@ -79,7 +77,6 @@ class UserTable:
         self.due_s: float = math.inf
         self.place_s: float = 0.0
         self.failures: int = 0
-        self.not_before_s: float = 0.0
         self.is_held: bool = False
 
     # What is wanted. Claims and orders are tuples: most users have one and none, and
@@ -205,7 +202,6 @@ class UserTable:
         if self.round is not None:
             self.round.again_s = min(self.round.again_s, due_s)
         else:
-            self.not_before_s = 0.0
             self.due_s = min(self.due_s, due_s)
 
     def catch_up(self, now_s: float) -> None:
