@@ -203,6 +203,8 @@ class Order:
         kind: What it is.
         user_id: The user it is about.
         patience: How long to try. A leave outlives it and goes on at a slow pace.
+        caller: Of a leave at the close: the patience of a caller whose time is up
+            before that of the close, who hears of it then.
         claim: Of a join or a claim's state.
         operation: Of a heartbeat, a state or a leave: what to say.
         params: Query parameters beside the client's.
@@ -227,6 +229,7 @@ class Order:
     kind: OrderKind
     user_id: str
     patience: Patience
+    caller: Patience | None = None
     claim: Claim | None = None
     operation: Any = None
     params: Params = ()
@@ -253,6 +256,13 @@ class Order:
         if self.claim is None:
             raise TypeError(f"{self.name} is about no claim")
         return self.claim
+
+    @property
+    def told_by_s(self) -> float:
+        """When a caller has to be told whose time is up before the order's."""
+        if self.caller is None or not self.tickets:
+            return math.inf
+        return self.caller.deadline_s
 
     @property
     def is_endless_join(self) -> bool:

@@ -68,7 +68,9 @@ def close(
 
 
 def _last(order: Order, patience: Patience, now_s: float) -> Departure:
-    """Give a leave its last attempts."""
+    """Give a leave its last attempts; whoever waits for it waits no longer by that."""
+    if order.patience.deadline_s < patience.deadline_s:
+        order.caller = order.patience
     order.patience, order.is_last, order.failures = patience, True, 0
     order.not_before_s = now_s
     operation = order.operation

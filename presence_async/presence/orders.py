@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from ..errors import ClientClosedError, LeaseReleasedError
+from ..errors import ClientClosedError, DeadlineError, LeaseReleasedError
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
@@ -66,28 +66,40 @@ def wake_s(user: UserTable, now_s: float) -> float:
 
 
 def deadline_s(user: UserTable) -> float:
-    """Return when the first caller's time is up whose order waits to be sent."""
-    return min(
-        (
-            order.patience.deadline_s
-            for order in user.orders
-            if not order_queue.is_out(user, order)
-        ),
-        default=math.inf,
-    )
+    """Return when the first caller's time is up.
+
+    Of an order whose request is out, the request's own time limit sees to that.
+    """
+    due_s = math.inf
+    for order in user.orders:
+        due_s = min(due_s, order.told_by_s)
+        if not order_queue.is_out(user, order):
+            due_s = min(due_s, order.patience.deadline_s)
+    return due_s
 
 
 def expire(user: UserTable, now_s: float) -> None:
-    """Fail every waiting order whose caller's time is up."""
+    """Tell every caller whose time is up; fail their orders, but for leaves."""
     for order in user.orders:
+        if order.told_by_s <= now_s:
+            # The leave itself goes on until the close ends.
+            order_queue.settle(user, order, _overdue(user, order))
         if order.patience.deadline_s <= now_s and not order_queue.is_out(user, order):
-            is_behind = user.out is not None or order is not user.orders[0]
-            error = overdue(order, is_behind=is_behind)
-            failed = Failed(error, has_effect=False, is_about_service=False)
+            error = _overdue(user, order)
             if order.kind is OrderKind.LEAVE:
+                failed = Failed(error, has_effect=False, is_about_service=False)
                 leaving.failed(user, order, failed, now_s)
             else:
-                fail(user, order, failed.error, now_s)
+                fail(user, order, error, now_s)
+
+
+def _overdue(user: UserTable, order: Order) -> DeadlineError:
+    cause = "max_beats_in_flight and max_requests_per_s left it no place until then"
+    if order_queue.is_out(user, order):
+        cause = "its request was still under way"
+    elif user.out is not None or order is not user.orders[0]:
+        cause = "an earlier request of the same user was still under way"
+    return overdue(order, cause)
 
 
 def next_send(user: UserTable, now_s: float) -> Send | None:

@@ -73,20 +73,16 @@ def is_blocking(order: Order, now_s: float) -> bool:
     return order.has_begun and not order.is_endless_join
 
 
-def overdue(order: Order, *, is_behind: bool) -> DeadlineError:
-    """Return the error of an order whose time went by before it could be sent.
+def overdue(order: Order, cause: str) -> DeadlineError:
+    """Return the error of an order whose caller's time is up.
 
     Args:
         order: The order.
-        is_behind: Whether an earlier request of its user held it back, rather than
-            the limits for all users.
+        cause: What it was waiting for, unless an attempt has failed before.
     """
-    patience = order.patience
+    patience = order.caller or order.patience
     total_s = patience.deadline_s - patience.started_s
     before = order.error if isinstance(order.error, RequestError) else None
-    cause = "max_beats_in_flight and max_requests_per_s left it no place until then"
-    if is_behind:
-        cause = "an earlier request of the same user was still under way"
     if before is not None:
         cause = f"the attempt before: {before.cause or before.problem}"
     return DeadlineError(

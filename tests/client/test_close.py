@@ -349,3 +349,23 @@ async def test_a_heartbeat_that_hangs_keeps_no_leave_from_being_sent(
     if joining is not None:
         with pytest.raises(ClientClosedError):
             await joining
+
+
+async def test_closing_does_not_make_a_caller_wait_longer_for_a_leave(
+    emulator: PresenceEmulator,
+) -> None:
+    client = await PresenceClient(emulator.config(attempt_timeout_s=2)).start()
+    await client.join("lobby")
+    emulator.inject(Fault(operation="leave", delay_s=math.inf, for_s=4))
+    began_s = now_s()
+    leaving = asyncio.ensure_future(client.leave("lobby", timeout_s=3))
+    told_s: list[float] = []
+    leaving.add_done_callback(lambda _: told_s.append(now_s() - began_s))
+    await asyncio.sleep(1)
+
+    report = await client.close(9)
+
+    assert told_s == [pytest.approx(3)]
+    assert isinstance(leaving.exception(), DeadlineError)
+    assert "its 3 s were over" in str(leaving.exception())
+    assert [was.user_id for was in report.left] == ["tester"]
