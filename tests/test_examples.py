@@ -92,12 +92,12 @@ async def test_stay_present_leaves_its_own_emulator_on_sigterm() -> None:
 
 
 async def test_the_gateway_keeps_users_with_an_open_tab_present() -> None:
-    process = await start("gateway.py", "--browsers", "20")
+    process = await start("gateway.py", "--browsers", "100")
     out, errors = await process.communicate()
 
     assert "Traceback" not in errors.decode()
     assert out.decode().splitlines() == [
-        "20 of 20 are present",
+        "100 of 100 are present",
         "one of two tabs closed: user-0000 was seen to {'join': 1}",
         "page reloaded:          user-0001 was seen to {'join': 1}",
         "0 are present after all have gone",

@@ -33,14 +33,14 @@ async def test_five_hundred_slow_queries_hold_no_beat_back(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
     leases = [await client.join("lobby", user_id=f"user-{n}") for n in range(50)]
-    emulator.inject(Fault(operation="here now", delay_s=9))
+    emulator.inject(Fault(operation="here now", delay_s=5))
 
     async def ask() -> None:
         for _ in range(60):
             await client.here_now("lobby", timeout_s=600)
 
     queries = [asyncio.create_task(ask()) for _ in range(500)]
-    await asyncio.sleep(310)
+    await asyncio.sleep(400)
 
     stats = client.heartbeats.stats()
     assert stats.beats_sent >= 100
@@ -52,7 +52,7 @@ async def test_five_hundred_slow_queries_hold_no_beat_back(
 
 
 @pytest.mark.slow
-async def test_hours_of_random_faults_end_with_everybody_fresh(
+async def test_a_day_of_random_faults_ends_with_everybody_fresh(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
     rng = random.Random(7)  # noqa: S311  # repeatable, guards nothing
@@ -65,7 +65,7 @@ async def test_hours_of_random_faults_end_with_everybody_fresh(
         {"delay_s": 20},
         {"body": b"<html>"},
     ]
-    for _ in range(24):
+    for _ in range(144):
         fault = Fault(
             operation="heartbeat",
             probability=rng.uniform(0.1, 1),

@@ -16,7 +16,7 @@ from .outages import KINDS, outage
 pytestmark = pytest.mark.slow
 
 USERS = 500
-FEW = 20
+FEW = 60
 OUTAGE_S = 600
 
 

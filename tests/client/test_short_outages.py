@@ -51,7 +51,7 @@ async def join_mixed(
     return leases, shortest - attempt_s
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_timeout_with_mixed_timeouts_and_several_leases(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311  # repeatable, guards nothing
 
@@ -110,9 +110,9 @@ async def test_a_user_comes_through_while_half_of_everything_hangs(
         await client.join(channel, presence_timeout_s=timeout_s)
         for channel, timeout_s in (("lobby", 60), ("news", 80), ("sport", 120))
     ]
-    emulator.inject(Fault(delay_s=math.inf, probability=0.5, for_s=1200))
+    emulator.inject(Fault(delay_s=math.inf, probability=0.5, for_s=3600))
     seen: dict[Lease, set[LeaseHealth]] = {lease: set() for lease in leases}
-    for _ in range(120):
+    for _ in range(360):
         await asyncio.sleep(10)
         for lease in leases:
             seen[lease].add(lease.health)

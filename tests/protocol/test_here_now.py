@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from presence_async import (
@@ -191,7 +191,6 @@ channel = st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=5)
 state = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5))
 
 
-@settings(max_examples=30)  # each has many names
 @given(st.dictionaries(channel, st.dictionaries(channel, state), min_size=1))
 def test_a_value_survives_the_reply(
     found: dict[str, dict[str, dict[str, Any]]],

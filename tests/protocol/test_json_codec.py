@@ -162,21 +162,21 @@ def test_depth_and_nan_in_one_document_spoil_only_themselves() -> None:
 
 
 @pytest.mark.slow
-def test_two_hostile_mebibytes_take_no_more_than_seconds() -> None:
+def test_eight_hostile_mebibytes_take_no_more_than_seconds() -> None:
     began_s = time.process_time()
 
     for text in (
-        b'{"a":' * 2**18 + b"}",
-        b'"\\' * 2**18 + b"}",
-        b"NaN," * 2**18 + b"]",
-        b'["\\ud800",' * 2**17 + b"]",
-        b"[" * 2**20 + b"]" * 2**20,
-        b'{"a":' * 2**18 + b"1" + b"}" * 2**18,
+        b'{"a":' * 2**20 + b"}",
+        b'"\\' * 2**20 + b"}",
+        b"NaN," * 2**20 + b"]",
+        b'["\\ud800",' * 2**19 + b"]",
+        b"[" * 2**22 + b"]" * 2**22,
+        b'{"a":' * 2**20 + b"1" + b"}" * 2**20,
     ):
         with contextlib.suppress(JsonError):
             decode(text, RAW)
 
-    assert time.process_time() - began_s < 5
+    assert time.process_time() - began_s < 20
 
 
 def test_several_objects_are_decoded_together() -> None:
