@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .client.event_stream import EventStream as EventStream
     from .client.feed.listener import StreamHealth as StreamHealth
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
-    from .client.lease import Joining as Joining
+    from .client.joining import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
@@ -86,7 +86,7 @@ _HOMES = {
     "IntervalEvent": "protocol.events",
     "InvalidArgumentError": "errors",
     "JoinEvent": "protocol.events",
-    "Joining": "client.lease",
+    "Joining": "client.joining",
     "Lease": "client.lease",
     "LeaseChange": "client.lease",
     "LeaseChanges": "client.lease",

@@ -24,7 +24,8 @@ from .config import PresenceConfig
 from .core import ClientCore, QueryParams, checked_limit_s
 from .event_stream import EventStream
 from .heartbeat_manager import HeartbeatManager
-from .lease import Joining, Lease
+from .joining import Joining
+from .lease import Lease
 from .query_calls import QueryCalls
 from .reports import CloseReport
 from .roster import Roster

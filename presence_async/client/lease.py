@@ -7,9 +7,9 @@ engine.
 from __future__ import annotations
 
 import copy
-from collections.abc import Coroutine, Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
@@ -21,7 +21,7 @@ from ..protocol.json_codec import Json, plain_state
 from .presence_calls import PresenceCalls
 from .presence_log import log_failed_leave
 
-__all__ = ["Joining", "Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
+__all__ = ["Lease", "LeaseChange", "LeaseChanges", "LeaseHealth"]
 
 _GATHER_S = 0.05
 
@@ -287,45 +287,3 @@ class LeaseChanges:
             at=self._loop.now_s() if is_first else change.at_s,
             remaining_s=self._lease.remaining_s if is_first else change.remaining_s,
         )
-
-
-class Joining(Coroutine[Any, Any, Lease]):
-    """A ``join`` under way, for one use.
-
-    ``lease = await client.join(…)`` or ``async with client.join(…) as lease``, whose
-    end leaves. As a coroutine it also goes into ``create_task`` and ``gather``.
-    """
-
-    __slots__ = ("_coroutine", "_lease")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Lease]) -> None:
-        self._coroutine = coroutine
-        self._lease: Lease | None = None
-
-    def send(self, value: Any) -> Any:  # noqa: ANN401  # the coroutine protocol
-        """Go on, as coroutines do."""
-        return self._coroutine.send(value)
-
-    def throw(self, *error: Any) -> Any:  # noqa: ANN401  # the coroutine protocol
-        """Raise inside, as coroutines do."""
-        return self._coroutine.throw(*error)
-
-    def close(self) -> None:
-        """End without result, as coroutines do."""
-        self._coroutine.close()
-
-    def __await__(self) -> Generator[Any, Any, Lease]:
-        return self._coroutine.__await__()
-
-    async def __aenter__(self) -> Lease:
-        self._lease = await self._coroutine
-        return self._lease
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._lease is not None:
-            await self._lease.__aexit__(kind, error, traceback)

@@ -31,6 +31,7 @@ The files, from the ground up; each imports only files that are named before it:
   ``orders``: what callers asked for. ``repeats``: what is sent twice. ``closing``: the
   last leaves.
 - ``places``: how many at once. ``outage``, ``overview`` and ``backoff``: who may send
-  while something is wrong. ``timetable``: which user is next.
+  while something is wrong. ``timetable``: which user is next. ``dispatch``: what that
+  user says, and what follows from the answer.
 - ``engine``: all users, and the interface for the shell, ``client/heartbeat_loop``.
 """

@@ -9,24 +9,21 @@ outcome to ``answered``, acts on ``drain`` and comes back at ``next_s``.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, health, joining, leaving, orders, overview, repeats, rounds
-from .backoff import Backoff
-from .changes import Change, UserForgotten
+from . import closing, health, joining, leaving, orders, overview
+from .changes import Change
 from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
+from .dispatch import Dispatcher
 from .places import Places
 from .settings import Settings, Shared
-from .timetable import Timetable
 from .user import UserTable
-from .wire import Acknowledged, Outcome, Purpose, Send
+from .wire import Outcome, Send
 
 __all__ = ["PresenceEngine"]
 
-_SHORTEST_PAUSE_S = 0.01
 _LAST_REPEAT_S = 1.0
-_AFTER_A_FAULT_S = 1.0
 
 
 class PresenceEngine:
@@ -37,24 +34,16 @@ class PresenceEngine:
         rng: Spreads retries; a seeded one makes every decision repeatable.
 
     Attributes:
-        heartbeats_sent: Heartbeats that kept claims, since the start.
-        heartbeats_failed: Of these, how many were not acknowledged.
         departures: What became of every user at the close.
-        places: Who may be on the wire.
     """
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
         self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
-        self._timetable = Timetable(self._users)
-        self.places: Places = Places(settings)
-        self._backoff = Backoff(self._shared, self._users, self.places)
+        self._dispatch = Dispatcher(self._shared, self._users)
         self._versions = 0
         self._tickets = 0
-        self._is_closing = False
-        self.heartbeats_sent: int = 0
-        self.heartbeats_failed: int = 0
         self.departures: list[closing.Departure] = []
 
     def __iter__(self) -> Iterator[UserTable]:
@@ -88,7 +77,7 @@ class PresenceEngine:
             return self._owe(user, order, now_s)
         order.not_before_s = now_s + linger_s
         order.patience = patience.later(linger_s)
-        self._plan(user, now_s)
+        self._dispatch.plan(user, now_s)
         return None
 
     def narrow(
@@ -177,7 +166,7 @@ class PresenceEngine:
         if user is None:
             return None
         send = orders.give_up(user, ticket, now_s)
-        self._plan(user, now_s)
+        self._dispatch.plan(user, now_s)
         return send
 
     def take_back(self, claim: Claim, now_s: float) -> None:
@@ -185,7 +174,7 @@ class PresenceEngine:
         user = self._users.get(claim.user_id)
         if user is not None:
             joining.take_back(user, claim, now_s)
-            self._plan(user, now_s)
+            self._dispatch.plan(user, now_s)
 
     def retry_refused(self, user_id: str | None, now_s: float) -> None:
         """Try at once what was refused, of one user or of all."""
@@ -193,14 +182,14 @@ class PresenceEngine:
             is_meant = user_id is None or user.user_id == user_id
             if is_meant and any(told.is_refused for told in user.told.values()):
                 user.hasten(now_s)
-                self._plan(user, now_s)
+                self._dispatch.plan(user, now_s)
 
     def slept(self, seconds: float, now_s: float) -> None:
         """Take in time that the loop clock did not see; everybody is due now."""
-        self._backoff.start_over(now_s)
+        self._dispatch.backoff.start_over(now_s)
         for user in self:
             health.slept(user, seconds, now_s)
-        self._hasten(self, now_s)
+        self._dispatch.hasten(self, now_s)
 
     def close(self, patience: Patience, now_s: float, *, leave: bool) -> None:
         """Keep nothing any more; give every leave its last attempts.
@@ -210,15 +199,15 @@ class PresenceEngine:
             now_s: Loop time.
             leave: Whether users who are held are left; leaves owed before always are.
         """
-        self._is_closing = True
-        self._backoff.end_outage(now_s)
+        self._dispatch.is_closing = True
+        self._dispatch.backoff.end_outage(now_s)
         # Later repeats would not be sent at all.
         self._shared.repeat_by_s = max(now_s, patience.deadline_s - _LAST_REPEAT_S)
         for user in self:
             if user.doubts is not None:
                 user.doubts.bring_forward(self._shared.repeat_by_s)
             self.departures += closing.close(user, patience, now_s, leave=leave)
-            self._plan(user, now_s)
+            self._dispatch.plan(user, now_s)
 
     def abort(self, now_s: float) -> None:
         """Settle whatever callers wait for: nothing will be sent any more."""
@@ -232,62 +221,35 @@ class PresenceEngine:
 
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
-        self._ring(now_s)
-        if not self.places.are_open(now_s):
-            self._timetable.wait(now_s)
-            return None
-        if not self._is_closing and (user := self._backoff.prober(now_s)) is not None:
-            rounds.begin(user, self._backoff.attempt_s(user, now_s))
-            self._timetable.due.put(user, now_s)
-            if send := self._begin_next(user, now_s):
-                return send
-        while (user := self._timetable.pop_due(now_s)) is not None:
-            if send := self._begin_next(user, now_s):
-                return send
-            # Not due again at once: a fault here must not freeze the event loop.
-            self._plan(user, now_s, now_s + _SHORTEST_PAUSE_S)
-        return None
+        return self._dispatch.take(now_s)
 
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
         """Take in the outcome of a request."""
-        user = self._users[send.user_id]
-        # First: if anything below fails, others must not miss the place.
-        user.out = None
-        self.places.leave(send)
-        is_acknowledged = isinstance(outcome, Acknowledged)
-        if send.purpose is Purpose.KEEP and not is_acknowledged:
-            self.heartbeats_failed += 1
-        if not repeats.confirm(user, send, outcome):
-            if send.purpose is Purpose.KEEP:
-                rounds.kept(user, send, outcome, now_s)
-            else:
-                orders.note_effect(user, send, outcome, now_s)
-                orders.answered(user, send, outcome, now_s)
-                if is_acknowledged and send.is_join:
-                    self._hasten(self._backoff.reached(now_s), now_s)
-            # After it was taken in: a claim that has just joined repeats its own.
-            repeats.note(user, send, outcome, now_s)
-            self._settle(user, now_s)
-        self._plan(user, now_s)
+        self._dispatch.answered(send, outcome, now_s)
 
     def abandon(self, send: Send, now_s: float) -> None:
         """End a request after a fault, with or without an outcome; its user goes on."""
-        user = self._users.get(send.user_id)
-        if user is None:
-            return
-        if user.out is send:
-            user.out = None
-            self.places.leave(send)
-        if user.out is None:
-            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
+        self._dispatch.abandon(send, now_s)
 
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
-        table, backoff = self._timetable, self._backoff
-        sent_s = max(min(table.waiting.next_due_s, backoff.probe_s), self.places.next_s)
-        look_s = min(table.due.next_due_s, table.alarms.next_due_s)
-        return min(look_s, backoff.report_at_s, sent_s)
+        return self._dispatch.next_s
+
+    @property
+    def places(self) -> Places:
+        """Who may be on the wire."""
+        return self._dispatch.places
+
+    @property
+    def heartbeats_sent(self) -> int:
+        """Heartbeats that kept claims, since the start."""
+        return self._dispatch.heartbeats_sent
+
+    @property
+    def heartbeats_failed(self) -> int:
+        """Of these, how many were not acknowledged."""
+        return self._dispatch.heartbeats_failed
 
     @property
     def is_done(self) -> bool:
@@ -337,7 +299,7 @@ class PresenceEngine:
         order.not_before_s = max(order.not_before_s, now_s)
         order.tickets.append(self._next_ticket())
         order.is_known = True
-        self._plan(user, now_s)
+        self._dispatch.plan(user, now_s)
         return order.tickets[-1]
 
     def _next_ticket(self) -> int:
@@ -347,91 +309,3 @@ class PresenceEngine:
     def _next_version(self) -> int:
         self._versions += 1
         return self._versions
-
-    def _plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
-        if any(end_s <= now_s for end_s in user.open_ends_s()):
-            # Its alarm, if it has not rung yet, would be taken for one that has.
-            health.update(user, now_s)
-        if user.out is None and user.is_idle(now_s):
-            if self._timetable.forget(user):
-                self._shared.changes.append(UserForgotten(user.user_id))
-        else:
-            self._timetable.plan(user, now_s, not_before_s)
-
-    def _hasten(self, users: Iterable[UserTable], now_s: float) -> None:
-        """Make users due within the bounds, first those who can still be saved."""
-        ends_s = {user: user.end_s(now_s) for user in users if user.has_joined}
-        for user in sorted(ends_s, key=lambda x: (ends_s[x] <= now_s, ends_s[x])):
-            user.is_held = False
-            user.hasten(now_s)
-            if user.round is None:
-                # Not since it has been due: those who are lost have been longest.
-                user.due_s = now_s
-            self._plan(user, now_s)
-
-    def _ring(self, now_s: float) -> None:
-        """Look at users whose presence or whose callers' time has run out."""
-        while (user := self._timetable.alarms.pop_due(now_s)) is not None:
-            health.update(user, now_s)
-            orders.expire(user, now_s)
-            self._plan(user, now_s)
-        self._backoff.report(now_s)
-
-    # Who sends what.
-
-    def _begin_next(self, user: UserTable, now_s: float) -> Send | None:
-        """Begin a user's next request; after a fault the user is looked at again."""
-        try:
-            send = self._next(user, now_s)
-            if send is not None:
-                self._begin(user, send, now_s)
-        except BaseException:
-            user.out = None
-            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
-            raise
-        return send
-
-    def _begin(self, user: UserTable, send: Send, now_s: float) -> None:
-        user.out = send
-        self._plan(user, now_s)
-        if send.purpose is Purpose.KEEP:
-            self.heartbeats_sent += 1
-        # Last: a place that is taken and not sent to would never be free again.
-        self.places.enter(now_s)
-
-    def _next(self, user: UserTable, now_s: float) -> Send | None:
-        """Return a user's next request: heartbeats first, then orders, then repeats."""
-        if send := repeats.confirmation(user, now_s):
-            return send
-        if self._may_keep(user, now_s):
-            if send := rounds.next_send(user, now_s):
-                return send
-            self._settle(user, now_s)
-        return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
-
-    def _may_keep(self, user: UserTable, now_s: float) -> bool:
-        """Begin a round if one is due; return True if one is under way."""
-        if user.round is not None:
-            return True
-        if user.due_s > now_s or user.is_held or self._is_closing:
-            return False
-        if not self._backoff.may_begin(user, now_s):
-            return False
-        rounds.begin(user, self._backoff.attempt_s(user, now_s))
-        return True
-
-    def _settle(self, user: UserTable, now_s: float) -> None:
-        """End a round that has nothing left to send and nothing out."""
-        current = user.round
-        is_over = user.out is None and user.confirming is None
-        if current is None or current.beats or not is_over:
-            return
-        user.round = None
-        if current.is_answered:
-            self._hasten(self._backoff.reached(now_s), now_s)
-        user.failures = user.failures + 1 if current.is_pressing else 0
-        if user.failures and user.has_joined:
-            self._backoff.failed(user, current, now_s)
-        else:
-            rounds.plan_next(user, now_s)
-        user.hasten(current.again_s)

@@ -192,7 +192,9 @@ async def test_a_crash_of_the_engine_is_survived(
     method: str,
 ) -> None:
     lease = await client.join("lobby", presence_timeout_s=20)
-    engine = client._core.heartbeats.engine
+    engine: object = client._core.heartbeats.engine
+    if method.startswith("_"):
+        engine = client._core.heartbeats.engine._dispatch
     sound = getattr(engine, method)
 
     def crash_once(*_: object) -> None:

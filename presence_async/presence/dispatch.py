@@ -1,0 +1,193 @@
+"""Who speaks next: takes requests out of all users, and takes their outcomes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import health, orders, repeats, rounds
+from .backoff import Backoff
+from .changes import UserForgotten
+from .places import Places
+from .settings import Shared
+from .timetable import Timetable
+from .user import UserTable
+from .wire import Acknowledged, Outcome, Purpose, Send
+
+__all__ = ["Dispatcher"]
+
+_SHORTEST_PAUSE_S = 0.01
+_AFTER_A_FAULT_S = 1.0
+
+
+class Dispatcher:
+    """Lets users speak in turn, within what the wire and the service allow.
+
+    Args:
+        shared: The figures to go by.
+        users: Every user of the engine.
+
+    Attributes:
+        places: Who may be on the wire.
+        backoff: Who may send a heartbeat while something is wrong.
+        is_closing: Whether nothing is kept any more.
+        heartbeats_sent: Heartbeats that kept claims, since the start.
+        heartbeats_failed: Of these, how many were not acknowledged.
+    """
+
+    def __init__(self, shared: Shared, users: dict[str, UserTable]) -> None:
+        self._shared = shared
+        self._users = users
+        self._timetable = Timetable(users)
+        self.places: Places = Places(shared.settings)
+        self.backoff: Backoff = Backoff(shared, users, self.places)
+        self.is_closing: bool = False
+        self.heartbeats_sent: int = 0
+        self.heartbeats_failed: int = 0
+
+    def take(self, now_s: float) -> Send | None:
+        """Return the next request to send now; ``None`` if there is none."""
+        self._ring(now_s)
+        if not self.places.are_open(now_s):
+            self._timetable.wait(now_s)
+            return None
+        if not self.is_closing and (user := self.backoff.prober(now_s)) is not None:
+            rounds.begin(user, self.backoff.attempt_s(user, now_s))
+            self._timetable.due.put(user, now_s)
+            if send := self._begin_next(user, now_s):
+                return send
+        while (user := self._timetable.pop_due(now_s)) is not None:
+            if send := self._begin_next(user, now_s):
+                return send
+            # Not due again at once: a fault here must not freeze the event loop.
+            self.plan(user, now_s, now_s + _SHORTEST_PAUSE_S)
+        return None
+
+    def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
+        """Take in the outcome of a request."""
+        user = self._users[send.user_id]
+        # First: if anything below fails, others must not miss the place.
+        user.out = None
+        self.places.leave(send)
+        is_acknowledged = isinstance(outcome, Acknowledged)
+        if send.purpose is Purpose.KEEP and not is_acknowledged:
+            self.heartbeats_failed += 1
+        if not repeats.confirm(user, send, outcome):
+            if send.purpose is Purpose.KEEP:
+                rounds.kept(user, send, outcome, now_s)
+            else:
+                orders.note_effect(user, send, outcome, now_s)
+                orders.answered(user, send, outcome, now_s)
+                if is_acknowledged and send.is_join:
+                    self.hasten(self.backoff.reached(now_s), now_s)
+            # After it was taken in: a claim that has just joined repeats its own.
+            repeats.note(user, send, outcome, now_s)
+            self._settle(user, now_s)
+        self.plan(user, now_s)
+
+    def abandon(self, send: Send, now_s: float) -> None:
+        """End a request after a fault, with or without an outcome; its user goes on."""
+        user = self._users.get(send.user_id)
+        if user is None:
+            return
+        if user.out is send:
+            user.out = None
+            self.places.leave(send)
+        if user.out is None:
+            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
+
+    @property
+    def next_s(self) -> float:
+        """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
+        table, backoff = self._timetable, self.backoff
+        sent_s = max(min(table.waiting.next_due_s, backoff.probe_s), self.places.next_s)
+        look_s = min(table.due.next_due_s, table.alarms.next_due_s)
+        return min(look_s, backoff.report_at_s, sent_s)
+
+    def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
+        """Put a user where it will be looked at next, or forget it."""
+        if any(end_s <= now_s for end_s in user.open_ends_s()):
+            # Its alarm, if it has not rung yet, would be taken for one that has.
+            health.update(user, now_s)
+        if user.out is None and user.is_idle(now_s):
+            if self._timetable.forget(user):
+                self._shared.changes.append(UserForgotten(user.user_id))
+        else:
+            self._timetable.plan(user, now_s, not_before_s)
+
+    def hasten(self, users: Iterable[UserTable], now_s: float) -> None:
+        """Make users due within the bounds, first those who can still be saved."""
+        ends_s = {user: user.end_s(now_s) for user in users if user.has_joined}
+        for user in sorted(ends_s, key=lambda x: (ends_s[x] <= now_s, ends_s[x])):
+            user.is_held = False
+            user.hasten(now_s)
+            if user.round is None:
+                # Not since it has been due: those who are lost have been longest.
+                user.due_s = now_s
+            self.plan(user, now_s)
+
+    def _ring(self, now_s: float) -> None:
+        """Look at users whose presence or whose callers' time has run out."""
+        while (user := self._timetable.alarms.pop_due(now_s)) is not None:
+            health.update(user, now_s)
+            orders.expire(user, now_s)
+            self.plan(user, now_s)
+        self.backoff.report(now_s)
+
+    # Who sends what.
+
+    def _begin_next(self, user: UserTable, now_s: float) -> Send | None:
+        """Begin a user's next request; after a fault the user is looked at again."""
+        try:
+            send = self._next(user, now_s)
+            if send is not None:
+                self._begin(user, send, now_s)
+        except BaseException:
+            user.out = None
+            self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
+            raise
+        return send
+
+    def _begin(self, user: UserTable, send: Send, now_s: float) -> None:
+        user.out = send
+        self.plan(user, now_s)
+        if send.purpose is Purpose.KEEP:
+            self.heartbeats_sent += 1
+        # Last: a place that is taken and not sent to would never be free again.
+        self.places.enter(now_s)
+
+    def _next(self, user: UserTable, now_s: float) -> Send | None:
+        """Return a user's next request: heartbeats first, then orders, then repeats."""
+        if send := repeats.confirmation(user, now_s):
+            return send
+        if self._may_keep(user, now_s):
+            if send := rounds.next_send(user, now_s):
+                return send
+            self._settle(user, now_s)
+        return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
+
+    def _may_keep(self, user: UserTable, now_s: float) -> bool:
+        """Begin a round if one is due; return True if one is under way."""
+        if user.round is not None:
+            return True
+        if user.due_s > now_s or user.is_held or self.is_closing:
+            return False
+        if not self.backoff.may_begin(user, now_s):
+            return False
+        rounds.begin(user, self.backoff.attempt_s(user, now_s))
+        return True
+
+    def _settle(self, user: UserTable, now_s: float) -> None:
+        """End a round that has nothing left to send and nothing out."""
+        current = user.round
+        is_over = user.out is None and user.confirming is None
+        if current is None or current.beats or not is_over:
+            return
+        user.round = None
+        if current.is_answered:
+            self.hasten(self.backoff.reached(now_s), now_s)
+        user.failures = user.failures + 1 if current.is_pressing else 0
+        if user.failures and user.has_joined:
+            self.backoff.failed(user, current, now_s)
+        else:
+            rounds.plan_next(user, now_s)
+        user.hasten(current.again_s)
