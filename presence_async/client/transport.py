@@ -25,7 +25,8 @@ from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
 from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
-from .direct import DirectAnswer, DirectGet
+from .direct import DirectGet
+from .direct_connection import DirectAnswer
 from .pool import Connector, checked_middleware, idle_connections, is_reused
 from .shares import FEWEST_CONNECTIONS, Shares
 
@@ -157,11 +158,14 @@ class Transport:
                 self._config.base_url,
                 _HEADERS,
                 self._options["timeout"],
+                max_body_bytes=self._config.max_reply_bytes,
             )
 
     async def close(self) -> None:
         """Cut our own connections and close our session; a given one stays open."""
         session, self._session = self._session, None
+        if self._direct is not None:
+            self._direct.close()
         if self._connector is not None and session is not None:
             self._connector.abort()
             await session.close()
@@ -170,6 +174,8 @@ class Transport:
         """Cut idle connections to the service, which may have died unseen."""
         if self._session is None:
             return
+        if self._direct is not None:
+            self._direct.drop_idle()
         for protocol in idle_connections(self._session.connector, *self._host):
             if protocol.transport is not None:
                 protocol.transport.abort()
@@ -191,16 +197,10 @@ class Transport:
             raise ConnectError("the session given to the client was closed")
         # Until the connection of this request has been chosen.
         is_reused.set(False)
-        answer: aiohttp.ClientResponse | DirectAnswer
         try:
             if direct is None or direct.is_intercepted():
-                answer = await self._send_by(session, request)
-            else:
-                answer = await direct.send(request.target)
-            try:
-                return await self._read(answer)
-            finally:
-                answer.release()
+                return await self._send_by(session, request)
+            return self._understood(await direct.send(request.target))
         except _Cut as cut:
             failure = _translated(cut.error)
         except (
@@ -212,9 +212,7 @@ class Transport:
             failure = _translated(error)
         raise failure
 
-    async def _send_by(
-        self, session: Session, request: HttpRequest
-    ) -> aiohttp.ClientResponse:
+    async def _send_by(self, session: Session, request: HttpRequest) -> HttpReply:
         url = URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -222,29 +220,30 @@ class Transport:
             query_string=request.query,
             encoded=True,
         )
-        return await session.get(url, **self._options)
-
-    async def _read(self, response: aiohttp.ClientResponse | DirectAnswer) -> HttpReply:
-        content, headers = response.content, response.headers
         limit = self._config.max_reply_bytes
-        try:
-            # Most answers arrive in one piece and are complete by now.
-            if content.is_eof():
-                body = content.read_nowait()
-            else:
-                body = await read_up_to(content.iter_any(), limit)
-            if "Content-Encoding" in headers or len(body) > limit:
+        async with await session.get(url, **self._options) as response:
+            body = await read_up_to(response.content.iter_any(), limit)
+            answer = DirectAnswer(response.status, response.headers, body)
+            return self._understood(answer)
+
+    def _understood(self, answer: DirectAnswer) -> HttpReply:
+        """Unpack an answer, and keep of its headers what the pipeline looks at."""
+        status, headers, body = answer
+        limit = self._config.max_reply_bytes
+        if "Content-Encoding" in headers or len(body) > limit:
+            try:
                 body = decompressed(body, headers.get("Content-Encoding"), limit)
-        except UnreadableError as error:
-            if response.status >= _HTTP_REDIRECT:
-                return HttpReply(status=response.status, body=b"")
-            problem = str(error)
-        else:
-            kept = _NO_HEADERS
-            if headers.get("Age", "0") != "0" or "Retry-After" in headers:
-                kept = _kept(headers)
-            return HttpReply(status=response.status, body=body, headers=kept)
-        raise ReplyFormatError(f"the service answered {response.status}: {problem}")
+            except UnreadableError as error:
+                problem = str(error)
+                if status < _HTTP_REDIRECT:
+                    raise ReplyFormatError(
+                        f"the service answered {status}: {problem}"
+                    ) from None
+                body = b""
+        kept = _NO_HEADERS
+        if headers.get("Age", "0") != "0" or "Retry-After" in headers:
+            kept = _kept(headers)
+        return HttpReply(status=status, body=body, headers=kept)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
