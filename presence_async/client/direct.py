@@ -93,11 +93,11 @@ class DirectGet:
 
         Cancellation: closes the connection.
         """
-        connection = self._take() or await self._connected()
+        connection = self.take() or await self._connected()
         is_reused.set(connection.was_used)
         waiter: asyncio.Future[DirectAnswer | Exception] = self._loop.create_future()
         try:
-            self._ask(connection, target, functools.partial(_hand_over, waiter))
+            self.ask(connection, target, functools.partial(_hand_over, waiter))
             answer = await waiter
         except BaseException:
             connection.cut()
@@ -106,18 +106,8 @@ class DirectGet:
             raise answer
         return answer
 
-    def try_ask(self, target: str, on_end: OnEnd) -> DirectConnection | None:
-        """Send a request now, if a connection is idle.
-
-        Returns:
-            The connection, to cut the request; ``None`` if nothing was sent.
-        """
-        connection = self._take()
-        if connection is not None:
-            self._ask(connection, target, on_end)
-        return connection
-
-    def _ask(self, connection: DirectConnection, target: str, on_end: OnEnd) -> None:
+    def ask(self, connection: DirectConnection, target: str, on_end: OnEnd) -> None:
+        """Send one request on a connection; ``on_end`` is called with what comes."""
         connection.ask(f"GET {target}{self._after_target}".encode("ascii"), on_end)
 
     async def _connected(self) -> DirectConnection:
@@ -139,7 +129,7 @@ class DirectGet:
                     lent,
                     self._loop,
                     max_body_bytes=self._max_body_bytes,
-                    on_free=self._keep,
+                    on_free=self.keep,
                 )
             except BaseException:
                 lent.close()
@@ -161,7 +151,7 @@ class DirectGet:
             self._look = None
         self.drop_idle()
 
-    def _take(self) -> DirectConnection | None:
+    def take(self) -> DirectConnection | None:
         """Return an idle connection on which nothing has arrived."""
         while self._idle:
             connection = self._idle.pop()
@@ -170,7 +160,8 @@ class DirectGet:
             connection.cut()
         return None
 
-    def _keep(self, connection: DirectConnection) -> None:
+    def keep(self, connection: DirectConnection) -> None:
+        """Hold an idle connection ready for the next request."""
         connection.is_resting = False
         self._idle.append(connection)
         if self._look is None:

@@ -79,7 +79,7 @@ class DirectConnection(asyncio.Protocol):
         self._content: Any = None
         self._pieces = bytearray()
         self._parser: Any = HttpResponseParser(
-            self,
+            self,  # type: ignore[arg-type]  # what bodies look at is above
             loop,
             _BUFFER_BYTES,
             payload_exception=aiohttp.ClientPayloadError,

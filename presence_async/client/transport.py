@@ -26,7 +26,7 @@ from . import wall_clock
 from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
 from .direct import DirectGet
-from .direct_connection import DirectAnswer
+from .direct_connection import DirectAnswer, DirectConnection, OnEnd
 from .pool import Connector, checked_middleware, idle_connections, is_reused
 from .shares import FEWEST_CONNECTIONS, Shares
 
@@ -41,6 +41,7 @@ _HEADERS: Final = {
 }
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _HTTP_REDIRECT: Final = 300
+_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 
 class _Cut(Exception):  # noqa: N818  # never leaves this module
@@ -197,22 +198,73 @@ class Transport:
             raise ConnectError("the session given to the client was closed")
         # Until the connection of this request has been chosen.
         is_reused.set(False)
+        answer: DirectAnswer | Exception
         try:
             if direct is None or direct.is_intercepted():
-                return await self._send_by(session, request)
-            return self._understood(await direct.send(request.target))
+                answer = await self._send_by(session, request)
+            else:
+                answer = await direct.send(request.target)
         except _Cut as cut:
-            failure = _translated(cut.error)
-        except (
-            aiohttp.ClientError,
-            HttpProcessingError,
-            OSError,
-            ValueError,
-        ) as error:
-            failure = _translated(error)
-        raise failure
+            answer = cut.error
+        except _ERRORS as error:
+            answer = error
+        return self.understood(answer, was_reused=is_reused.get())
 
-    async def _send_by(self, session: Session, request: HttpRequest) -> HttpReply:
+    # The same without waiting: for connections that are idle.
+
+    def take(self) -> DirectConnection | None:
+        """Return an idle connection, for ``ask`` or ``keep``; ``None``: ``send``."""
+        session, direct = self._session, self._direct
+        if session is None or direct is None or session.closed:
+            return None
+        return None if direct.is_intercepted() else direct.take()
+
+    def ask(
+        self, connection: DirectConnection, request: HttpRequest, on_end: OnEnd
+    ) -> None:
+        """Send one GET; ``on_end`` is called with what ``understood`` takes."""
+        if self._direct is not None:
+            self._direct.ask(connection, request.target, on_end)
+
+    def keep(self, connection: DirectConnection) -> None:
+        """Take an idle connection back."""
+        if self._direct is not None:
+            self._direct.keep(connection)
+
+    def understood(
+        self, answer: DirectAnswer | Exception, *, was_reused: bool
+    ) -> HttpReply:
+        """Unpack an answer, and keep of its headers what the pipeline looks at.
+
+        Args:
+            answer: What came, or what aiohttp raised.
+            was_reused: Whether its connection had served another request.
+
+        Raises:
+            TransportError: As ``send``.
+            ReplyFormatError: As ``send``.
+        """
+        if not isinstance(answer, DirectAnswer):
+            raise _translated(answer, was_reused=was_reused) from None
+        status, headers, body = answer
+        if "Content-Encoding" in headers or len(body) > self._config.max_reply_bytes:
+            body = self._unpacked(answer)
+        kept = _NO_HEADERS
+        if headers.get("Age", "0") != "0" or "Retry-After" in headers:
+            kept = _kept(headers)
+        return HttpReply(status=status, body=body, headers=kept)
+
+    def _unpacked(self, answer: DirectAnswer) -> bytes:
+        encoding = answer.headers.get("Content-Encoding")
+        try:
+            return decompressed(answer.body, encoding, self._config.max_reply_bytes)
+        except UnreadableError as error:
+            problem = str(error)
+        if answer.status >= _HTTP_REDIRECT:
+            return b""
+        raise ReplyFormatError(f"the service answered {answer.status}: {problem}")
+
+    async def _send_by(self, session: Session, request: HttpRequest) -> DirectAnswer:
         url = URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -223,27 +275,7 @@ class Transport:
         limit = self._config.max_reply_bytes
         async with await session.get(url, **self._options) as response:
             body = await read_up_to(response.content.iter_any(), limit)
-            answer = DirectAnswer(response.status, response.headers, body)
-            return self._understood(answer)
-
-    def _understood(self, answer: DirectAnswer) -> HttpReply:
-        """Unpack an answer, and keep of its headers what the pipeline looks at."""
-        status, headers, body = answer
-        limit = self._config.max_reply_bytes
-        if "Content-Encoding" in headers or len(body) > limit:
-            try:
-                body = decompressed(body, headers.get("Content-Encoding"), limit)
-            except UnreadableError as error:
-                problem = str(error)
-                if status < _HTTP_REDIRECT:
-                    raise ReplyFormatError(
-                        f"the service answered {status}: {problem}"
-                    ) from None
-                body = b""
-        kept = _NO_HEADERS
-        if headers.get("Age", "0") != "0" or "Retry-After" in headers:
-            kept = _kept(headers)
-        return HttpReply(status=status, body=body, headers=kept)
+            return DirectAnswer(response.status, response.headers, body)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
@@ -262,7 +294,7 @@ def _seconds(retry_after: str) -> str:
     return "" if seconds is None else str(math.ceil(seconds))
 
 
-def _translated(error: Exception) -> TransportError:
+def _translated(error: Exception, *, was_reused: bool) -> TransportError:
     cause = _cause(error)
     not_connected = (
         aiohttp.ClientConnectorError,
@@ -277,7 +309,7 @@ def _translated(error: Exception) -> TransportError:
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         problem = "the answer is not HTTP"
     lost = ConnectionLostError(problem, cause=cause)
-    lost.was_reused = is_reused.get()
+    lost.was_reused = was_reused
     return lost
 
 
