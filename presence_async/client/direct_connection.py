@@ -1,8 +1,8 @@
 """A connection of aiohttp's, spoken to without aiohttp's session, request and response.
 
 aiohttp's connector makes it, TLS included. While it is lent out, its transport reports
-to this protocol, which feeds aiohttp's parser. One parser serves all answers of a
-connection, and an answer is handed on as bytes when it is complete.
+to this protocol, which hands each answer on as bytes when it is complete. What is not
+plain goes through aiohttp's parser, of which there is one for each connection.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ import aiohttp
 from aiohttp.http import HttpResponseParser
 from aiohttp.http_exceptions import HttpProcessingError
 
+from .plain_answer import plain_answer
+
 __all__ = ["DirectAnswer", "DirectConnection", "OnEnd", "readable_check"]
 
+_OK: Final = 200
 _FINAL_STATUS: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 # With more than this unread, aiohttp would ask to pause the connection. Bodies are
 # emptied after each read of the socket, which is 256 KiB at most.
 _BUFFER_BYTES: Final = 2**20
@@ -28,7 +32,8 @@ _BUFFER_BYTES: Final = 2**20
 class DirectAnswer(NamedTuple):
     """A complete answer, its body as it was received.
 
-    A body of more than the limit is cut there, and so is its connection.
+    A body of more than the limit is cut there, and so is its connection. The headers
+    of a plain answer are left out: they say nothing that anybody looks at.
     """
 
     status: int
@@ -78,6 +83,8 @@ class DirectConnection(asyncio.Protocol):
         self._head: Any = None
         self._content: Any = None
         self._pieces = bytearray()
+        # Whether the parser has had the beginning of the answer under way.
+        self._is_parsing = False
         self._parser: Any = HttpResponseParser(
             self,  # type: ignore[arg-type]  # what bodies look at is above
             loop,
@@ -117,23 +124,17 @@ class DirectConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; bytes that nobody asked for end the connection."""
-        if self._on_end is None:
+        on_end = self._on_end
+        if on_end is None:
             self._transport.abort()
             return
-        try:
-            messages, is_over, _ = self._parser.feed_data(data)
-        except Exception as error:  # noqa: BLE001  # of many kinds, all about the bytes
-            is_known = isinstance(error, HttpProcessingError)
-            self._fail(error if is_known else HttpProcessingError())
+        body = None if self._is_parsing else plain_answer(data)
+        if body is None:
+            self._parse(data)
             return
-        for head, content in messages:
-            if self._head is not None:
-                # A second answer. The first one counts, and no other request can.
-                is_over = True
-            elif head.code >= _FINAL_STATUS or head.code == _SWITCHING_PROTOCOLS:
-                self._head, self._content = head, content
-        if self._head is not None:
-            self._read_on(is_over=is_over)
+        self._on_end, self.was_used = None, True
+        self._on_free(self)
+        on_end(DirectAnswer(_OK, _NO_HEADERS, body))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits for an answer, and aiohttp."""
@@ -148,7 +149,24 @@ class DirectConnection(asyncio.Protocol):
     def resume_reading(self, *, resume_parser: bool = True) -> None:
         """Do nothing."""
 
-    # One answer.
+    # An answer that is not plain.
+
+    def _parse(self, data: bytes) -> None:
+        self._is_parsing = True
+        try:
+            messages, is_over, _ = self._parser.feed_data(data)
+        except Exception as error:  # noqa: BLE001  # of many kinds, all about the bytes
+            is_known = isinstance(error, HttpProcessingError)
+            self._fail(error if is_known else HttpProcessingError())
+            return
+        for head, content in messages:
+            if self._head is not None:
+                # A second answer. The first one counts, and no other request can.
+                is_over = True
+            elif head.code >= _FINAL_STATUS or head.code == _SWITCHING_PROTOCOLS:
+                self._head, self._content = head, content
+        if self._head is not None:
+            self._read_on(is_over=is_over)
 
     def _read_on(self, *, is_over: bool) -> None:
         """Take in what has come of the body, and finish if that is all of it.
@@ -173,6 +191,7 @@ class DirectConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._pieces.clear()
+            self._is_parsing = False
             self.was_used = True
             self._on_free(self)
         if on_end is not None:
