@@ -9,10 +9,10 @@ from types import ModuleType
 import pytest
 
 import presence_async
-from presence_async import testing
+from presence_async import emulator, testing
 from presence_async.client import on_demand
 
-PACKAGES = [presence_async, testing, on_demand]
+PACKAGES = [presence_async, testing, emulator, on_demand]
 
 
 def typed_homes(package: ModuleType) -> dict[str, str]:
