@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import hmac
-import html
 import json
 import math
 import re
@@ -71,6 +70,14 @@ _SECRET_PARAMS: Final = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST_SECRET: Final = 4
+# As html.escape, whose table of all entities takes 1.5 ms to import.
+_ESCAPED_IN_HTML: Final = str.maketrans({
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "'": "&#x27;",
+})
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,7 +265,7 @@ def _forms(secret: str) -> tuple[str, ...]:
         json.dumps(secret, ensure_ascii=False)[1:-1],
         ascii(secret)[1:-1],
         repr(secret)[1:-1],
-        html.escape(secret),
+        secret.translate(_ESCAPED_IN_HTML),
     }
     return tuple(sorted(forms, key=len, reverse=True))
 

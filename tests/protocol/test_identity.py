@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 import tomllib
 from pathlib import Path
@@ -237,3 +238,9 @@ def test_numbers_become_text() -> None:
 def test_what_may_hold_a_secret_shows_none(value: object, shown: str) -> None:
     assert repr(value) == shown
     assert rich.pretty.pretty_repr(value, max_width=200) == shown
+
+
+def test_a_secret_is_hidden_as_html_writes_it() -> None:
+    secret = "a&b<c>d\"e'f"
+
+    assert redacted(f"in {html.escape(secret)}.", [secret]) == "in ***."
