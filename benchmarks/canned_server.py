@@ -85,6 +85,7 @@ def event(position: int) -> dict[str, object]:
         "precise_timestamp": at_ms,
         "occupancy": position % 1000,
     }
+    metadata = {f"pn_{name}": value for name, value in payload.items()}
     if action == "timeout":
         payload["data"] = {}
     return {
@@ -93,7 +94,7 @@ def event(position: int) -> dict[str, object]:
         "p": {"t": str(position), "r": 23},
         "k": "demo",
         "c": "lobby-pnpres",
-        "u": {"pn_channel": "lobby"},
+        "u": metadata | {"pn_ispresence": 1, "pn_channel": "lobby"},
         "d": payload,
         "b": "lobby-pnpres",
     }
