@@ -101,12 +101,15 @@ class Gate:
         """Return ``passed``, ``missed`` or ``inconclusive``."""
         is_noisy = not self.is_count
         margin = QUICK_MARGIN if quick and is_noisy else 1.0
-        excess = self.limit / self.value if self.is_least else self.value / self.limit
         gap = abs(self.control - 1)
         if is_noisy and (gap > LARGEST_CONTROL_GAP or stolen > LARGEST_STEAL):
-            is_clear = excess * (1 + gap) <= margin
-            return "passed" if is_clear else "inconclusive"
-        return "passed" if excess <= margin else "missed"
+            return "passed" if self._holds(margin / (1 + gap)) else "inconclusive"
+        return "passed" if self._holds(margin) else "missed"
+
+    def _holds(self, margin: float) -> bool:
+        if self.is_least:
+            return self.value * margin >= self.limit
+        return self.value <= self.limit * margin
 
 
 def judged(gates: Sequence[Gate], *, quick: bool, stolen: float = 0.0) -> str:
