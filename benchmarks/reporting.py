@@ -177,19 +177,24 @@ def print_cases(
 
 def print_result(name: str, values: Mapping[str, object], unit: str) -> None:
     """Print the one JSON line of a benchmark."""
-    versions = {}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     print(
         json.dumps({
             "name": name,
             "value": values,
             "unit": unit,
-            "versions": versions,
+            "versions": versions(),
             "machine": machine(),
         })
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is measured."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def machine() -> str:
