@@ -151,8 +151,8 @@ class ClientCore:
         """Ask the service one thing."""
         params = checked_query_params(query_params)
         budget = self.begin(timeout_s)
-        answer = await self.pipeline.send(operation, budget=budget, params=params)
-        return answer.value
+        call = self.pipeline.call(operation, budget=budget, params=params)
+        return (await self.pipeline.send(call)).value
 
     async def ask_in_parts(
         self,
@@ -168,7 +168,9 @@ class ClientCore:
         params = checked_query_params(query_params)
         budget = self.begin(timeout_s)
         answers = [
-            await self.pipeline.send(part, budget=budget, params=params)
+            await self.pipeline.send(
+                self.pipeline.call(part, budget=budget, params=params)
+            )
             for part in parts
         ]
         return operation.merged([answer.value for answer in answers])

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
-import attrs
+import msgspec
 
 from ..errors import InvalidArgumentError
 from .encoding import decode_name, decode_query, encode_name, encode_query
@@ -73,8 +73,7 @@ _SECRET_PARAMS: Final = re.compile(
 _SHORTEST_SECRET: Final = 4
 
 
-@attrs.frozen(kw_only=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A key set and a user.
 
     Attributes:
@@ -88,8 +87,16 @@ class Identity:
     subscribe_key: str
     user_id: str
     publish_key: str | None = None
-    secret_key: str | None = attrs.field(default=None, repr=False)
-    query_params: Params = attrs.field(default=(), repr=False)
+    secret_key: str | None = None
+    query_params: Params = ()
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Identity({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        shown = ("subscribe_key", "user_id", "publish_key")
+        return [(name, getattr(self, name)) for name in shown]
 
     def stamp(
         self,
