@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from . import health, orders, repeats, rounds
@@ -99,7 +100,8 @@ class Dispatcher:
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
         table, backoff = self._timetable, self.backoff
-        sent_s = max(min(table.waiting.next_due_s, backoff.probe_s), self.places.next_s)
+        waits_s = table.waiting.due_s if table.waiting.live else math.inf
+        sent_s = max(min(waits_s, backoff.probe_s), self.places.next_s)
         look_s = min(table.due.next_due_s, table.alarms.next_due_s)
         return min(look_s, backoff.report_at_s, sent_s)
 

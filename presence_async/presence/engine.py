@@ -39,8 +39,8 @@ class PresenceEngine:
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
-        self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
+        self._shared = Shared(settings, rng, self._users)
         self._dispatch = Dispatcher(self._shared, self._users)
         self._versions = 0
         self._tickets = 0

@@ -8,7 +8,7 @@ from ..errors import ServiceError, TransportError
 from . import health
 from .claims import Claim, Name, Patience, names_of
 from .merging import Beat
-from .pace import SLOT_S, next_beat_s, phase
+from .pace import next_beat_s, phase, slot_s
 from .patience import NO_RETRY
 from .records import Round
 from .user import UserTable
@@ -18,6 +18,8 @@ __all__ = ["begin", "kept", "next_send", "place", "plan_next"]
 
 _REST = 1 / 16
 _SHORTEST_WAIT_S = 1.0
+_ROUNDING = 1e-6
+"""Of a slot: by how much a time of a slot may be off for being a rounded product."""
 
 
 def place(user: UserTable, now_s: float, *, rest: float = 0.0) -> None:
@@ -34,8 +36,8 @@ def place(user: UserTable, now_s: float, *, rest: float = 0.0) -> None:
         return
     user.shared.places += 1
     share = rest + (1 - rest) * (1 - phase(user.shared.places))
-    place_s = now_s + user.interval_s * share
-    place_s = max(now_s, place_s // SLOT_S * SLOT_S)
+    interval_s = user.interval_s
+    place_s = max(now_s, _slot_before(user, now_s + interval_s * share, interval_s))
     if user.round is None:
         # A round that is due sooner counts, and becomes the place.
         user.due_s = user.place_s = min(place_s, user.due_s)
@@ -51,7 +53,14 @@ def plan_next(user: UserTable, now_s: float) -> None:
     if next_s - now_s < _REST * interval_s:
         place(user, now_s, rest=_REST)
     else:
-        user.due_s = user.place_s = next_s
+        user.due_s = user.place_s = _slot_before(user, next_s, interval_s)
+
+
+def _slot_before(user: UserTable, due_s: float, interval_s: float) -> float:
+    """Return the slot that a time falls into, for company on the way."""
+    shared = user.shared
+    width_s = slot_s(interval_s, len(shared.users), shared.settings.max_in_flight)
+    return (due_s / width_s + _ROUNDING) // 1 * width_s
 
 
 def begin(user: UserTable, attempt_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 import attrs
 
@@ -30,13 +30,32 @@ class Settings:
 
 
 class Shared:
-    """What all users of an engine share."""
+    """What all users of an engine share.
 
-    __slots__ = ("changes", "is_down", "places", "repeat_by_s", "rng", "settings")
+    Attributes:
+        settings: The figures to go by.
+        rng: Spreads retries.
+        users: All users, to count them.
+        changes: What the engine has to report.
+        is_down: Whether the service cannot be reached.
+        places: How many places in the interval have been given away.
+        repeat_by_s: By when doubts have to be over.
+    """
 
-    def __init__(self, settings: Settings, rng: random.Random) -> None:
+    __slots__ = (
+        "changes",
+        "is_down",
+        "places",
+        "repeat_by_s",
+        "rng",
+        "settings",
+        "users",
+    )
+
+    def __init__(self, settings: Settings, rng: random.Random, users: Sized) -> None:
         self.settings: Settings = settings
         self.rng: random.Random = rng
+        self.users: Sized = users
         self.changes: list[Change] = []
         self.is_down: bool = False
         self.places: int = 0

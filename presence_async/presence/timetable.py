@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..deadlines import DueHeap
+from ..deadlines import DueHeap, DueSlots, Slot
 from . import orders
 from .user import UserTable
 
@@ -19,14 +19,14 @@ class Timetable:
 
     Attributes:
         due: By when each has something to send.
-        waiting: Those who are due while there is no place on the wire.
+        waiting: Those who were due while there was no place on the wire.
         alarms: By when a presence or a caller's time runs out before that.
     """
 
     def __init__(self, users: dict[str, UserTable]) -> None:
         self._users = users
-        self.due: DueHeap[UserTable] = DueHeap()
-        self.waiting: DueHeap[UserTable] = DueHeap()
+        self.due: DueSlots[UserTable] = DueSlots()
+        self.waiting: Slot = Slot(-math.inf)
         self.alarms: DueHeap[UserTable] = DueHeap()
 
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
@@ -38,18 +38,20 @@ class Timetable:
             self.due.put(user, max(wake_s, not_before_s))
         else:
             self.due.discard(user)
-        self.waiting.discard(user)
         self._watch(user, now_s, _looked_at_s(user, now_s))
 
     def wait(self, now_s: float) -> None:
         """Let users who are due wait for a place, each with an alarm for its end."""
         while (user := self.due.pop_due(now_s)) is not None:
-            self.waiting.put(user, now_s)
+            self.waiting.add(user)
             self._watch(user, now_s, math.inf)
 
     def pop_due(self, now_s: float) -> UserTable | None:
         """Remove and return the user who has been due longest, if any is."""
-        return self.waiting.pop_due(now_s) or self.due.pop_due(now_s)
+        if self.waiting.live:
+            user: UserTable = self.waiting.pop()
+            return user
+        return self.due.pop_due(now_s)
 
     def _watch(self, user: UserTable, now_s: float, looked_at_s: float) -> None:
         alarm_s = orders.deadline_s(user) if user.orders else math.inf
@@ -63,7 +65,6 @@ class Timetable:
     def forget(self, user: UserTable) -> bool:
         """Remove a user; return False if it was not there."""
         self.due.discard(user)
-        self.waiting.discard(user)
         self.alarms.discard(user)
         return self._users.pop(user.user_id, None) is not None
 

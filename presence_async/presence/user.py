@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 
+from ..deadlines import Slot
 from ..protocol.heartbeat import HeartbeatOperation
 from .claims import (
     Claim,
@@ -44,6 +45,7 @@ class UserTable:
         place_s: The user's own place in the interval, at its latest occurrence.
         failures: Rounds failed in a row.
         is_held: Whether the next round waits for the end of an outage.
+        slot: Where the timetable has it.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class UserTable:
         "place_s",
         "round",
         "shared",
+        "slot",
         "states",
         "user_id",
     )
@@ -78,6 +81,7 @@ class UserTable:
         self.place_s: float = 0.0
         self.failures: int = 0
         self.is_held: bool = False
+        self.slot: Slot | None = None
 
     # What is wanted. Claims and orders are tuples: most users have one and none, and
     # what goes through them need not mind that they change meanwhile.
