@@ -6,8 +6,6 @@ import math
 import random
 from collections.abc import Callable, Sized
 
-import attrs
-
 from .changes import Change
 from .claims import RetryPolicy
 from .patience import NO_RETRY
@@ -15,18 +13,40 @@ from .patience import NO_RETRY
 __all__ = ["Settings", "Shared"]
 
 
-@attrs.frozen(kw_only=True)
 class Settings:
     """The figures the engine goes by; ``PresenceConfig`` documents each."""
 
-    subscribe_key: str
-    interval_s: Callable[[int], float]
-    presence_timeout_s: int = 300
-    attempt_timeout_s: float = 10.0
-    close_timeout_s: float = 10.0
-    max_in_flight: int = 64
-    max_requests_per_s: float | None = None
-    retry: RetryPolicy = NO_RETRY
+    __slots__ = (
+        "attempt_timeout_s",
+        "close_timeout_s",
+        "interval_s",
+        "max_in_flight",
+        "max_requests_per_s",
+        "presence_timeout_s",
+        "retry",
+        "subscribe_key",
+    )
+
+    def __init__(
+        self,
+        *,
+        subscribe_key: str,
+        interval_s: Callable[[int], float],
+        presence_timeout_s: int = 300,
+        attempt_timeout_s: float = 10.0,
+        close_timeout_s: float = 10.0,
+        max_in_flight: int = 64,
+        max_requests_per_s: float | None = None,
+        retry: RetryPolicy = NO_RETRY,
+    ) -> None:
+        self.subscribe_key: str = subscribe_key
+        self.interval_s: Callable[[int], float] = interval_s
+        self.presence_timeout_s: int = presence_timeout_s
+        self.attempt_timeout_s: float = attempt_timeout_s
+        self.close_timeout_s: float = close_timeout_s
+        self.max_in_flight: int = max_in_flight
+        self.max_requests_per_s: float | None = max_requests_per_s
+        self.retry: RetryPolicy = retry
 
 
 class Shared:
@@ -37,6 +57,7 @@ class Shared:
         rng: Spreads retries.
         users: All users, to count them.
         changes: What the engine has to report.
+        intervals_s: The interval for each timeout that claims have had.
         is_down: Whether the service cannot be reached.
         places: How many places in the interval have been given away.
         repeat_by_s: By when doubts have to be over.
@@ -44,6 +65,7 @@ class Shared:
 
     __slots__ = (
         "changes",
+        "intervals_s",
         "is_down",
         "places",
         "repeat_by_s",
@@ -56,7 +78,16 @@ class Shared:
         self.settings: Settings = settings
         self.rng: random.Random = rng
         self.users: Sized = users
+        self.intervals_s: dict[int, float] = {}
         self.changes: list[Change] = []
         self.is_down: bool = False
         self.places: int = 0
         self.repeat_by_s: float = math.inf
+
+    def interval_s(self, presence_timeout_s: int) -> float:
+        """Return the seconds between two heartbeats with a timeout."""
+        interval_s = self.intervals_s.get(presence_timeout_s)
+        if interval_s is None:
+            interval_s = self.settings.interval_s(presence_timeout_s)
+            self.intervals_s[presence_timeout_s] = interval_s
+        return interval_s

@@ -35,10 +35,12 @@ class Timetable:
             wake_s = user.wake_s(now_s)
             if user.orders:
                 wake_s = min(wake_s, orders.wake_s(user, now_s))
-            self.due.put(user, max(wake_s, not_before_s))
+            looked_at_s = max(wake_s, not_before_s)
+            self.due.put(user, looked_at_s)
         else:
             self.due.discard(user)
-        self._watch(user, now_s, _looked_at_s(user, now_s))
+            looked_at_s = user.out.deadline_s
+        self._watch(user, now_s, looked_at_s)
 
     def wait(self, now_s: float) -> None:
         """Let users who are due wait for a place, each with an alarm for its end."""
@@ -54,28 +56,26 @@ class Timetable:
         return self.due.pop_due(now_s)
 
     def _watch(self, user: UserTable, now_s: float, looked_at_s: float) -> None:
+        """Set an alarm for what runs out before a user is looked at.
+
+        Most users never need one: their next heartbeat is due long before they run out,
+        and who is due now is looked at now, or waits with an alarm.
+        """
         alarm_s = orders.deadline_s(user) if user.orders else math.inf
         end_s = user.next_end_s(now_s)
-        if end_s <= looked_at_s:
-            alarm_s = min(alarm_s, end_s)
+        if end_s < alarm_s:
+            alarm_s = end_s
+        if alarm_s > looked_at_s or (looked_at_s <= now_s < alarm_s):
+            alarm_s = math.inf
         # One entry a user is enough: when it rings too early, it is set again.
-        if alarm_s < self.alarms.due_s(user) or alarm_s == math.inf:
-            self.alarms.put(user, alarm_s)
+        if alarm_s < math.inf:
+            if alarm_s < self.alarms.due_s(user):
+                self.alarms.put(user, alarm_s)
+        elif len(self.alarms):
+            self.alarms.discard(user)
 
     def forget(self, user: UserTable) -> bool:
         """Remove a user; return False if it was not there."""
         self.due.discard(user)
         self.alarms.discard(user)
         return self._users.pop(user.user_id, None) is not None
-
-
-def _looked_at_s(user: UserTable, now_s: float) -> float:
-    """Return when a user is looked at in any case, so that no alarm is needed before.
-
-    Most users never need one: their next heartbeat is due long before they run out.
-    """
-    if user.out is not None:
-        return user.out.deadline_s
-    if user.is_held or user.due_s <= now_s:
-        return math.inf
-    return user.due_s
