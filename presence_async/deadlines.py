@@ -93,38 +93,40 @@ class Slot:
         due_s: When they are due.
 
     Attributes:
-        live: How many items are really here.
+        items: In the order they came.
+        first: Where the first of them is that may still be here.
+        live: How many of them really are.
     """
 
-    __slots__ = ("_first", "_items", "due_s", "live")
+    __slots__ = ("due_s", "first", "items", "live")
 
     def __init__(self, due_s: float) -> None:
         self.due_s: float = due_s
         self.live: int = 0
-        self._items: list[Any] = []
-        self._first = 0
+        self.items: list[Any] = []
+        self.first: int = 0
 
     def add(self, item: Slotted) -> None:
         """Put an item last that is in no slot."""
         item.slot = self
-        self._items.append(item)
+        self.items.append(item)
         self.live += 1
 
     def discard(self, item: Slotted) -> None:
         """Take out an item that is here."""
         item.slot = None
         self.live -= 1
-        if len(self._items) > 2 * self.live + 64:
-            rest = self._items[self._first :]
+        if len(self.items) > 2 * self.live + 64:
+            rest = self.items[self.first :]
             # An item that came back is there twice; the first place counts.
-            self._items = [x for x in dict.fromkeys(rest) if x.slot is self]
-            self._first = 0
+            self.items = [x for x in dict.fromkeys(rest) if x.slot is self]
+            self.first = 0
 
     def pop(self) -> Any:  # noqa: ANN401  # whatever was added
         """Take out the first item; there must be one."""
         while True:
-            item = self._items[self._first]
-            self._first += 1
+            item = self.items[self.first]
+            self.first += 1
             if item.slot is self:
                 self.discard(item)
                 return item
@@ -158,7 +160,9 @@ class DueSlots(Generic[ItemT]):
             heapq.heappush(self._times, due_s)
             if len(self._times) > 2 * len(self._slots) + 64:
                 self._times = sorted(self._slots)
-        slot.add(item)
+        item.slot = slot
+        slot.items.append(item)
+        slot.live += 1
 
     def discard(self, item: ItemT) -> None:
         """Remove an item from whatever slot it is in."""

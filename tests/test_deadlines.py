@@ -140,5 +140,5 @@ def test_items_that_move_often_do_not_pile_up_in_slots() -> None:
 
     assert len(slots._times) < 100
     assert first.slot is not None
-    assert len(first.slot._items) < 100
+    assert len(first.slot.items) < 100
     assert [slots.pop_due(0), slots.pop_due(0)] == [first, other]

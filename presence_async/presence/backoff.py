@@ -51,6 +51,8 @@ class Backoff:
         if self._outage.is_down:
             health.hold(user, _OUTAGE, now_s)
             return False
+        if self._held_until_s <= now_s:
+            return True
         until_s = self._wait_until_s(user, now_s)
         if until_s > now_s:
             user.due_s = until_s

@@ -69,11 +69,15 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
-        if rounds.kept_calmly(user, send, outcome, now_s):
-            self.backoff.reached(now_s)
-        else:
+        if not rounds.kept_calmly(user, send, outcome, now_s):
             self._take_in(user, send, outcome, now_s)
-        self.plan(user, now_s)
+            self.plan(user, now_s)
+            return
+        self.backoff.reached(now_s)
+        if user.orders or not user.claims:
+            self.plan(user, now_s)
+        else:
+            self._timetable.plan_calm(user)
 
     def _take_in(
         self, user: UserTable, send: Send, outcome: Outcome, now_s: float
@@ -117,14 +121,15 @@ class Dispatcher:
 
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
         """Put a user where it will be looked at next, or forget it."""
-        if user.has_run_out(now_s):
+        passed_s, ahead_s = user.ends_s(now_s)
+        if passed_s < math.inf:
             # Its alarm, if it has not rung yet, would be taken for one that has.
             health.update(user, now_s)
         if user.out is None and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
         else:
-            self._timetable.plan(user, now_s, not_before_s)
+            self._timetable.plan(user, now_s, ahead_s, not_before_s)
 
     def hasten(self, users: Iterable[UserTable], now_s: float) -> None:
         """Make users due within the bounds, first those who can still be saved."""

@@ -103,9 +103,10 @@ def first_attempt_s(remaining_s: float, attempt_timeout_s: float) -> float:
     One that is never answered must leave room for a second one before the presence
     runs out.
     """
-    if remaining_s <= 0:
+    spare_s = remaining_s - _ROOM_FOR_A_SECOND_S
+    if remaining_s <= 0 or spare_s >= attempt_timeout_s:
         return attempt_timeout_s
-    longest_s = max(remaining_s / 2, remaining_s - _ROOM_FOR_A_SECOND_S)
+    longest_s = max(remaining_s / 2, spare_s)
     return min(longest_s, attempt_timeout_s)
 
 

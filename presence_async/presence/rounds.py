@@ -9,7 +9,7 @@ from . import health
 from .claims import Claim, Patience
 from .merging import Beat
 from .names import Name, names_of
-from .pace import next_beat_s, phase, slot_s
+from .pace import next_beat_s, phase
 from .patience import NO_RETRY
 from .records import Round
 from .user import UserTable
@@ -61,8 +61,7 @@ def plan_next(user: UserTable, now_s: float) -> None:
 
 def _slot_before(user: UserTable, due_s: float, interval_s: float) -> float:
     """Return the slot that a time falls into, for company on the way."""
-    shared = user.shared
-    width_s = slot_s(interval_s, len(shared.users), shared.settings.max_in_flight)
+    width_s = user.shared.slot_s(interval_s)
     return (due_s / width_s + _ROUNDING) // 1 * width_s
 
 

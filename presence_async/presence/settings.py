@@ -8,9 +8,12 @@ from collections.abc import Callable, Sized
 
 from .changes import Change
 from .claims import RetryPolicy
+from .pace import slot_s
 from .patience import NO_RETRY
 
 __all__ = ["Settings", "Shared"]
+
+_MOST_WIDTHS = 64
 
 
 class Settings:
@@ -58,6 +61,7 @@ class Shared:
         users: All users, to count them.
         changes: What the engine has to report.
         intervals_s: The interval for each timeout that claims have had.
+        widths_s: The width of slots for each interval and number of users lately.
         is_down: Whether the service cannot be reached.
         places: How many places in the interval have been given away.
         repeat_by_s: By when doubts have to be over.
@@ -72,6 +76,7 @@ class Shared:
         "rng",
         "settings",
         "users",
+        "widths_s",
     )
 
     def __init__(self, settings: Settings, rng: random.Random, users: Sized) -> None:
@@ -79,6 +84,7 @@ class Shared:
         self.rng: random.Random = rng
         self.users: Sized = users
         self.intervals_s: dict[int, float] = {}
+        self.widths_s: dict[tuple[float, int], float] = {}
         self.changes: list[Change] = []
         self.is_down: bool = False
         self.places: int = 0
@@ -91,3 +97,14 @@ class Shared:
             interval_s = self.settings.interval_s(presence_timeout_s)
             self.intervals_s[presence_timeout_s] = interval_s
         return interval_s
+
+    def slot_s(self, interval_s: float) -> float:
+        """Return how wide the slots of an interval are at present."""
+        key = interval_s, len(self.users)
+        width_s = self.widths_s.get(key)
+        if width_s is None:
+            if len(self.widths_s) >= _MOST_WIDTHS:
+                self.widths_s.clear()
+            width_s = slot_s(*key, self.settings.max_in_flight)
+            self.widths_s[key] = width_s
+        return width_s

@@ -162,8 +162,9 @@ class UserTable:
 
     def expires_s(self, claim: Claim) -> float:
         """Return when the first name of a claim runs out."""
-        told, names = self._told, claim.names
-        if isinstance(told, Told) and len(names) == 1:
+        told = self._told
+        names = claim.channels if claim.rare is None else claim.names
+        if told.__class__ is Told and len(names) == 1:
             return told.until_s if told.name == names[0] else 0.0
         table = self.told
         return min(
@@ -184,28 +185,24 @@ class UserTable:
 
         ``math.inf`` if there is nothing to keep or all of it is refused.
         """
-        if len(self.claims) == 1:
-            (only,) = self.claims
-            is_open = only.health is not None and only.health is not REFUSED
-            return self.expires_s(only) if is_open else math.inf
-        ahead_s = passed_s = math.inf
-        for end_s in self.open_ends_s():
-            if end_s > now_s:
-                ahead_s = min(ahead_s, end_s)
-            else:
-                passed_s = min(passed_s, end_s)
+        passed_s, ahead_s = self.ends_s(now_s)
         return passed_s if ahead_s == math.inf else ahead_s
 
-    def has_run_out(self, now_s: float) -> bool:
-        """Return True if any claim has run out, apart from those refused."""
-        if len(self.claims) == 1:
-            return self.end_s(now_s) <= now_s
-        return any(end_s <= now_s for end_s in self.open_ends_s())
+    def ends_s(self, now_s: float) -> tuple[float, float]:
+        """Return the earliest expiry that has passed and the earliest still ahead.
 
-    def next_end_s(self, now_s: float) -> float:
-        """Return the earliest expiry still ahead, ``math.inf`` if there is none."""
-        end_s = self.end_s(now_s)
-        return end_s if end_s > now_s else math.inf
+        ``math.inf`` for none.
+        """
+        passed_s = ahead_s = math.inf
+        for claim in self.claims:
+            if claim.health is None or claim.health is REFUSED:
+                continue
+            end_s = self.expires_s(claim)
+            if end_s <= now_s:
+                passed_s = end_s if end_s < passed_s else passed_s
+            elif end_s < ahead_s:
+                ahead_s = end_s
+        return passed_s, ahead_s
 
     # When to say it.
 
