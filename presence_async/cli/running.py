@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import typer
 
-from ..client.run import run as run_until_signal
+import presence_async
+
 from ..errors import InvalidArgumentError, PresenceError
 from .output import OutputClosedError, complain, take_any_character
 
@@ -45,8 +47,10 @@ def run(
     # warning of the library, too.
     logging.getLogger("presence_async").addHandler(logging.NullHandler())
     take_any_character()
+    # Before the event loop runs, which this would block for 0.3 s.
+    importlib.import_module("..client.client", __package__)
     try:
-        run_until_signal(work())
+        presence_async.run(work())
     except InvalidArgumentError as error:
         complain(f"{_FLAGS.get(error.argument, error.argument)}: {error.rule}")
         raise typer.Exit(_WRONG_USAGE) from None
