@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +14,8 @@ import pytest
 
 from presence_async import PresenceClient
 from presence_async.emulator import PresenceEmulator
+
+from .processes import PYTHON
 
 pytestmark = pytest.mark.real_time
 
@@ -36,7 +37,7 @@ async def start(
 ) -> asyncio.subprocess.Process:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error", "-c", RUN),
+        *(*PYTHON, "-W", "error", "-c", RUN),
         *(str(EXAMPLES / name), *arguments),
         env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,
@@ -139,7 +140,7 @@ async def test_the_gateway_leaves_for_all_users_on_sigterm(
 async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "test_my_bot.py", tmp_path)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-m", "pytest", "-q", "-W", "error"),
+        *(*PYTHON, "-m", "pytest", "-q", "-W", "error"),
         *("-p", "no:cacheprovider", "--strict-markers", "--rootdir", str(tmp_path)),
         *("-o", "asyncio_default_fixture_loop_scope=function", "test_my_bot.py"),
         cwd=tmp_path,
