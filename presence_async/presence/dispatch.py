@@ -50,10 +50,12 @@ class Dispatcher:
         table = self._timetable
         if table.alarms.next_due_s <= now_s:
             self._ring(now_s)
+        if self._shared.is_down:
+            self.backoff.report(now_s)
         if not self.places.are_open(now_s):
             table.wait(now_s)
             return None
-        if self._shared.is_down and (send := self._in_outage(now_s)) is not None:
+        if self._shared.is_down and (send := self._probe(now_s)) is not None:
             return send
         while (user := table.pop_due(now_s)) is not None:
             if send := self._begin_next(user, now_s):
@@ -198,9 +200,8 @@ class Dispatcher:
             return False
         return self.backoff.may_begin(user, now_s)
 
-    def _in_outage(self, now_s: float) -> Send | None:
-        """Report how an outage stands; return its next probe, if one is due."""
-        self.backoff.report(now_s)
+    def _probe(self, now_s: float) -> Send | None:
+        """Return the next probe of an outage, if one is due."""
         user = None if self.is_closing else self.backoff.prober(now_s)
         if user is None:
             return None
