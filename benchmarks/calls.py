@@ -1,272 +1,177 @@
-"""What does one small call cost: ours, bare aiohttp, and the official SDK?
+"""What does one small call cost: ours, bare aiohttp, a floor, and the official SDK?
 
-    python benchmarks/calls.py            # 5 processes, some minutes
-    python benchmarks/calls.py --quick    # one short process: shape only, no gates
+    python benchmarks/calls.py            # 3 processes, under 4 minutes
+    python benchmarks/calls.py --quick    # one short process
+
+Example: ``python benchmarks/calls.py | tail -1 | python -m json.tool`` shows the line
+for programs alone.
 
 Where now, heartbeat and here now (3 occupants) at 1, 16 and 100 in flight against a
-canned server on the other core. ``bare`` is ``session.get`` of a default session and
-msgspec; ``bare again`` is its twin, the control. ``sdk`` is PubNubAsyncio with its
-default handler, ``sdk-aiohttp`` with its own aiohttp handler; sniffio is installed. The
-SDK has one user per instance, so its ``uuid`` is swapped before each heartbeat.
-
-Gates (not with --quick): ours at most 1.15 times bare, the SDK at least 7 times ours at
-16 in flight. Exit code 1 when one fails and the run is conclusive.
+canned server on the other core; CPU of this process per call. ``bare`` is
+``session.get`` of a default session and msgspec; ``bare again`` is its twin, the
+control. ``floor`` is an asyncio protocol written by hand. ``sdk`` is PubNubAsyncio with
+its default handler, ``sdk-aiohttp`` with its own aiohttp handler.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import itertools
 import json
 import random
-import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from statistics import median
-from typing import Any
 
-import aiohttp
-import msgspec
 from measuring import (
-    LARGEST_CONTROL_GAP,
-    LARGEST_STEAL,
     Call,
     alternate,
     canned_server,
-    percentile_2,
-    print_result,
-    progress,
+    in_fresh_process,
+    medians,
     steal_share,
 )
+from peers import (
+    Floor,
+    bare_calls,
+    bare_session,
+    config,
+    our_calls,
+    sdk,
+    sdk_by_aiohttp,
+    sdk_calls,
+)
+from reporting import Gate, bar, conclude, judged, options_of, print_cases
 
-from presence_async import PresenceClient, PresenceConfig
+from presence_async import PresenceClient
 
-try:
-    import sniffio  # noqa: F401  # without it the SDK is far slower
-    from pubnub.endpoints.presence.heartbeat import Heartbeat
-    from pubnub.pnconfiguration import PNConfiguration
-    from pubnub.pubnub_asyncio import PubNubAsyncio
-    from pubnub.request_handlers.async_aiohttp import AsyncAiohttpRequestHandler
-except ModuleNotFoundError as missing:
-    print(f"{missing.name} is missing: pip install 'presence-async[dev]'")
-    sys.exit(2)
-
-OPERATIONS = ("where now", "heartbeat", "here now")
-IN_FLIGHT = (1, 16, 100)
-PROCESSES = 5
-MAX_RATIO_TO_BARE = 1.15
-MIN_RATIO_OF_SDK = 7.0
-GATED_IN_FLIGHT = 16
-
-
-class WhereNowPayload(msgspec.Struct):
-    channels: list[str]
-
-
-class WhereNowReply(msgspec.Struct):
-    payload: WhereNowPayload
-
-
-class HereNowReply(msgspec.Struct):
-    occupancy: int
-    uuids: list[str]
-
-
-class HeartbeatReply(msgspec.Struct):
-    status: int
-
-
-def users() -> Iterator[str]:
-    """Rotate a thousand ids, or caches of URLs would flatter everybody."""
-    return itertools.cycle([f"user-{n:04}" for n in range(1000)])
+PROCESSES = 3
+SECONDS, SECONDS_OF_SDK = 6.0, 4.0
+QUICK_SECONDS = 0.25
+CASES = (
+    ("where now", 1),
+    ("where now", 16),
+    ("where now", 100),
+    ("heartbeat", 1),
+    ("heartbeat", 16),
+    ("heartbeat", 100),
+    ("here now", 16),
+)
+CASES_OF_SDK = (("where now", 1), ("where now", 16), ("heartbeat", 16))
+MOST_OF_BARE = {
+    "where now, 1": 0.65,
+    "where now, 16": 0.45,
+    "where now, 100": 0.45,
+    "heartbeat, 16": 0.5,
+}
+LEAST_OF_SDK = {"sdk / ours": 25.0, "sdk-aiohttp / ours": 3.5}
+GATED_OF_SDK = "where now, 16"
 
 
-def bare_calls(session: aiohttp.ClientSession, port: int) -> dict[str, Call]:
-    base = f"http://127.0.0.1:{port}/v2/presence/sub-key/demo"
-    tail = "pnsdk=bare%2F1.0"
-    ids = users()
-
-    def call(decoder: msgspec.json.Decoder[Any], url: str) -> Call:
-        async def send() -> object:
-            user = next(ids)
-            async with session.get(url.replace("USER", user)) as response:
-                return decoder.decode(await response.read())
-
-        return send
-
-    return {
-        "where now": call(
-            msgspec.json.Decoder(WhereNowReply), f"{base}/uuid/USER?uuid=me&{tail}"
-        ),
-        "heartbeat": call(
-            msgspec.json.Decoder(HeartbeatReply),
-            f"{base}/channel/lobby/heartbeat?heartbeat=300&uuid=USER&{tail}",
-        ),
-        "here now": call(
-            msgspec.json.Decoder(HereNowReply),
-            f"{base}/channel/lobby?limit=1000&uuid=USER&{tail}",
-        ),
-    }
-
-
-def our_calls(client: PresenceClient) -> dict[str, Call]:
-    ids = users()
-    return {
-        "where now": lambda: client.where_now(next(ids)),
-        "heartbeat": lambda: client.heartbeat("lobby", user_id=next(ids)),
-        "here now": lambda: client.here_now("lobby"),
-    }
-
-
-def sdk_calls(pubnub: PubNubAsyncio) -> dict[str, Call]:
-    ids = users()
-
-    async def checked(endpoint: Any) -> object:  # noqa: ANN401  # the SDK is untyped
-        envelope = await endpoint.future()
-        assert not envelope.status.is_error(), envelope.status.error_data
-        return envelope.result
-
-    def heartbeat() -> Any:  # noqa: ANN401  # the SDK is untyped
-        pubnub.config.uuid = next(ids)
-        return Heartbeat(pubnub).channels(["lobby"])
-
-    return {
-        "where now": lambda: checked(pubnub.where_now().uuid(next(ids))),
-        "heartbeat": lambda: checked(heartbeat()),
-        "here now": lambda: checked(pubnub.here_now().channels(["lobby"])),
-    }
-
-
-def sdk(port: int, **options: Any) -> PubNubAsyncio:  # noqa: ANN401  # the SDK is untyped
-    config = PNConfiguration()
-    config.subscribe_key = config.publish_key = "demo"
-    config.uuid = "me"
-    config.origin = f"127.0.0.1:{port}"
-    config.ssl = False
-    return PubNubAsyncio(config, **options)
-
-
-async def measure(rounds: int, seed: int) -> dict[str, dict[str, float]]:
-    """Return the CPU microseconds per call of each variant, by operation and load."""
+async def measure(seconds: float, seconds_of_sdk: float, seed: int) -> object:
+    """Return ratios of CPU per call, by operation and load."""
     rng = random.Random(seed)  # noqa: S311  # an order, no secret
     async with AsyncExitStack() as stack:
-        port = stack.enter_context(canned_server())
-        bare, twin = [
-            await stack.enter_async_context(
-                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-            )
-            for _ in range(2)
-        ]
-        ours = await stack.enter_async_context(
-            PresenceClient(
-                PresenceConfig(
-                    subscribe_key="demo",
-                    user_id="me",
-                    origin=f"http://127.0.0.1:{port}",
-                )
-            )
-        )
-        default = sdk(port)
-        by_aiohttp = sdk(port, custom_request_handler=AsyncAiohttpRequestHandler)
-        stack.push_async_callback(default.stop)
-        stack.push_async_callback(by_aiohttp.stop)
-        variants = {
-            "ours": our_calls(ours),
-            "bare": bare_calls(bare, port),
-            "bare again": bare_calls(twin, port),
-            "sdk-aiohttp": sdk_calls(by_aiohttp),
-            "sdk": sdk_calls(default),
+        port = stack.enter_context(canned_server()).port
+        client = await stack.enter_async_context(PresenceClient(config(port)))
+        ours = our_calls(client)
+        fast = {"ours": ours}
+        for name in ("bare", "bare again"):
+            session = await stack.enter_async_context(bare_session())
+            fast[name] = bare_calls(session, port)
+        floor = Floor(port)
+        stack.callback(floor.close)
+        fast["floor"] = floor.calls()
+        slow = {"ours": ours, "ours again": our_calls(client)}
+        for name, pubnub in (
+            ("sdk", sdk(port)),
+            ("sdk-aiohttp", sdk_by_aiohttp(port)),
+        ):
+            stack.push_async_callback(pubnub.stop)
+            slow[name] = sdk_calls(pubnub)
+        return {
+            "bare": await _of(fast, CASES, seconds, rng),
+            "sdk": await _of(slow, CASES_OF_SDK, seconds_of_sdk, rng),
         }
-        results = {}
-        for operation in OPERATIONS:
-            for in_flight in IN_FLIGHT:
-                calls = {name: of[operation] for name, of in variants.items()}
-                costs = await alternate(
-                    calls, in_flight=in_flight, rounds=rounds, rng=rng
-                )
-                results[f"{operation}, {in_flight}"] = {
-                    name: round(percentile_2(blocks), 1)
-                    for name, blocks in costs.items()
-                }
-        return results
+
+
+async def _of(
+    variants: dict[str, dict[str, Call]],
+    cases: tuple[tuple[str, int], ...],
+    seconds: float,
+    rng: random.Random,
+) -> dict[str, dict[str, float]]:
+    found = {}
+    for operation, in_flight in cases:
+        calls = {name: of[operation] for name, of in variants.items()}
+        costs = await alternate(calls, in_flight=in_flight, seconds=seconds, rng=rng)
+        found[f"{operation}, {in_flight}"] = ratios(costs)
+    return found
 
 
 def ratios(costs: dict[str, float]) -> dict[str, float]:
     """Return what matters: everything relative to something of the same run."""
-    reference = min(costs["bare"], costs["bare again"])
+    ours = costs["ours"]
+    if "sdk" in costs:
+        return {
+            "sdk / ours": costs["sdk"] / ours,
+            "sdk-aiohttp / ours": costs["sdk-aiohttp"] / ours,
+            "control": costs["ours again"] / ours,
+        }
+    bare = (costs["bare"] + costs["bare again"]) / 2
     return {
-        "ours/bare": costs["ours"] / reference,
+        "ours / bare": ours / bare,
+        "floor / bare": costs["floor"] / bare,
+        "ours / floor": ours / costs["floor"],
+        "ours, us": ours,
         "control": costs["bare again"] / costs["bare"],
-        "sdk/ours": costs["sdk"] / costs["ours"],
-        "sdk-aiohttp/ours": costs["sdk-aiohttp"] / costs["ours"],
     }
 
 
-def one_process(rounds: int, seed: int) -> dict[str, dict[str, float]]:
-    """Measure in a fresh process, since layout and hashing differ in each."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--worker", str(rounds), str(seed)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    results: dict[str, dict[str, float]] = json.loads(done.stdout)
-    return results
-
-
-def table(medians: dict[str, dict[str, float]]) -> None:
-    columns = ("ours/bare", "control", "sdk/ours", "sdk-aiohttp/ours")
-    print(f"{'call, in flight':<18}" + "".join(f"{c:>18}" for c in columns))
-    for name, values in medians.items():
-        print(f"{name:<18}" + "".join(f"{values[c]:>18.2f}" for c in columns))
-
-
-def verdict(medians: dict[str, dict[str, float]], steal: float) -> str:
-    """Return ``passed``, ``failed: …`` or ``inconclusive: …``."""
-    controls = [abs(values["control"] - 1) for values in medians.values()]
-    if max(controls) > LARGEST_CONTROL_GAP or steal > LARGEST_STEAL:
-        return f"inconclusive: control off by {max(controls):.1%}, steal {steal:.1%}"
-    failed = []
-    for name, values in medians.items():
-        if values["ours/bare"] > MAX_RATIO_TO_BARE:
-            failed.append(f"{name} costs {values['ours/bare']:.2f} times bare")
-        is_gated = name.endswith(f", {GATED_IN_FLIGHT}")
-        if is_gated and values["sdk/ours"] < MIN_RATIO_OF_SDK:
-            failed.append(f"{name}: the SDK costs only {values['sdk/ours']:.1f} times")
-    return "failed: " + "; ".join(failed) if failed else "passed"
+def gates(
+    bare: dict[str, dict[str, float]], official: dict[str, dict[str, float]]
+) -> list[Gate]:
+    found = [
+        Gate(
+            what=f"{case} in flight: ours / bare",
+            value=bare[case]["ours / bare"],
+            limit=limit,
+            control=bare[case]["control"],
+        )
+        for case, limit in MOST_OF_BARE.items()
+    ]
+    values = official[GATED_OF_SDK]
+    return found + [
+        Gate(
+            what=f"{GATED_OF_SDK} in flight: {ratio}",
+            value=values[ratio],
+            limit=limit,
+            is_least=True,
+            control=values["control"],
+        )
+        for ratio, limit in LEAST_OF_SDK.items()
+    ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="shape only, under 60 s")
-    parser.add_argument("--rounds", type=int, default=120, help="blocks per variant")
-    parser.add_argument("--worker", nargs=2, type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = options_of(__doc__).parse_args()
     if options.worker:
-        print(json.dumps(asyncio.run(measure(*options.worker))))
+        seconds, seconds_of_sdk, seed = map(float, options.worker)
+        print(json.dumps(asyncio.run(measure(seconds, seconds_of_sdk, int(seed)))))
         return 0
-    rounds, processes = (4, 1) if options.quick else (options.rounds, PROCESSES)
-    steal = steal_share()
-    runs = []
-    for number in range(processes):
-        progress(f"process {number + 1} of {processes} …")
-        run = one_process(rounds, number)
-        runs.append({name: ratios(costs) for name, costs in run.items()})
-    medians = {
-        name: {
-            r: round(median([run[name][r] for run in runs]), 3) for r in runs[0][name]
-        }
-        for name in runs[0]
-    }
-    table(medians)
-    outcome = "not judged (--quick)" if options.quick else verdict(medians, steal())
-    print(outcome)
-    print_result("calls", {"outcome": outcome, **medians}, "ratio of CPU per call")
-    return int(outcome.startswith("failed"))
+    seconds, seconds_of_sdk, processes = SECONDS, SECONDS_OF_SDK, PROCESSES
+    if options.quick:
+        seconds, seconds_of_sdk, processes = QUICK_SECONDS, QUICK_SECONDS, 1
+    stolen, runs = steal_share(), []
+    with bar("calls: processes", processes) as step:
+        for seed in range(processes):
+            runs.append(in_fresh_process(__file__, seconds, seconds_of_sdk, seed))
+            step()
+    bare = medians([run["bare"] for run in runs])
+    official = medians([run["sdk"] for run in runs])
+    print_cases(bare, "call, in flight")
+    print_cases(official, "call, in flight")
+    outcome = judged(gates(bare, official), quick=options.quick, stolen=stolen())
+    values = {"against bare": bare, "against the SDK": official}
+    return conclude("calls", outcome, values, "ratio of CPU per call")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
 """Does one core carry the emulator under 2,000 idle polls and 1,000 heartbeats/s?
 
+    python benchmarks/emulator_load.py            # half a minute
+    python benchmarks/emulator_load.py --quick    # a tenth of that
+
+Example: ``python benchmarks/emulator_load.py | grep share`` shows the share of a core.
+
 The emulator runs as ``presence-async emulate`` on one core. The clients are bare
 streams on the other core, as cheap as can be. Beats are sent on an open loop: due times
 are fixed in advance, whatever the answers take. What is said of a join is the time from
-sending the heartbeat until the last watcher has read its reply.
+sending the heartbeat until the last watcher has read its reply; ten times the watchers
+may take eleven times as long.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
 import json
 import os
 import resource
@@ -18,14 +22,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import attrs
-from measuring import print_result, progress, steal_share
+from measuring import beside, steal_share
+from reporting import Gate, conclude, judged, options_of, print_table, progress
 
 HEAD_END = b"\r\n\r\n"
+TIMES = 10
+MOST = {
+    "share of a core": 0.6,
+    "10 times the watchers": 11.0,
+    "Ctrl-C with open polls, s": 3.0,
+}
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -109,33 +119,40 @@ async def beats(port: int, load: Load, pid: int) -> dict[str, float]:
         connection.writer.close()
     took_s.sort()
     return {
-        "beats/s": round(len(took_s) / elapsed_s),
-        "share of a core": round(spent_s / elapsed_s, 2),
-        "CPU of a beat, us": round(spent_s / len(took_s) * 1e6),
-        "p50 of a beat, ms": round(median(took_s) * 1000, 2),
-        "p99 of a beat, ms": round(took_s[len(took_s) * 99 // 100] * 1000, 1),
+        "heartbeats/s": len(took_s) / elapsed_s,
+        "share of a core": spent_s / elapsed_s,
+        "CPU of a heartbeat, us": spent_s / len(took_s) * 1e6,
+        "p50 of a heartbeat, ms": median(took_s) * 1000,
+        "p99 of a heartbeat, ms": took_s[len(took_s) * 99 // 100] * 1000,
     }
 
 
 async def fan_out(port: int, load: Load) -> dict[str, float]:
     """Return how long a join takes to all who watch its channel."""
     lane = await Connection.to(port)
-    took_s = []
+    few, many = [], []
     for number in range(load.joins):
-        channel = f"stage-{number}"
-        watchers = await hold(port, [channel] * load.watchers)
-        began_s = time.perf_counter()
-        lane.send(
-            f"/v2/presence/sub-key/demo/channel/{channel}/heartbeat"
-            "?uuid=bob&heartbeat=300"
-        )
-        replies = await asyncio.gather(*[watcher.receive() for watcher in watchers])
-        took_s.append(time.perf_counter() - began_s)
-        await lane.receive()
-        assert all(b'"join"' in reply for reply in replies)
-        for watcher in watchers:
-            watcher.writer.close()
-    return {"join to the last watcher, ms": round(median(took_s) * 1000)}
+        few.append(await _fan_out(port, lane, f"few-{number}", load.watchers // TIMES))
+        many.append(await _fan_out(port, lane, f"many-{number}", load.watchers))
+    return {
+        "join to the last watcher, ms": median(many) * 1000,
+        "10 times the watchers": median(m / f for f, m in zip(few, many, strict=True)),
+    }
+
+
+async def _fan_out(port: int, lane: Connection, channel: str, number: int) -> float:
+    watchers = await hold(port, [channel] * number)
+    began_s = time.perf_counter()
+    lane.send(
+        f"/v2/presence/sub-key/demo/channel/{channel}/heartbeat?uuid=bob&heartbeat=300"
+    )
+    replies = await asyncio.gather(*[watcher.receive() for watcher in watchers])
+    took_s = time.perf_counter() - began_s
+    await lane.receive()
+    assert all(b'"join"' in reply for reply in replies)
+    for watcher in watchers:
+        watcher.writer.close()
+    return took_s
 
 
 async def stop(port: int, load: Load, process: subprocess.Popen[str]) -> float:
@@ -156,52 +173,48 @@ def cpu_s(pid: int) -> float:
     return sum(int(field) for field in fields.split()[11:13]) / TICKS_PER_S
 
 
-@contextlib.contextmanager
-def emulator() -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run the emulator on the second core, this process on the first."""
-    cores = sorted(os.sched_getaffinity(0))
-    with subprocess.Popen(
-        [sys.executable, "-m", "presence_async", "emulate"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        os.sched_setaffinity(process.pid, {cores[-1]})
-        os.sched_setaffinity(0, {cores[0]})
-        try:
-            yield process, int(process.stdout.readline().rsplit(":", 1)[1])
-        finally:
-            process.terminate()
-            os.sched_setaffinity(0, cores)
-
-
 async def measure(load: Load) -> dict[str, float]:
-    with emulator() as (process, port):
-        progress("beats beside idle polls …")
+    with beside("-m", "presence_async", "emulate") as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        progress(f"heartbeats for {load.seconds} s beside idle polls …")
         found = await beats(port, load, process.pid)
         progress("a join and its watchers …")
         found |= await fan_out(port, load)
         progress("Ctrl-C …")
         took_s = await stop(port, load, process)
-    return {**found, "Ctrl-C with open polls, s": round(took_s, 2)}
+    return {**found, "Ctrl-C with open polls, s": took_s}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds in all")
+def gates_of(load: Load, found: dict[str, float]) -> list[Gate]:
+    return [
+        Gate(
+            what="heartbeats/s, share of what is asked",
+            value=found["heartbeats/s"] / load.beats_per_s,
+            limit=0.95,
+            is_least=True,
+        ),
+        *[
+            Gate(what=what, value=found[what], limit=limit)
+            for what, limit in MOST.items()
+        ],
+    ]
+
+
+def main() -> int:
+    options = options_of(__doc__).parse_args()
     load = Load(polls=2000, beats_per_s=1000, seconds=20, watchers=1000, joins=9)
-    if parser.parse_args().quick:
+    if options.quick:
         load = Load(polls=200, beats_per_s=500, seconds=1, watchers=100, joins=3)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     stolen = steal_share()
-    values = asyncio.run(measure(load))
-    print_result(
-        "emulator_load",
-        {**attrs.asdict(load), **values, "steal": round(stolen(), 3)},
-        "see each",
-    )
+    found = asyncio.run(measure(load))
+    print_table(("emulator", ""), [*attrs.asdict(load).items(), *found.items()])
+    outcome = judged(gates_of(load, found), quick=options.quick, stolen=stolen())
+    values = {**attrs.asdict(load), **found}
+    return conclude("emulator_load", outcome, values, "see each")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .client.event_stream import EventStream as EventStream
     from .client.feed.listener import StreamHealth as StreamHealth
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
+    from .client.heartbeat_manager import HeartbeatStats as HeartbeatStats
     from .client.joining import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
-    from .client.reports import HeartbeatStats as HeartbeatStats
     from .client.retry import ExponentialRetry as ExponentialRetry
     from .client.retry import LinearRetry as LinearRetry
     from .client.retry import NoRetry as NoRetry
@@ -80,7 +80,7 @@ _HOMES = {
     "ExponentialRetry": "client.retry",
     "GapEvent": "protocol.events",
     "HeartbeatManager": "client.heartbeat_manager",
-    "HeartbeatStats": "client.reports",
+    "HeartbeatStats": "client.heartbeat_manager",
     "HereNow": "protocol.here_now",
     "HereNowCounts": "protocol.here_now",
     "IntervalEvent": "protocol.events",

@@ -35,6 +35,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "presence": {"attrs"},
     "client": {"attrs"},
     "client.direct": {"aiohttp", "yarl"},
+    "client.direct_connection": {"aiohttp"},
     "client.pool": {"aiohttp"},
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},

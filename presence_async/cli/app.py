@@ -1,4 +1,8 @@
-"""The application: registers the commands and runs the one that is named."""
+"""The application: registers the commands and runs the one that is named.
+
+A command imports the library when it runs, by way of the package's lazy names, and rich
+when it draws: a help text needs neither, and takes a quarter of the time.
+"""
 
 from __future__ import annotations
 

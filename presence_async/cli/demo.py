@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 
-from rich.progress import BarColumn, Progress, TextColumn
+import presence_async
 
-from .. import EventStream, PresenceClient, UserEvent
-from ..emulator import PresenceEmulator
+from .. import emulator as presence_emulator
 from .here_now import print_here
-from .output import console, say, shown
+from .output import say, shown
 from .running import run
 
 __all__ = ["demo"]
@@ -25,27 +24,29 @@ def demo() -> None:
     Everything happens on this machine: a local presence service is started, and the
     clients talk HTTP to it. Example: presence-async demo
     """
-    run(_show_all)
+    run(lambda: _show_all(presence_emulator.PresenceEmulator()))
 
 
-async def _show_all() -> None:
-    async with PresenceEmulator() as emulator:
+async def _show_all(service: presence_emulator.PresenceEmulator) -> None:
+    async with service as emulator:
         say(f"1. A presence service listens on http://{emulator.origin}")
         async with (
-            PresenceClient(emulator.config(user_id="observer")) as observer,
+            presence_async.PresenceClient(
+                emulator.config(user_id="observer")
+            ) as observer,
             observer.events("lobby") as stream,
         ):
             await _run_users(emulator)
             await _print_events(stream)
 
 
-async def _run_users(emulator: PresenceEmulator) -> None:
+async def _run_users(emulator: presence_emulator.PresenceEmulator) -> None:
     config = emulator.config(user_id="demo", presence_timeout_s=_TIMEOUT_S)
     fragile = emulator.config(
         user_id="bob", presence_timeout_s=_TIMEOUT_S, leave_on_close=False
     )
-    async with PresenceClient(config) as client:
-        bobs_program = await PresenceClient(fragile).start()
+    async with presence_async.PresenceClient(config) as client:
+        bobs_program = await presence_async.PresenceClient(fragile).start()
         try:
             await _share_a_house(client, bobs_program)
         finally:
@@ -53,7 +54,9 @@ async def _run_users(emulator: PresenceEmulator) -> None:
         await _outlive_a_crash(client)
 
 
-async def _share_a_house(client: PresenceClient, bobs: PresenceClient) -> None:
+async def _share_a_house(
+    client: presence_async.PresenceClient, bobs: presence_async.PresenceClient
+) -> None:
     await client.join(_CHANNELS, user_id="alice", state={"mood": "happy"})
     await bobs.join(_CHANNELS, state={"mood": "hungry"})
     carol = await client.join("lobby", user_id="carol", state={"mood": "new here"})
@@ -69,18 +72,13 @@ async def _share_a_house(client: PresenceClient, bobs: PresenceClient) -> None:
     await _show(client)
 
 
-async def _outlive_a_crash(client: PresenceClient) -> None:
+async def _outlive_a_crash(client: presence_async.PresenceClient) -> None:
     say(f"\n5. Bob's program crashes without leaving. Timeout: {_TIMEOUT_S} s.")
+    from .tables import waiting_bar  # noqa: PLC0415  # as app says
+
     began_s = _now_s()
     limit_s = _TIMEOUT_S + 2
-    with Progress(
-        TextColumn("   waiting"),
-        BarColumn(),
-        TextColumn("{task.completed:.1f} s"),
-        console=console(),
-        transient=True,
-        disable=not console().is_terminal,
-    ) as progress:
+    with waiting_bar() as progress:
         bar = progress.add_task("waiting", total=_TIMEOUT_S)
         while _now_s() - began_s < limit_s:
             here = await client.here_now("lobby")
@@ -96,17 +94,17 @@ async def _outlive_a_crash(client: PresenceClient) -> None:
     await _show(client)
 
 
-async def _print_events(stream: EventStream) -> None:
+async def _print_events(stream: presence_async.EventStream) -> None:
     """Print every event until the last user has left."""
     say("\n7. Alice's program ends and leaves. What an observer of the lobby saw:")
     async for event in stream:
-        if isinstance(event, UserEvent):
+        if isinstance(event, presence_async.UserEvent):
             say(f"   {event.user_id} {event.action}, {event.occupancy} there")
         if event.occupancy == 0:
             return
 
 
-async def _show(client: PresenceClient) -> None:
+async def _show(client: presence_async.PresenceClient) -> None:
     print_here(await client.here_now(_CHANNELS, include_state=True), with_state=True)
 
 

@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ..client.config import environment_value
-from ..emulator import EventFault, Fault, Grant, PresenceEmulator
-from ..emulator.control import is_loopback
+from .. import emulator
 from ..errors import InvalidArgumentError
 from .output import complain, print_json, say
 from .running import run
@@ -128,16 +126,22 @@ def emulate(
     /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages and
     /_emulator/restart-timetokens?shift_s=; each may name a subscribe_key=.
     """
+    from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
+
+    service = emulator.PresenceEmulator  # not imported while the event loop runs
 
     async def serve() -> None:
         if verbose:
             logging.basicConfig(format="%(asctime)s %(message)s")
             logging.getLogger("presence_async.emulator").setLevel(logging.INFO)
-        faults: list[Fault | EventFault] = [
-            *[Fault.from_text(text) for text in fault or ()],
-            *[EventFault.from_dict(_object(text)) for text in event_fault or ()],
+        faults: list[emulator.Fault | emulator.EventFault] = [
+            *[emulator.Fault.from_text(text) for text in fault or ()],
+            *[
+                emulator.EventFault.from_dict(_object(text))
+                for text in event_fault or ()
+            ],
         ]
-        async with PresenceEmulator(
+        async with service(
             host=host,
             port=port,
             subscribe_key=subscribe_key,
@@ -156,10 +160,10 @@ def emulate(
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
-        ) as emulator:
+        ) as served:
             for one in faults:
-                emulator.inject(one, subscribe_key="*")
-            url = f"http://{emulator.origin}"
+                served.inject(one, subscribe_key="*")
+            url = f"http://{served.origin}"
             if as_json:
                 print_json({"url": url})
             else:
@@ -172,6 +176,8 @@ def emulate(
 
 
 def _secret_key() -> str:
+    from ..client.config import environment_value  # noqa: PLC0415  # as app says
+
     secret_key = environment_value("PUBNUB_SECRET_KEY")
     if secret_key is None:
         raise InvalidArgumentError(
@@ -190,7 +196,7 @@ def _object(text: str) -> dict[str, Any]:
     raise InvalidArgumentError("--event-fault", "must be a JSON object")
 
 
-def _grants(path: Path) -> dict[str, list[Grant]]:
+def _grants(path: Path) -> dict[str, list[emulator.Grant]]:
     try:
         tokens: object = json.loads(path.read_bytes())
     except ValueError:
@@ -199,7 +205,7 @@ def _grants(path: Path) -> dict[str, list[Grant]]:
         raise InvalidArgumentError("--access", f"{path} must hold a JSON object")
     return {
         token: [
-            Grant.from_dict(fields)
+            emulator.Grant.from_dict(fields)
             for fields in (grants if isinstance(grants, list) else [grants])
         ]
         for token, grants in tokens.items()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .. import PresenceClient
+import presence_async
+
 from . import options
 from .output import print_json, print_table, shown
 from .running import run
@@ -34,7 +35,7 @@ def get_state(
 
     async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
-        async with PresenceClient(config) as client:
+        async with presence_async.PresenceClient(config) as client:
             found = await client.get_state(
                 channels, channel_groups=group, user_id=of, timeout_s=timeout_s
             )

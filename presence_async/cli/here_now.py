@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .. import HereNow, HereNowCounts, PresenceClient
+import presence_async
+
 from . import options
 from .output import print_json, print_table, shown
 from .running import run
@@ -39,8 +40,8 @@ def here_now(
 
     async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
-        async with PresenceClient(config) as client:
-            here: HereNow | HereNowCounts
+        async with presence_async.PresenceClient(config) as client:
+            here: presence_async.HereNow | presence_async.HereNowCounts
             if counts:
                 here = await client.here_now(
                     channels or None,
@@ -67,7 +68,9 @@ def here_now(
     run(ask)
 
 
-def print_here(here: HereNow | HereNowCounts, *, with_state: bool) -> None:
+def print_here(
+    here: presence_async.HereNow | presence_async.HereNowCounts, *, with_state: bool
+) -> None:
     """Print a table of channels and who is on them."""
     rows = []
     for name, channel in sorted(here.channels.items()):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .. import Lease, LeaseHealth, PresenceClient
+import presence_async
+
 from . import options
 from .output import print_json, say, shown
 from .running import run
@@ -43,7 +44,7 @@ def join(
             subscribe_key, user_id, origin, proxy, presence_timeout_s=presence_timeout
         )
         first = parsed_state(state) if state is not None else None
-        async with PresenceClient(config) as client:
+        async with presence_async.PresenceClient(config) as client:
             lease = await client.join(
                 channels, channel_groups=group, state=first, timeout_s=timeout_s
             )
@@ -60,7 +61,7 @@ def join(
     run(stay, until_stopped=True)
 
 
-async def _print_health(lease: Lease, *, as_json: bool) -> None:
+async def _print_health(lease: presence_async.Lease, *, as_json: bool) -> None:
     """Print each change of the lease's health."""
     where = ", ".join([*lease.channels, *lease.channel_groups])
     async for change in lease.changes():
@@ -71,7 +72,7 @@ async def _print_health(lease: Lease, *, as_json: bool) -> None:
                 "reason": change.reason,
                 "remaining_s": round(change.remaining_s, 1),
             })
-        elif change.health is LeaseHealth.RELEASED:
+        elif change.health is presence_async.LeaseHealth.RELEASED:
             say(f"leaving {shown(where)}")
         else:
             say(f"{shown(lease.user_id)} on {shown(where)}: {change.health}")

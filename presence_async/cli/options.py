@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..client.config import PresenceConfig
+import presence_async
 
 __all__ = [
     "AsJson",
@@ -67,7 +67,7 @@ def config_of(
     origin: str | None,
     proxy: str | None,
     **more: object,
-) -> PresenceConfig:
+) -> presence_async.PresenceConfig:
     """Make a config from options, and from the environment for options not given.
 
     Raises:
@@ -80,6 +80,6 @@ def config_of(
         "proxy": proxy,
         **more,
     }
-    return PresenceConfig.from_env(**{
+    return presence_async.PresenceConfig.from_env(**{
         name: value for name, value in given.items() if value is not None
     })

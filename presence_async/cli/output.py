@@ -9,23 +9,17 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 __all__ = [
     "OutputClosedError",
     "complain",
-    "console",
-    "is_terminal",
     "print_json",
     "print_table",
     "say",
+    "say_line",
     "shown",
     "take_any_character",
 ]
 
-_WIDTH = 80
 # A pipe without a reader (which Windows calls an invalid argument), a closed terminal.
 _CLOSED = frozenset({errno.EPIPE, errno.EINVAL, errno.EIO})
 
@@ -41,19 +35,6 @@ def take_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def console() -> Console:
-    """Return a console of at most 80 columns, which prints plain text into a pipe."""
-    plain = Console(highlight=False, markup=False, emoji=False)
-    return Console(
-        highlight=False, markup=False, emoji=False, width=min(plain.width, _WIDTH)
-    )
-
-
-def is_terminal() -> bool:
-    """Return True if stdout is a terminal."""
-    return sys.stdout is not None and sys.stdout.isatty()
-
-
 def say(text: str = "") -> None:
     """Print a line at once.
 
@@ -66,6 +47,15 @@ def say(text: str = "") -> None:
         if error.errno not in _CLOSED:
             raise
         raise OutputClosedError from None
+
+
+def say_line(text: str) -> None:
+    """Print a line; a terminal gets what fits into its width."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        from .tables import fitting  # noqa: PLC0415  # as app says
+
+        text = fitting(text)
+    say(text)
 
 
 def complain(text: str) -> None:
@@ -97,15 +87,9 @@ def print_table(
         columns: The headings.
         rows: The cells; names from the network have to pass through ``shown``.
     """
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    output = console()
-    with output.capture() as text:
-        output.print(table)
-    say(text.get().removesuffix("\n"))
+    from .tables import drawn_table  # noqa: PLC0415  # as app says
+
+    say(drawn_table(title, columns, rows))
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 
-from ..client.run import run as run_until_signal
+import presence_async
+
 from ..errors import InvalidArgumentError, PresenceError
 from .output import OutputClosedError, complain, take_any_character
 
@@ -45,8 +46,11 @@ def run(
     # warning of the library, too.
     logging.getLogger("presence_async").addHandler(logging.NullHandler())
     take_any_character()
+    # Before the event loop runs, which their import would block for 0.3 s.
+    for name in presence_async.__all__:
+        getattr(presence_async, name)
     try:
-        run_until_signal(work())
+        presence_async.run(work())
     except InvalidArgumentError as error:
         complain(f"{_FLAGS.get(error.argument, error.argument)}: {error.rule}")
         raise typer.Exit(_WRONG_USAGE) from None

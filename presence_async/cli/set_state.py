@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .. import InvalidArgumentError, PresenceClient
+import presence_async
+
 from ..protocol.json_codec import Json
 from . import options
 from .output import print_json, say, shown
@@ -37,7 +38,7 @@ def set_state(
 
     async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
-        async with PresenceClient(config) as client:
+        async with presence_async.PresenceClient(config) as client:
             stored = await client.set_state(
                 channels,
                 state=parsed_state(state),
@@ -67,6 +68,6 @@ def parsed_state(text: str) -> dict[str, Json]:
         if isinstance(value, dict):
             return value
         reason = f"it is a {type(value).__name__}"
-    raise InvalidArgumentError(
+    raise presence_async.InvalidArgumentError(
         "state", f'must be a JSON object such as \'{{"mood": "ok"}}\': {reason}'
     )

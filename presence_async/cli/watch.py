@@ -6,20 +6,11 @@ from contextlib import suppress
 from typing import Annotated
 
 import typer
-from rich.cells import cell_len, set_cell_size
 
-from .. import (
-    ClientClosedError,
-    GapEvent,
-    PresenceClient,
-    PresenceEvent,
-    Roster,
-    SnapshotEvent,
-    StreamHealth,
-    UserEvent,
-)
+import presence_async
+
 from . import options
-from .output import console, is_terminal, print_json, say, shown
+from .output import print_json, say_line, shown
 from .running import run, until_first_ends
 
 __all__ = ["watch"]
@@ -49,7 +40,7 @@ def watch(
     async def follow() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with (
-            PresenceClient(config) as client,
+            presence_async.PresenceClient(config) as client,
             client.roster(channel, timeout_s=timeout_s) as roster,
         ):
             await until_first_ends(
@@ -60,7 +51,7 @@ def watch(
     run(follow, until_stopped=True)
 
 
-async def _print_events(roster: Roster, *, as_json: bool) -> None:
+async def _print_events(roster: presence_async.Roster, *, as_json: bool) -> None:
     async for event in roster:
         if as_json:
             print_json(event.to_dict())
@@ -68,55 +59,46 @@ async def _print_events(roster: Roster, *, as_json: bool) -> None:
             _say_event(event)
 
 
-async def _print_health(roster: Roster, *, as_json: bool) -> None:
+async def _print_health(roster: presence_async.Roster, *, as_json: bool) -> None:
     """Print when the stream breaks and when it is back."""
     printed = roster.health
 
-    def has_changed(roster: Roster) -> bool:
+    def has_changed(roster: presence_async.Roster) -> bool:
         return roster.health is not printed
 
-    with suppress(ClientClosedError):
+    with suppress(presence_async.ClientClosedError):
         while True:
             await roster.wait_for(has_changed)
             health = printed = roster.health
-            if health is StreamHealth.CLOSED:
+            if health is presence_async.StreamHealth.CLOSED:
                 return
             why = "" if roster.error is None else str(roster.error)
             if as_json:
                 print_json({"action": "health", "health": health, "reason": why})
             else:
-                _say_line(f"{health} {shown(why)}".rstrip())
+                say_line(f"{health} {shown(why)}".rstrip())
 
 
-def _say_event(event: PresenceEvent) -> None:
+def _say_event(event: presence_async.PresenceEvent) -> None:
     at = event.timestamp.astimezone().strftime("%H:%M:%S")
     match event:
-        case SnapshotEvent():
-            _say_line(f"{at} {event.occupancy} on {shown(event.channel)}")
+        case presence_async.SnapshotEvent():
+            say_line(f"{at} {event.occupancy} on {shown(event.channel)}")
             for occupant in event.occupants:
                 state = occupant.state or occupant.state_error
-                _say_line(f"           {_user(occupant.user_id, state)}")
-        case UserEvent():
+                say_line(f"           {_user(occupant.user_id, state)}")
+        case presence_async.UserEvent():
             state = event.state or event.state_error
             note = " corrected" if event.synthesized else ""
-            _say_line(
+            say_line(
                 f"{at} {event.action:<12} {_user(event.user_id, state)}"
                 f" ({event.occupancy} here){note}"
             )
-        case GapEvent():
-            _say_line(f"{at} {event.dropped or 'some'} events were dropped")
+        case presence_async.GapEvent():
+            say_line(f"{at} {event.dropped or 'some'} events were dropped")
         case _:
             pass
 
 
 def _user(user_id: str, state: object) -> str:
     return f"{shown(user_id)} {shown(state or '')}".rstrip()
-
-
-def _say_line(text: str) -> None:
-    """Print a line; a terminal gets what fits into its width."""
-    if is_terminal():
-        width = console().width
-        if cell_len(text) > width:
-            text = f"{set_cell_size(text, width - 1)}…"
-    say(text)

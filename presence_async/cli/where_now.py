@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .. import PresenceClient
+import presence_async
+
 from . import options
 from .output import print_json, say, shown
 from .running import run
@@ -33,7 +34,7 @@ def where_now(
 
     async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
-        async with PresenceClient(config) as client:
+        async with presence_async.PresenceClient(config) as client:
             where = await client.where_now(user, timeout_s=timeout_s)
         if as_json:
             print_json(where.to_dict())

@@ -2,7 +2,8 @@
 
 What is decided about presence and rosters is decided in ``presence`` and ``roster``,
 which are pure; the shells around them are here. ``client`` is what users hold, with
-``query_calls`` and ``channel_group_calls``; ``core`` puts its parts together.
+``query_calls`` and ``channel_group_calls``; ``core`` puts its parts together, and
+``on_demand`` loads those that not every program uses.
 
 One request: ``pipeline`` gives a call its budget, its token (``tokens``) and its place
 (``aio``, ``shares``), and repeats it as ``retry`` and ``call`` say. ``transport`` puts

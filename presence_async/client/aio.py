@@ -109,50 +109,66 @@ class Gate:
             await asyncio.sleep(entry_s - now_s)
 
 
+class Expiring(Protocol):
+    """What has a time limit."""
+
+    def expire(self) -> None:
+        """End, since the time is up."""
+        ...
+
+
 class Deadlines:
     """Ends blocks when their time is up, with one loop timer for all of them.
 
     ``asyncio.timeout`` arms and cancels a loop timer and awaits twice per scope, a
     tenth of what a small request costs. Here only the earliest limit holds a timer.
 
-    Attributes:
-        due_s: The end of each block, in loop time.
-        timer_due_s: When the timer fires; ``math.inf`` if there is none.
     """
 
     def __init__(self) -> None:
-        self.due_s: dict[TimeLimit, float] = {}
+        self._due_s: dict[Expiring, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.timer_due_s: float = math.inf
+        self._timer_due_s = math.inf
+
+    def add(self, block: Expiring, due_s: float) -> None:
+        """End a block at a loop time, unless it is discarded before."""
+        self._due_s[block] = due_s
+        if due_s < self._timer_due_s:
+            self._arm(due_s)
+
+    def discard(self, block: Expiring) -> None:
+        """Forget a block that has ended."""
+        self._due_s.pop(block, None)
 
     def end_all(self) -> None:
         """End every block now and drop the timer."""
         self._disarm()
-        limits = list(self.due_s)
-        self.due_s.clear()
-        for limit in limits:
-            limit.expire()
+        blocks = list(self._due_s)
+        self._due_s.clear()
+        for block in blocks:
+            block.expire()
 
-    def arm(self, due_s: float) -> None:
-        """Set the timer for the earliest limit."""
+    def _arm(self, due_s: float) -> None:
+        """Set the timer for the earliest end."""
         self._disarm()
         self._timer = asyncio.get_running_loop().call_at(due_s, self._sweep)
-        self.timer_due_s = due_s
+        self._timer_due_s = due_s
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self.timer_due_s = None, math.inf
+        self._timer, self._timer_due_s = None, math.inf
 
     def _sweep(self) -> None:
-        now_s = self.timer_due_s
-        self._timer, self.timer_due_s = None, math.inf
-        for limit in [x for x, due_s in self.due_s.items() if due_s <= now_s]:
-            del self.due_s[limit]
-            limit.expire()
-        next_due_s = min(self.due_s.values(), default=math.inf)
-        if next_due_s < math.inf:
-            self.arm(next_due_s)
+        now_s = self._timer_due_s
+        self._timer, self._timer_due_s = None, math.inf
+        for block in [x for x, due_s in self._due_s.items() if due_s <= now_s]:
+            # Ending one may have ended another.
+            if self._due_s.pop(block, None) is not None:
+                block.expire()
+        next_due_s = min(self._due_s.values(), default=math.inf)
+        if next_due_s < self._timer_due_s:
+            self._arm(next_due_s)
 
 
 class TimeLimit:
@@ -182,11 +198,7 @@ class TimeLimit:
             raise RuntimeError("a time limit needs a task")
         self._task: asyncio.Task[object] = task
         self._cancels = task.cancelling()
-        deadlines, due_s = self._deadlines, self._due_s
-        # Written out instead of called: this is on the way of every request.
-        deadlines.due_s[self] = due_s
-        if due_s < deadlines.timer_due_s:
-            deadlines.arm(due_s)
+        self._deadlines.add(self, self._due_s)
         return self
 
     def __exit__(
@@ -196,7 +208,7 @@ class TimeLimit:
         traceback: TracebackType | None,
     ) -> None:
         if not self.is_up:
-            del self._deadlines.due_s[self]
+            self._deadlines.discard(self)
             return
         # Raise TimeoutError only if our cancel was the only one.
         is_ours = self._task.uncancel() <= self._cancels

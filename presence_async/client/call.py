@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import random
-import uuid
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
-
-import attrs
+from typing import Generic, NamedTuple, TypeVar
 
 from ..errors import (
     DeadlineError,
@@ -18,18 +14,13 @@ from ..errors import (
 )
 from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
-from ..protocol.identity import Identity, loggable, redacted, secrets_of
-from . import wall_clock
+from ..protocol.identity import redacted, secrets_of
 from .aio import Admission
 from .auth import AuthToken
-from .config import PresenceConfig
-from .limits import Params, check_size
+from .limits import Params
 from .retry import RetryPolicy
-from .safe_log import SafeLogger
 
-__all__ = ["Answer", "Budget", "Call", "Params", "Stamper", "Unclear"]
-
-logger: SafeLogger = SafeLogger("presence_async.client")
+__all__ = ["Answer", "Budget", "Call", "Params"]
 
 ReplyT = TypeVar("ReplyT")
 
@@ -56,42 +47,88 @@ class Answer(NamedTuple, Generic[ReplyT]):
     age_s: float
 
 
-class Unclear(Protocol):
-    """A function that is told of each attempt whose effect nobody knows."""
+class Call(Generic[ReplyT]):
+    """One call on its way through the pipeline.
 
-    def __call__(self, *, is_pending: bool) -> None:
-        """Note such an attempt.
+    Args:
+        operation: What to ask.
+        user_id: In whose name.
+        budget: Covers connecting, all attempts, waits and the body.
+        retry: The policy for further attempts.
+        gate: What each attempt passes before it is sent.
+        attempt_timeout_s: The limit of each attempt.
+        params: Query parameters beside the config's.
+        repeats_stale: Whether to repeat a request at once, whatever ``retry`` says, if
+            it was lost with a connection that had served another one.
+
+    Attributes:
+        request: The operation's request, without what each attempt adds.
+        stamped: The request of the latest attempt.
+        token: The token of the latest attempt.
+        attempts: Requests sent so far.
+        may_have_effect: Whether the service may have acted on an attempt without
+            saying so.
+        is_pending: Whether it may still act on one, since no reply came.
+    """
+
+    __slots__ = (
+        "attempt_timeout_s",
+        "attempts",
+        "budget",
+        "failures",
+        "gate",
+        "has_new_connection",
+        "has_new_token",
+        "is_pending",
+        "last_failure",
+        "may_have_effect",
+        "operation",
+        "params",
+        "request",
+        "retry",
+        "stamped",
+        "token",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        operation: Operation[ReplyT],
+        *,
+        user_id: str,
+        budget: Budget,
+        retry: RetryPolicy,
+        gate: Admission,
+        attempt_timeout_s: float,
+        params: Params,
+        repeats_stale: bool,
+    ) -> None:
+        self.operation: Operation[ReplyT] = operation
+        self.request: HttpRequest = operation.to_request()
+        self.stamped: HttpRequest = self.request
+        self.user_id: str = user_id
+        self.budget: Budget = budget
+        self.retry: RetryPolicy = retry
+        self.gate: Admission = gate
+        self.attempt_timeout_s: float = attempt_timeout_s
+        self.params: Params = params
+        self.attempts: int = 0
+        self.failures: int = 0
+        self.last_failure: RequestError | None = None
+        self.token: AuthToken | None = None
+        self.has_new_token: bool = False
+        self.has_new_connection: bool = not repeats_stale
+        self.may_have_effect: bool = False
+        self.is_pending: bool = False
+
+    def note_unclear(self, *, is_pending: bool) -> None:
+        """Note an attempt that the service may have acted on without saying so.
 
         Args:
             is_pending: No reply came, so the service may still act on it later.
         """
-        ...
-
-
-@attrs.define(slots=True)
-class Call(Generic[ReplyT]):
-    """One call on its way through the pipeline."""
-
-    operation: Operation[ReplyT]
-    request: HttpRequest
-    stamped: HttpRequest
-    user_id: str
-    budget: Budget
-    gate: Admission
-    attempt_timeout_s: float
-    params: Params
-    on_unclear: Unclear | None
-    attempts: int = 0
-    failures: int = 0
-    last_failure: RequestError | None = None
-    token: AuthToken | None = None
-    has_new_token: bool = False
-    has_new_connection: bool = False
-
-    def note_unclear(self, *, is_pending: bool) -> None:
-        """Tell the caller that an attempt may have had an effect."""
-        if self.on_unclear is not None:
-            self.on_unclear(is_pending=is_pending)
+        self.may_have_effect = True
+        self.is_pending |= is_pending
 
     def understood(self, reply: HttpReply, sent_at_s: float) -> Answer[ReplyT]:
         """Read the reply to an attempt sent at a loop time."""
@@ -103,6 +140,10 @@ class Call(Generic[ReplyT]):
             raise
         age_s = whole_seconds(reply.headers.get("age")) if reply.headers else None
         return Answer(value, sent_at_s, age_s or 0.0)
+
+    def attempt_due_s(self, now_s: float) -> float:
+        """Return when an attempt that begins now has to be answered."""
+        return min(now_s + self.attempt_timeout_s, self.budget.deadline_s)
 
     def out_of_time(self, now_s: float) -> DeadlineError:
         """Return the error of an attempt, or of a call, whose time is up."""
@@ -146,77 +187,16 @@ class Call(Generic[ReplyT]):
     def retry_delay_s(
         self,
         failure: RequestError,
-        policy: RetryPolicy,
         now_s: float,
         rng: random.Random,
     ) -> float | None:
-        """Return the wait that a policy sets before the next attempt, or ``None``."""
+        """Return the wait that its policy sets before the next attempt, or ``None``."""
         self.failures += 1
         if not failure.is_retryable:
             return None
-        delay_s = policy.delay_s(self.failures, rng)
+        delay_s = self.retry.delay_s(self.failures, rng)
         if delay_s is None:
             return None
         if isinstance(failure, ServiceError) and failure.retry_after_s is not None:
             delay_s += failure.retry_after_s
         return delay_s if delay_s < self.budget.deadline_s - now_s else None
-
-
-class Stamper:
-    """Makes the requests of attempts: each with a number of its own, none too large.
-
-    Args:
-        config: Whether requests are signed.
-        identity: What every request carries.
-    """
-
-    def __init__(self, config: PresenceConfig, identity: Identity) -> None:
-        self._identity = identity
-        self._is_signing = config.secret_key is not None
-        # A UUID like the SDKs'; counting on from it is far quicker than uuid4.
-        self._prefix = str(uuid.uuid4())[:-12]
-        self._requests = 0
-
-    def stamped(self, call: Call[Any]) -> HttpRequest:
-        """Return the request of the next attempt, which the call then knows.
-
-        Raises:
-            InvalidArgumentError: It would be larger than 32 KiB.
-        """
-        self._requests += 1
-        token = call.token
-        request = self._identity.stamp(
-            call.request,
-            user_id=call.user_id,
-            token=None if token is None else token.value,
-            request_id=f"{self._prefix}{self._requests:012x}",
-            timestamp_s=int(wall_clock.now_s()) if self._is_signing else None,
-            query_params=call.params,
-        )
-        check_size(request, call.operation.name)
-        call.stamped = request
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("> %s %s", call.operation.name, loggable(request))
-        return request
-
-    def check(
-        self,
-        operation: Operation[Any],
-        user_id: str,
-        token: AuthToken | None,
-        params: Params,
-    ) -> None:
-        """Refuse an operation that no request can carry.
-
-        Raises:
-            InvalidArgumentError: The request would be larger than 32 KiB.
-        """
-        request = self._identity.stamp(
-            operation.to_request(),
-            user_id=user_id,
-            token=None if token is None else token.value,
-            request_id=f"{self._prefix}{0:012x}",
-            timestamp_s=0,
-            query_params=params,
-        )
-        check_size(request, operation.name)

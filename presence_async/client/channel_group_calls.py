@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..protocol import names
-from ..protocol.channel_groups import (
-    AddChannelsOperation,
-    DeleteGroupOperation,
-    ListChannelsOperation,
-    ListGroupsOperation,
-    RemoveChannelsOperation,
-)
+from . import on_demand
 from .core import ClientCore, QueryParams
 
 __all__ = ["ChannelGroupCalls"]
@@ -33,7 +27,7 @@ class ChannelGroupCalls:
         timeout_s: float | None = None,
     ) -> None:
         """Add channels to a group, which need not exist before."""
-        operation = AddChannelsOperation(
+        operation = on_demand.AddChannelsOperation(
             subscribe_key=self._core.config.subscribe_key,
             group=names.one_group(group),
             channels=names.some_channels(channels),
@@ -49,7 +43,7 @@ class ChannelGroupCalls:
         timeout_s: float | None = None,
     ) -> None:
         """Take channels out of a group; unknown ones are no error."""
-        operation = RemoveChannelsOperation(
+        operation = on_demand.RemoveChannelsOperation(
             subscribe_key=self._core.config.subscribe_key,
             group=names.one_group(group),
             channels=names.some_channels(channels),
@@ -64,7 +58,7 @@ class ChannelGroupCalls:
         timeout_s: float | None = None,
     ) -> None:
         """Delete a group; an unknown one is no error."""
-        operation = DeleteGroupOperation(
+        operation = on_demand.DeleteGroupOperation(
             subscribe_key=self._core.config.subscribe_key, group=names.one_group(group)
         )
         await self._core.ask(operation, query_params, timeout_s)
@@ -77,7 +71,7 @@ class ChannelGroupCalls:
         timeout_s: float | None = None,
     ) -> tuple[str, ...]:
         """Return the channels of a group; none for an unknown one."""
-        operation = ListChannelsOperation(
+        operation = on_demand.ListChannelsOperation(
             subscribe_key=self._core.config.subscribe_key, group=names.one_group(group)
         )
         return await self._core.ask(operation, query_params, timeout_s)
@@ -86,5 +80,7 @@ class ChannelGroupCalls:
         self, *, query_params: QueryParams = None, timeout_s: float | None = None
     ) -> tuple[str, ...]:
         """Return the names of all groups of the key set."""
-        operation = ListGroupsOperation(subscribe_key=self._core.config.subscribe_key)
+        operation = on_demand.ListGroupsOperation(
+            subscribe_key=self._core.config.subscribe_key
+        )
         return await self._core.ask(operation, query_params, timeout_s)

@@ -18,17 +18,13 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.identity import checked_query_params
 from ..protocol.json_codec import Json, plain_state
 from ..protocol.user_state import SetStateOperation
+from . import on_demand
 from .auth import Auth
 from .channel_group_calls import ChannelGroupCalls
 from .config import PresenceConfig
 from .core import ClientCore, QueryParams, checked_limit_s
-from .event_stream import EventStream
-from .heartbeat_manager import HeartbeatManager
-from .joining import Joining
-from .lease import Lease
 from .query_calls import QueryCalls
 from .reports import CloseReport
-from .roster import Roster
 from .safe_log import SafeLogger
 from .transport import Session
 
@@ -69,7 +65,6 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         self, config: PresenceConfig, *, session: Session | None = None
     ) -> None:
         self._core = ClientCore(config, session)
-        self._heartbeats = HeartbeatManager(self._core.heartbeats)
 
     def __repr__(self) -> str:
         life = self._core.life
@@ -82,9 +77,9 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         return self._core.config
 
     @property
-    def heartbeats(self) -> HeartbeatManager:
+    def heartbeats(self) -> on_demand.HeartbeatManager:
         """The manager that keeps leases alive: ``.leases`` and ``.stats()``."""
-        return self._heartbeats
+        return self._core.manager
 
     @property
     def is_closed(self) -> bool:
@@ -203,7 +198,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         linger_s: float = 0,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> Joining:
+    ) -> on_demand.Joining:
         """Make a user present and keep it so.
 
         ``async with client.join("lobby") as lease`` leaves at the end of the block;
@@ -239,11 +234,11 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         self._core.presence.check_fits(
             claim.user_id, (*named, *groups), state=claim.state, params=claim.params
         )
-        return Joining(self._join(claim, checked_limit_s(timeout_s)))
+        return on_demand.Joining(self._join(claim, checked_limit_s(timeout_s)))
 
-    async def _join(self, claim: Claim, timeout_s: float | None) -> Lease:
+    async def _join(self, claim: Claim, timeout_s: float | None) -> on_demand.Lease:
         self._core.life.check()
-        lease = Lease(self._core.presence, claim)
+        lease = on_demand.Lease(self._core.presence, claim)
         await self._core.presence.join(claim, timeout_s)
         return lease
 
@@ -323,7 +318,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         buffer_size: int = 1000,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> EventStream:
+    ) -> on_demand.EventStream:
         """Watch who joins, leaves, times out and changes state.
 
         ``async with client.events("lobby") as stream``, then ``async for event in
@@ -344,7 +339,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         """
         named, groups = names.present_places(channels, channel_groups)
         limit_s = checked_limit_s(timeout_s)
-        return EventStream(
+        return on_demand.EventStream(
             self._core.feed,
             lambda: self._core.begin(limit_s),
             channels=named,
@@ -359,7 +354,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         *,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> Roster:
+    ) -> on_demand.Roster:
         """Keep a live list of who is on a channel.
 
         ``async with client.roster("lobby") as roster``, then ``roster.occupants``,
@@ -378,7 +373,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
                 "channel", "a roster is of one channel; events() takes wildcards"
             )
         limit_s = checked_limit_s(timeout_s)
-        return Roster(
+        return on_demand.Roster(
             self._core.feed,
             self._core.snapshots,
             lambda: self._core.begin(limit_s),
@@ -429,5 +424,4 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
 
     def _try_refused(self, user_id: str | None) -> None:
         if self._core.life.is_open:
-            self._core.heartbeats.retry_refused(user_id)
-            self._core.feed.wake(user_id)
+            self._core.try_refused(user_id)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
-import attrs
+from typing import NamedTuple
 
 from . import wall_clock
 
@@ -18,8 +17,7 @@ _BLOCKED_S = 1.0
 _STOPPED_S = 2 * LONGEST_TICK_S
 
 
-@attrs.frozen
-class ClockReport:
+class ClockReport(NamedTuple):
     """What a look at the clocks found.
 
     Attributes:

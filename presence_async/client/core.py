@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -10,15 +11,14 @@ from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
+from . import on_demand
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
-from .feed.feed import PresenceFeed
 from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .reports import CloseReport
 from .safe_log import SafeLogger
-from .snapshot_requests import SnapshotRequests
 from .tokens import Tokens
 from .transport import Session, Transport
 
@@ -57,18 +57,36 @@ class ClientCore:
             config, identity, self.transport, self.tokens
         )
         self.life: Lifecycle = Lifecycle()
-        self.feed: PresenceFeed = PresenceFeed(config, self.pipeline)
-        self.snapshots: SnapshotRequests = SnapshotRequests(config, self.pipeline)
         self.heartbeats: HeartbeatLoop = HeartbeatLoop(
             config,
             self.pipeline,
             on_orphaned=self.shut_down,
-            on_unseen=self.feed.resume,
+            on_unseen=self._resume_feed,
         )
         self.presence: PresenceCalls = PresenceCalls(
             config, self.pipeline, self.heartbeats
         )
+        self._feed: on_demand.PresenceFeed | None = None
         self.close_report: CloseReport | None = None
+
+    # The parts that are made, and their modules imported, when they are first used.
+
+    @property
+    def feed(self) -> on_demand.PresenceFeed:
+        """The polls behind the client's streams and rosters."""
+        if self._feed is None:
+            self._feed = on_demand.PresenceFeed(self.config, self.pipeline)
+        return self._feed
+
+    @functools.cached_property
+    def snapshots(self) -> on_demand.SnapshotRequests:
+        """What asks here now for rosters."""
+        return on_demand.SnapshotRequests(self.config, self.pipeline)
+
+    @functools.cached_property
+    def manager(self) -> on_demand.HeartbeatManager:
+        """What users of the library see of the heartbeats."""
+        return on_demand.HeartbeatManager(self.heartbeats)
 
     # Opening and closing.
 
@@ -95,16 +113,20 @@ class ClientCore:
             await self.life.wait_closed()
             return self.close_report or CloseReport()
         self.pipeline.open()
-        self.feed.close()
+        feed = self._feed
+        if feed is not None:
+            feed.close()
         try:
             await self._leave_all(timeout_s or self.config.close_timeout_s)
         finally:
-            self.feed.abort()
+            if feed is not None:
+                feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
             self.close_report = self.heartbeats.report()
             try:
-                await self.feed.finish()
+                if feed is not None:
+                    await feed.finish()
                 await self.heartbeats.finish()
                 await self.tokens.close()
             finally:
@@ -123,6 +145,18 @@ class ClientCore:
             if not limit.is_up:
                 raise
             logger.warning("closing took more than %g s; the rest is cut", timeout_s)
+
+    # What concerns presence and the feed alike.
+
+    def try_refused(self, user_id: str | None) -> None:
+        """Try at once what was refused, of one user or of all."""
+        self.heartbeats.retry_refused(user_id)
+        if self._feed is not None:
+            self._feed.wake(user_id)
+
+    def _resume_feed(self, slept_s: float) -> None:
+        if self._feed is not None:
+            self._feed.resume(slept_s)
 
     # How every call goes.
 
@@ -151,8 +185,8 @@ class ClientCore:
         """Ask the service one thing."""
         params = checked_query_params(query_params)
         budget = self.begin(timeout_s)
-        answer = await self.pipeline.send(operation, budget=budget, params=params)
-        return answer.value
+        call = self.pipeline.call(operation, budget=budget, params=params)
+        return (await self.pipeline.send(call)).value
 
     async def ask_in_parts(
         self,
@@ -168,7 +202,9 @@ class ClientCore:
         params = checked_query_params(query_params)
         budget = self.begin(timeout_s)
         answers = [
-            await self.pipeline.send(part, budget=budget, params=params)
+            await self.pipeline.send(
+                self.pipeline.call(part, budget=budget, params=params)
+            )
             for part in parts
         ]
         return operation.merged([answer.value for answer in answers])

@@ -1,7 +1,7 @@
-"""A GET over aiohttp's connector and parser, without ``ClientSession`` around it.
+"""GETs over aiohttp's connector and parser, without ``ClientSession`` around them.
 
 Session, request and response objects are more than half of what a small request costs,
-and redirects, cookies, proxies or traces have no use here. The connector and the
+and redirects, cookies, proxies or traces have no use here. The connector and its
 protocol are only partly documented, so ``is_possible`` checks first that they are as
 this module knows them. If they are not, or if something has replaced the session's
 ``_request`` as mocks do, requests go through the session.
@@ -10,47 +10,37 @@ this module knows them. If they are not, or if something has replaced the sessio
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpResponseParser
 from yarl import URL
 
+from .direct_connection import DirectAnswer, DirectConnection, OnEnd
 from .pool import is_reused, is_silent
 
-__all__ = ["DirectAnswer", "DirectGet"]
+__all__ = ["DirectGet"]
 
-_FINAL_STATUS = 200
-_SWITCHING_PROTOCOLS = 101
-
-
-class DirectAnswer:
-    """An answer whose head has arrived, with the part of aiohttp's response we use."""
-
-    __slots__ = ("content", "headers", "release", "status")
-
-    def __init__(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        content: aiohttp.StreamReader,
-        release: Callable[[], None],
-    ) -> None:
-        self.status: int = status
-        self.headers: Mapping[str, str] = headers
-        self.content: aiohttp.StreamReader = content
-        self.release: Callable[[], None] = release
+_REST_S: Final = 1.0
 
 
 class DirectGet:
     """Sends GET requests to one origin.
 
+    Connections in use stay here from one request to the next: the connector's own pool
+    costs a fifth of a small request. Those that rest go back to the connector, which
+    closes them in time.
+
     Args:
-        connector: Makes the connections and keeps idle ones.
+        connector: Makes the connections.
         base_url: Scheme, host and port of the service.
         headers: Sent with each request.
         timeout: Limits how long connecting may take.
+        max_body_bytes: How much of a body is read.
     """
 
     def __init__(
@@ -59,25 +49,31 @@ class DirectGet:
         base_url: str,
         headers: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,
+        *,
+        max_body_bytes: int,
     ) -> None:
         self._connector = connector
         self._timeout = timeout
+        self._max_body_bytes = max_body_bytes
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[DirectConnection] = []
+        self._look: asyncio.TimerHandle | None = None
         # What the connector asks where to connect to; it is never sent.
         self._destination = aiohttp.ClientRequest("GET", URL(base_url))
         host = self._destination.headers["Host"]
         lines = [f"{name}: {value}" for name, value in headers.items()]
-        head = "\r\n".join([" HTTP/1.1", f"Host: {host}", *lines, "", ""])
-        self._after_target = head.encode("ascii")
+        self._after_target = "\r\n".join([" HTTP/1.1", f"Host: {host}", *lines, "", ""])
 
     @staticmethod
     def is_possible() -> bool:
         """Return True if this aiohttp has the internals used here."""
-        parameters = inspect.signature(ResponseHandler.set_response_params).parameters
+        parser = inspect.signature(ResponseHandler.set_response_params).parameters
         connect = inspect.signature(aiohttp.TCPConnector.connect).parameters
         return (
-            {"read_until_eof", "auto_decompress"} <= parameters.keys()
+            {"read_until_eof", "auto_decompress"} <= parser.keys()
             and {"req", "traces", "timeout"} <= connect.keys()
-            and hasattr(ResponseHandler, "read")
+            and hasattr(HttpResponseParser, "feed_data")
+            and hasattr(HttpResponseParser, "feed_eof")
         )
 
     @staticmethod
@@ -86,7 +82,7 @@ class DirectGet:
         return aiohttp.ClientSession._request is not _GENUINE_REQUEST  # noqa: SLF001
 
     async def send(self, target: str) -> DirectAnswer:
-        """Send one request and wait for the head of its answer.
+        """Send one request and wait for its answer.
 
         Args:
             target: Path and query, percent-escaped.
@@ -97,43 +93,102 @@ class DirectGet:
 
         Cancellation: closes the connection.
         """
-        request_bytes = b"GET " + target.encode("ascii") + self._after_target
-        connection = await self._silent_connection()
+        connection = self.take() or await self._connected()
+        is_reused.set(connection.was_used)
+        waiter: asyncio.Future[DirectAnswer | Exception] = self._loop.create_future()
         try:
-            protocol, transport = _connected(connection)
-            protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-            transport.write(request_bytes)
-            head, content = await protocol.read()
-            while head.code < _FINAL_STATUS and head.code != _SWITCHING_PROTOCOLS:
-                head, content = await protocol.read()
+            self.ask(connection, target, functools.partial(_hand_over, waiter))
+            answer = await waiter
         except BaseException:
-            connection.close()
+            connection.cut()
             raise
-        return DirectAnswer(head.code, head.headers, content, connection.release)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-    async def _silent_connection(self) -> aiohttp.connector.Connection:
-        """Take a connection from the pool or make one; skip those that are spoiled."""
+    def ask(self, connection: DirectConnection, target: str, on_end: OnEnd) -> None:
+        """Send one request on a connection; ``on_end`` is called with what comes."""
+        connection.ask(f"GET {target}{self._after_target}".encode("ascii"), on_end)
+
+    async def _connected(self) -> DirectConnection:
+        """Borrow a connection from the connector; skip those that are spoiled."""
         while True:
             is_reused.set(True)  # Until the connector says that it made one.
             try:
-                connection = await self._connector.connect(
+                lent = await self._connector.connect(
                     self._destination, traces=[], timeout=self._timeout
                 )
             except TimeoutError as error:
                 raise aiohttp.ConnectionTimeoutError from error
-            protocol = connection.protocol
-            if protocol is None or not is_reused.get() or is_silent(protocol):
+            handler, was_used = lent.protocol, is_reused.get()
+            if handler is not None and was_used and not is_silent(handler):
+                lent.close()
+                continue
+            try:
+                connection = DirectConnection(
+                    lent,
+                    self._loop,
+                    max_body_bytes=self._max_body_bytes,
+                    on_free=self.keep,
+                )
+            except BaseException:
+                lent.close()
+                raise
+            connection.was_used = was_used
+            return connection
+
+    # Idle connections.
+
+    def drop_idle(self) -> None:
+        """Cut idle connections, which may have died unseen."""
+        while self._idle:
+            self._idle.pop().cut()
+
+    def close(self) -> None:
+        """Keep no connection and no timer."""
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        self.drop_idle()
+
+    def take(self) -> DirectConnection | None:
+        """Return an idle connection on which nothing has arrived."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_silent:
                 return connection
-            connection.close()
+            connection.cut()
+        return None
+
+    def keep(self, connection: DirectConnection) -> None:
+        """Hold an idle connection ready for the next request."""
+        connection.is_resting = False
+        self._idle.append(connection)
+        if self._look is None:
+            self._look = self._loop.call_later(_REST_S, self._give_back)
+
+    def _give_back(self) -> None:
+        """Return what has not been used since the last look to the connector."""
+        self._look = None
+        resting = [connection for connection in self._idle if connection.is_resting]
+        self._idle = [x for x in self._idle if not x.is_resting]
+        for connection in resting:
+            if connection.is_silent:
+                connection.give_back()
+            else:
+                connection.cut()
+        for connection in self._idle:
+            connection.is_resting = True
+        if self._idle:
+            self._look = self._loop.call_later(_REST_S, self._give_back)
 
 
-def _connected(
-    connection: aiohttp.connector.Connection,
-) -> tuple[ResponseHandler, asyncio.WriteTransport]:
-    protocol = connection.protocol
-    if protocol is None or protocol.transport is None or protocol.should_close:
-        raise aiohttp.ServerDisconnectedError
-    return protocol, protocol.transport
+def _hand_over(
+    waiter: asyncio.Future[DirectAnswer | Exception], answer: DirectAnswer | Exception
+) -> None:
+    # The task that waits may have been cancelled and not run since.
+    if not waiter.done():
+        waiter.set_result(answer)
 
 
 def _genuine_request() -> object:

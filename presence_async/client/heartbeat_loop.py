@@ -1,14 +1,13 @@
 """The loop that does what the presence engine says: send, answer, tell, sleep.
 
 All decisions are the engine's. Here are the task that wakes up when the engine has
-something due, a task for each request under way, and the futures that callers wait for.
+something due, the requests under way, and the futures that callers wait for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -27,7 +26,7 @@ from .config import PresenceConfig
 from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
-from .presence_request import Place, PlaceQueue, outcome_of, send_once
+from .presence_request import PlaceQueue, PresenceRequest
 from .reports import ClosedPresence, CloseReport
 from .safe_log import SafeLogger
 
@@ -77,12 +76,13 @@ class HeartbeatLoop:
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
-        self._sends: dict[Send, asyncio.Task[Outcome]] = {}
+        self._requests: dict[Send, PresenceRequest] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
         self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._sleeps_until_s = 0.0
+        self._is_pump_due = False
         self._is_stopping = False
         self._is_aborted = False
 
@@ -138,8 +138,8 @@ class HeartbeatLoop:
             # Raised, it would take the place of the caller's cancellation.
             logger.critical("giving up a call crashed; going on", exc_info=True)
             return
-        if send is not None and send in self._sends:
-            self._sends[send].cancel()
+        if send is not None and send in self._requests:
+            self._requests[send].cancel()
         self.pump()
 
     # The loop.
@@ -205,13 +205,9 @@ class HeartbeatLoop:
         while (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
-            place = Place(self._places, send)
-            task = asyncio.get_running_loop().create_task(
-                send_once(self._pipeline, send, place),
-                name=f"presence {send.operation.name}",
-            )
-            self._sends[send] = task
-            task.add_done_callback(functools.partial(self._ended, send))
+            request = PresenceRequest(self._pipeline, send, self._places, self._ended)
+            self._requests[send] = request
+            request.begin()
         self._tell(engine.drain())
         self._hasten()
 
@@ -247,21 +243,26 @@ class HeartbeatLoop:
 
     # One request.
 
-    def _ended(self, send: Send, task: asyncio.Task[Outcome]) -> None:
-        del self._sends[send]
+    def _ended(self, send: Send, outcome: Outcome) -> None:
+        del self._requests[send]
         if self._is_aborted:
-            if not task.cancelled():
-                task.exception()
             return
         try:
-            self.engine.answered(send, outcome_of(send, task), self.now_s())
-            self.pump()
+            self.engine.answered(send, outcome, self.now_s())
         except Exception:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
             self._wake.set()
+        if not self._is_pump_due:
+            # Once for all answers of one turn of the event loop.
+            self._is_pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump_once)
         if self._is_stopping:
             self._wake.set()
+
+    def _pump_once(self) -> None:
+        self._is_pump_due = False
+        self.pump()
 
     # Time that went by unseen.
 
@@ -310,9 +311,9 @@ class HeartbeatLoop:
 
         Not at once: whatever is cut is in doubt, and a leave after it is repeated.
         """
-        for send, task in self._sends.items():
+        for send, request in list(self._requests.items()):
             if send.is_pointless:
-                task.cancel()
+                request.cancel()
 
     def abort(self) -> None:
         """Cancel whatever is under way, without waiting."""
@@ -320,13 +321,13 @@ class HeartbeatLoop:
         self._task.abort()
         self.engine.abort(self.now_s())
         self._tell(self.engine.drain())
-        for task in list(self._sends.values()):
-            task.cancel()
+        for request in list(self._requests.values()):
+            request.cancel()
 
     async def finish(self) -> None:
         """Wait until the tasks cancelled by ``abort`` have ended."""
-        while self._sends:
-            await asyncio.wait(list(self._sends.values()))
+        while tasks := [x.task for x in self._requests.values() if x.task is not None]:
+            await asyncio.wait(tasks)
         await self._task.finish()
 
     def report(self) -> CloseReport:

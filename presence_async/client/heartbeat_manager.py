@@ -4,13 +4,51 @@ from __future__ import annotations
 
 import math
 
+import attrs
+
 from ..presence import overview
 from ..presence.claims import LeaseHealth
 from .heartbeat_loop import HeartbeatLoop
 from .lease import Lease
-from .reports import HeartbeatStats
 
-__all__ = ["HeartbeatManager"]
+__all__ = ["HeartbeatManager", "HeartbeatStats"]
+
+
+@attrs.frozen(kw_only=True)
+class HeartbeatStats:
+    """The heartbeats of a client at one moment.
+
+    Attributes:
+        leases: Leases held.
+        fresh: Of these, how many are ``FRESH``; the next three likewise.
+        at_risk: ``AT_RISK``.
+        lost: ``LOST``.
+        refused: ``REFUSED``.
+        leaving: Leaves that are owed and not acknowledged yet.
+        beats_sent: Heartbeats sent since the start.
+        beats_failed: Of these, how many were not acknowledged.
+        lateness_p50_s: Seconds between due and sent, median of the newest 1,024.
+        lateness_p99_s: The same, 99th percentile.
+        lateness_max_s: The same, maximum.
+        next_due_s: Seconds until the next heartbeat; ``None``: none is due.
+    """
+
+    leases: int
+    fresh: int
+    at_risk: int
+    lost: int
+    refused: int
+    leaving: int
+    beats_sent: int
+    beats_failed: int
+    lateness_p50_s: float
+    lateness_p99_s: float
+    lateness_max_s: float
+    next_due_s: float | None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields ready for JSON."""
+        return attrs.asdict(self)
 
 
 class HeartbeatManager:

@@ -7,9 +7,10 @@ since the presence engine decides when to send the next one.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
@@ -22,19 +23,19 @@ from ..errors import (
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity
 from .aio import Admission, Deadlines, Gate, TimeLimit
-from .auth import AuthToken
-from .call import Answer, Budget, Call, Params, Stamper, Unclear
+from .attempt import Attempts, Exchange, OnEnd
+from .call import Answer, Budget, Call, Params
 from .config import PresenceConfig
 from .limits import LongNames
 from .retry import RetryPolicy
 from .safe_log import SafeLogger
+from .stamper import Stamper
 from .tokens import Tokens
 from .transport import Transport
 
-__all__ = ["Answer", "Budget", "RequestPipeline", "Unclear"]
+__all__ = ["Answer", "Budget", "Call", "Exchange", "RequestPipeline"]
 
 ReplyT = TypeVar("ReplyT")
-WaitedT = TypeVar("WaitedT")
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
@@ -68,12 +69,14 @@ class RequestPipeline:
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._now_s: Callable[[], float] = _no_loop_yet
-        self._slept_s = 0.0
+        self._attempts = Attempts(
+            self._stamper, transport, tokens, self._deadlines, self._now_s
+        )
 
     def open(self) -> None:
         """Belong to the running event loop, and take its clock."""
         self._loop = asyncio.get_running_loop()
-        self._now_s = self._loop.time
+        self._now_s = self._attempts.now_s = self._loop.time
 
     @property
     def subscribe_key(self) -> str:
@@ -97,7 +100,7 @@ class RequestPipeline:
 
     def note_sleep(self, slept_s: float) -> None:
         """Count seconds that the loop clock missed, and drop idle connections."""
-        self._slept_s += slept_s
+        self._attempts.slept_s += slept_s
         self._transport.drop_idle()
 
     def forget_user(self, user_id: str) -> None:
@@ -110,7 +113,28 @@ class RequestPipeline:
         self._is_closed = True
         self._deadlines.end_all()
 
-    async def send(
+    async def send(self, call: Call[ReplyT]) -> Answer[ReplyT]:
+        """Make a call until it is answered, refused, or out of time.
+
+        Raises:
+            InvalidArgumentError: The request would be larger than 32 KiB.
+            RequestError: Operation, attempts, time and cause are filled in.
+            ClientClosedError: The client was closed meanwhile.
+
+        Cancellation: ends at once; the service may act on an attempt under way.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        exchange = self.begin(call, functools.partial(_hand_over, waiter), call.gate)
+        if exchange is None:
+            return await self.go_on(call)
+        try:
+            end: Answer[ReplyT] | Exception = await waiter
+        except BaseException:
+            exchange.cancel()
+            raise
+        return end if isinstance(end, Answer) else await self.go_on(call, end)
+
+    def call(
         self,
         operation: Operation[ReplyT],
         *,
@@ -119,10 +143,9 @@ class RequestPipeline:
         gate: Admission | None = None,
         attempt_timeout_s: float | None = None,
         params: Params = (),
-        on_unclear: Unclear | None = None,
         repeats_stale: bool = True,
-    ) -> Answer[ReplyT]:
-        """Send an operation until it is answered, refused, or out of time.
+    ) -> Call[ReplyT]:
+        """Return a call that has not begun.
 
         Args:
             operation: What to ask.
@@ -132,49 +155,68 @@ class RequestPipeline:
                 fetches its token, if need be, before it enters.
             attempt_timeout_s: The limit of each attempt; ``None``: the config's.
             params: Query parameters beside the config's.
-            on_unclear: Called for each attempt that the service may have acted on
-                without saying so.
             repeats_stale: Whether to repeat a request at once, whatever ``retry`` says,
                 if it was lost with a connection that had served another one.
 
         Raises:
-            InvalidArgumentError: The request would be larger than 32 KiB.
-            RequestError: Operation, attempts, time and cause are filled in.
             ClientClosedError: The client was not started, was closed meanwhile, or
                 belongs to another event loop.
-
-        Cancellation: ends at once; the service may act on an attempt under way.
         """
         self._check_loop()
         self._check_open(operation.name)
-        request = operation.to_request()
         user_id = operation.acting_user_id or self._config.user_id
-        self._long_names.note(request, user_id)
         call = Call(
-            operation=operation,
-            request=request,
-            stamped=request,
+            operation,
             user_id=user_id,
             budget=budget,
+            retry=retry or self._config.retry,
             gate=gate or self._queries,
             attempt_timeout_s=attempt_timeout_s or self._config.attempt_timeout_s,
             params=params,
-            on_unclear=on_unclear,
-            has_new_connection=not repeats_stale,
+            repeats_stale=repeats_stale,
         )
-        policy = retry or self._config.retry
+        self._long_names.note(call.request, user_id)
+        return call
+
+    def begin(
+        self, call: Call[Any], on_end: OnEnd, gate: Admission | None = None
+    ) -> Exchange | None:
+        """Make the first attempt without a task; ``None``: only ``go_on`` can.
+
+        Args:
+            call: The call.
+            on_end: Called once, with the answer or what the attempt ran into; then
+                ``go_on`` takes it from there.
+            gate: The gate to pass; ``None``: none.
+        """
+        return self._attempts.begin(call, gate, on_end)
+
+    async def go_on(
+        self, call: Call[ReplyT], failed: Exception | None = None
+    ) -> Answer[ReplyT]:
+        """Make a call's attempts until one is answered, refused, or out of time.
+
+        Args:
+            call: The call.
+            failed: What the attempt ran into that ``begin`` made.
+
+        Raises, cancellation: as ``send``.
+        """
         while True:
             try:
-                return await self._attempt(call)
+                if failed is None:
+                    return await self._attempts.make(call)
+                raise failed
             except RequestError as error:
                 failure = call.noted(error, self._now_s(), self._config.secret_key)
-            self._check_open(operation.name)
-            delay_s = self._delay_s(failure, call, policy)
+            failed = None
+            self._check_open(call.operation.name)
+            delay_s = self._delay_s(failure, call)
             if delay_s is None:
                 raise failure
             logger.info("%s; trying again in %.2f s", failure, delay_s)
             await self._pause(delay_s)
-            self._check_open(operation.name)
+            self._check_open(call.operation.name)
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next attempt, but no longer than the client is open."""
@@ -194,69 +236,6 @@ class RequestPipeline:
         if self._is_closed:
             raise ClientClosedError(f"closed while {name} was under way")
 
-    async def _attempt(self, call: Call[ReplyT]) -> Answer[ReplyT]:
-        """Get a token, pass the gate, send once and read the answer, all in time.
-
-        Every query and every heartbeat comes through here, so steps that each of them
-        takes are written out instead of called.
-        """
-        gate, tokens = call.gate, self._tokens
-        if tokens.are_used:
-            # Before the gate: a token provider that hangs holds no place on the wire.
-            token = tokens.at_hand(call.user_id)
-            call.token = token if token is not None else await self._fetched(call)
-        if not gate.try_enter():
-            await self._in_time(call, gate.enter(), "to be sent")
-            if tokens.are_used:
-                # The token may have been replaced during the wait.
-                call.token = tokens.at_hand(call.user_id) or call.token
-        try:
-            request = self._stamper.stamped(call)
-            sent_at_s, slept_s = self._now_s(), self._slept_s
-            due_s = min(sent_at_s + call.attempt_timeout_s, call.budget.deadline_s)
-            limit = TimeLimit(self._deadlines, due_s)
-            call.attempts += 1
-            try:
-                with limit:
-                    reply = await self._transport.send(request)
-            except (ConnectionLostError, asyncio.CancelledError, TimeoutError) as error:
-                call.note_unclear(is_pending=True)
-                if not (limit.is_up and isinstance(error, TimeoutError)):
-                    # Without its frames: the URL with its token is among their locals.
-                    raise error.with_traceback(None) from None
-                reply = None
-        finally:
-            gate.leave()
-        if reply is None:
-            # Its connection may have died without a word, and so may the idle ones.
-            self._transport.drop_idle()
-            raise call.out_of_time(self._now_s())
-        return call.understood(reply, sent_at_s - (self._slept_s - slept_s))
-
-    async def _fetched(self, call: Call[ReplyT]) -> AuthToken | None:
-        """Fetch a token; a failure concerns nobody but the user it is for."""
-        try:
-            fetching = self._tokens.fetch(call.user_id)
-            return await self._in_time(call, fetching, "for its token")
-        except RequestError as error:
-            error.is_about_service = False
-            raise
-
-    async def _in_time(
-        self, call: Call[ReplyT], waiting: Awaitable[WaitedT], what_for: str
-    ) -> WaitedT:
-        """Wait for something that comes before sending, within the call's budget."""
-        limit = TimeLimit(self._deadlines, call.budget.deadline_s)
-        try:
-            with limit:
-                return await waiting
-        except TimeoutError:
-            if not limit.is_up:
-                raise
-        error = call.out_of_time(self._now_s())
-        error.cause, error.is_about_service = f"still waiting {what_for}", False
-        raise error
-
     def has_token(self, user_id: str) -> bool:
         """Return True if a request of the user need not wait for a token."""
         tokens = self._tokens
@@ -275,9 +254,7 @@ class RequestPipeline:
         user_id = operation.acting_user_id or self._config.user_id
         self._stamper.check(operation, user_id, self._tokens.at_hand(user_id), params)
 
-    def _delay_s(
-        self, failure: RequestError, call: Call[ReplyT], policy: RetryPolicy
-    ) -> float | None:
+    def _delay_s(self, failure: RequestError, call: Call[ReplyT]) -> float | None:
         """Return the wait before the next attempt, or None if there is to be none."""
         is_refused = isinstance(failure, AccessDeniedError) and failure.is_about_service
         if is_refused and not call.has_new_token:
@@ -289,7 +266,15 @@ class RequestPipeline:
             # What cut this one has cut the others that lay idle, too.
             self._transport.drop_idle()
             return 0
-        return call.retry_delay_s(failure, policy, self._now_s(), self._random)
+        return call.retry_delay_s(failure, self._now_s(), self._random)
+
+
+def _hand_over(
+    waiter: asyncio.Future[Answer[Any] | Exception], end: Answer[Any] | Exception
+) -> None:
+    # The task that waits may have been cancelled and not run since.
+    if not waiter.done():
+        waiter.set_result(end)
 
 
 def _no_loop_yet() -> NoReturn:

@@ -11,9 +11,7 @@ connection. Where a later version renames them, the checks that need them are sk
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-import select
 import ssl
 import weakref
 from collections.abc import Sequence
@@ -21,6 +19,8 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+
+from .direct_connection import readable_check
 
 __all__ = [
     "Connector",
@@ -92,7 +92,7 @@ def is_silent(protocol: ResponseHandler) -> bool:
         return False
     # Bytes that the event loop has not come to read yet.
     transport = protocol.transport
-    return transport is not None and not _is_readable(transport)
+    return transport is not None and not readable_check(transport)()
 
 
 def checked_middleware(
@@ -120,7 +120,8 @@ def checked_middleware(
                 raise _SpoiledError
             if protocol in idle:
                 is_reused.set(True)
-                if protocol.transport is None or _is_readable(protocol.transport):
+                transport = protocol.transport
+                if transport is None or readable_check(transport)():
                     raise _SpoiledError
             return await send(conn)
 
@@ -170,16 +171,3 @@ def _has_kept_nothing(protocol: ResponseHandler) -> bool:
         return parser.feed_eof() is None and not getattr(parser, "_lines", ())
     except Exception:  # noqa: BLE001  # whatever it read, it was not silence
         return False
-
-
-def _is_readable(transport: asyncio.BaseTransport) -> bool:
-    """Return True if bytes, an end or an error wait in the socket."""
-    sock = transport.get_extra_info("socket")
-    number = -1 if sock is None else sock.fileno()
-    if number < 0:
-        return False
-    if not hasattr(select, "poll"):
-        return bool(select.select([number], [], [], 0)[0])
-    poller = select.poll()
-    poller.register(number, select.POLLIN)
-    return bool(poller.poll(0))

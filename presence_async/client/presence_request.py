@@ -11,11 +11,11 @@ from ..errors import ConnectionLostError, PresenceError, RequestError
 from ..presence.places import Places
 from ..presence.wire import Acknowledged, Outcome, Send, judged
 from ..protocol.exchange import Operation
-from .pipeline import Budget, RequestPipeline
+from .pipeline import Answer, Budget, Call, Exchange, RequestPipeline
 from .retry import NoRetry
 from .safe_log import SafeLogger
 
-__all__ = ["Place", "PlaceQueue", "outcome_of", "send_once"]
+__all__ = ["PlaceQueue", "PresenceRequest"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
@@ -88,63 +88,131 @@ class Place:
         self._queue.on_left()
 
 
-class _Doubt:
-    """Collects what the pipeline tells of attempts without a clear answer."""
+class PresenceRequest:
+    """One request of the engine's, from ``begin`` to its outcome.
 
-    __slots__ = ("has_effect", "is_pending")
+    Mostly a connection is idle, and then it needs no task.
 
-    def __init__(self) -> None:
-        self.has_effect = False
-        self.is_pending = False
+    Args:
+        pipeline: Sends it.
+        send: What the engine says.
+        queue: The places on the wire.
+        on_outcome: Called once, with the outcome.
 
-    def note(self, *, is_pending: bool) -> None:
-        """Note an attempt that the service may have acted on, or still may."""
-        self.has_effect = True
-        self.is_pending |= is_pending
-
-
-async def send_once(pipeline: RequestPipeline, send: Send, place: Place) -> Outcome:
-    """Send a request and return its outcome; when to try again is the engine's affair.
-
-    Cancellation: cuts the request; ``outcome_of`` tells the engine.
+    Attributes:
+        task: The task that sends it, if it needs one.
     """
-    doubt = _Doubt()
-    if not pipeline.has_token(send.user_id):
-        place.leave()
-    operation: Operation[Any] = send.operation
-    try:
-        answer = await pipeline.send(
-            operation,
-            budget=Budget(send.patience.started_s, send.deadline_s),
-            retry=_NO_RETRY,
-            gate=place,
-            attempt_timeout_s=send.attempt_s,
-            params=send.params,
-            on_unclear=doubt.note,
+
+    __slots__ = (
+        "_call",
+        "_exchange",
+        "_on_outcome",
+        "_pipeline",
+        "_queue",
+        "_send",
+        "task",
+    )
+
+    def __init__(
+        self,
+        pipeline: RequestPipeline,
+        send: Send,
+        queue: PlaceQueue,
+        on_outcome: Callable[[Send, Outcome], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._send = send
+        self._queue = queue
+        self._on_outcome = on_outcome
+        self._call: Call[Any] | None = None
+        self._exchange: Exchange | None = None
+        self.task: asyncio.Task[Outcome] | None = None
+
+    def begin(self) -> None:
+        """Send it, now or as soon as there are token, place and connection."""
+        send, failed = self._send, None
+        operation: Operation[Any] = send.operation
+        try:
+            self._call = self._pipeline.call(
+                operation,
+                budget=Budget(send.patience.started_s, send.deadline_s),
+                retry=_NO_RETRY,
+                attempt_timeout_s=send.attempt_s,
+                params=send.params,
+            )
+            self._exchange = self._pipeline.begin(self._call, self._ended)
+        except Exception as error:  # noqa: BLE001  # its task raises it
+            failed = error
+        if self._exchange is None:
+            self._start(failed)
+
+    def cancel(self) -> None:
+        """Cut it; it ends with an outcome all the same."""
+        if self._exchange is not None:
+            self._exchange.cancel()
+            self._exchange = None
+            self._on_outcome(self._send, _cut_short(self._send, "it was cancelled"))
+        elif self.task is not None:
+            self.task.cancel()
+
+    def _ended(self, end: Answer[Any] | Exception) -> None:
+        self._exchange = None
+        if isinstance(end, Answer):
+            answered = Acknowledged(end.sent_at_s, end.age_s, end.value)
+            self._on_outcome(self._send, answered)
+        else:
+            self._start(end)
+
+    def _start(self, failed: Exception | None) -> None:
+        """Go on in a task, which may wait and repeat what was refused or lost."""
+        self.task = asyncio.get_running_loop().create_task(
+            self._go_on(failed), name=f"presence {self._send.operation.name}"
         )
-    except PresenceError as error:
-        is_about_service = True
-        if isinstance(error, RequestError):
-            error.attempts += send.attempts
-            is_about_service = error.is_about_service
-        return judged(
-            error,
-            has_effect=doubt.has_effect,
-            is_in_doubt=doubt.is_pending,
-            is_about_service=is_about_service,
+        self.task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
+        self._on_outcome(self._send, _outcome_of(self._send, task))
+
+    async def _go_on(self, failed: Exception | None) -> Outcome:
+        send, call = self._send, self._call
+        place = Place(self._queue, send)
+        if not self._pipeline.has_token(send.user_id):
+            place.leave()
+        try:
+            if call is None:
+                raise failed or RuntimeError("a request without a call")
+            call.gate = place
+            answer = await self._pipeline.go_on(call, failed)
+        except PresenceError as error:
+            is_about_service = True
+            if isinstance(error, RequestError):
+                error.attempts += send.attempts
+                is_about_service = error.is_about_service
+            return judged(
+                error,
+                has_effect=call is not None and call.may_have_effect,
+                is_in_doubt=call is not None and call.is_pending,
+                is_about_service=is_about_service,
+            )
+        return Acknowledged(
+            answer.sent_at_s, answer.age_s, answer.value, call.is_pending
         )
-    return Acknowledged(answer.sent_at_s, answer.age_s, answer.value, doubt.is_pending)
 
 
-def outcome_of(send: Send, task: asyncio.Task[Outcome]) -> Outcome:
+def _outcome_of(send: Send, task: asyncio.Task[Outcome]) -> Outcome:
     """Return the outcome of a request's task, whatever ended it."""
-    error = None if task.cancelled() else task.exception()
-    if not task.cancelled() and error is None:
+    if task.cancelled():
+        return _cut_short(send, "it was cancelled")
+    error = task.exception()
+    if error is None:
         return task.result()
     name = send.operation.name
-    problem = "it was cancelled"
-    if error is not None:
-        logger.critical("a %s of %s crashed", name, send.user_id, exc_info=error)
-        problem = f"{type(error).__name__} inside"
-    failure = ConnectionLostError(problem, operation=name, attempts=send.attempts + 1)
+    logger.critical("a %s of %s crashed", name, send.user_id, exc_info=error)
+    return _cut_short(send, f"{type(error).__name__} inside")
+
+
+def _cut_short(send: Send, problem: str) -> Outcome:
+    failure = ConnectionLostError(
+        problem, operation=send.operation.name, attempts=send.attempts + 1
+    )
     return judged(failure, has_effect=True, is_in_doubt=True, is_about_service=False)

@@ -7,17 +7,10 @@ from typing import Literal, overload
 
 from ..checks import checked_offset, checked_page_size
 from ..protocol import names
-from ..protocol.here_now import (
-    ChannelOccupancy,
-    HereNow,
-    HereNowCounts,
-    HereNowOperation,
-)
 from ..protocol.identity import checked_query_params
 from ..protocol.user_state import GetStateOperation, UserState
-from ..protocol.where_now import WhereNow, WhereNowOperation
+from . import on_demand
 from .core import ClientCore, QueryParams, checked_limit_s
-from .occupants import OccupantPages
 
 __all__ = ["QueryCalls"]
 
@@ -41,7 +34,7 @@ class QueryCalls:
         offset: int = 0,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> HereNow: ...
+    ) -> on_demand.HereNow: ...
 
     @overload
     async def here_now(
@@ -55,7 +48,7 @@ class QueryCalls:
         offset: int = 0,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> HereNowCounts: ...
+    ) -> on_demand.HereNowCounts: ...
 
     async def here_now(
         self,
@@ -68,7 +61,7 @@ class QueryCalls:
         offset: int = 0,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> HereNow | HereNowCounts:
+    ) -> on_demand.HereNow | on_demand.HereNowCounts:
         """Ask who is present.
 
         The service caches answers for about 3 s. One page holds at most 1,000
@@ -87,7 +80,7 @@ class QueryCalls:
         2026-11).
         """
         named, groups = names.places(channels, channel_groups)
-        operation = HereNowOperation(
+        operation = on_demand.HereNowOperation(
             subscribe_key=self._core.config.subscribe_key,
             channels=named,
             channel_groups=groups,
@@ -111,7 +104,7 @@ class QueryCalls:
         page_size: int = 1000,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> OccupantPages:
+    ) -> on_demand.OccupantPages:
         """Iterate over everybody on one channel, page by page.
 
         ``async for occupant in client.occupants("lobby")``; each page is a call with
@@ -122,8 +115,8 @@ class QueryCalls:
         checked_query_params(query_params)
         checked_limit_s(timeout_s)
 
-        async def fetch(offset: int) -> ChannelOccupancy:
-            operation = HereNowOperation(
+        async def fetch(offset: int) -> on_demand.ChannelOccupancy:
+            operation = on_demand.HereNowOperation(
                 subscribe_key=self._core.config.subscribe_key,
                 channels=(one,),
                 channel_groups=(),
@@ -135,7 +128,7 @@ class QueryCalls:
             here = await self._core.ask(operation, query_params, timeout_s)
             return here.channels[one]
 
-        return OccupantPages(fetch, size)
+        return on_demand.OccupantPages(fetch, size)
 
     async def where_now(
         self,
@@ -143,13 +136,13 @@ class QueryCalls:
         *,
         query_params: QueryParams = None,
         timeout_s: float | None = None,
-    ) -> WhereNow:
+    ) -> on_demand.WhereNow:
         """Ask which channels a user is present on.
 
         Args:
             user_id: Whom to look for; ``None``: the client's own user.
         """
-        operation = WhereNowOperation(
+        operation = on_demand.WhereNowOperation(
             subscribe_key=self._core.config.subscribe_key,
             user_id=self._core.user(user_id),
         )

@@ -82,9 +82,10 @@ class SnapshotRequests:
                 include_state=True,
                 offset=offset,
             )
-            answer = await self._pipeline.send(
+            call = self._pipeline.call(
                 operation, budget=budget, params=params, retry=retry
             )
+            answer = await self._pipeline.send(call)
             page = answer.value.channels[channel]
             sent_at_s = sent_at_s or answer.sent_at_s - answer.age_s
             known = len(occupants)

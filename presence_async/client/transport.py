@@ -25,7 +25,8 @@ from ..protocol.exchange import HttpReply, HttpRequest
 from . import wall_clock
 from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
-from .direct import DirectAnswer, DirectGet
+from .direct import DirectGet
+from .direct_connection import DirectAnswer, DirectConnection, OnEnd
 from .pool import Connector, checked_middleware, idle_connections, is_reused
 from .shares import FEWEST_CONNECTIONS, Shares
 
@@ -40,6 +41,7 @@ _HEADERS: Final = {
 }
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _HTTP_REDIRECT: Final = 300
+_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 
 class _Cut(Exception):  # noqa: N818  # never leaves this module
@@ -157,11 +159,14 @@ class Transport:
                 self._config.base_url,
                 _HEADERS,
                 self._options["timeout"],
+                max_body_bytes=self._config.max_reply_bytes,
             )
 
     async def close(self) -> None:
         """Cut our own connections and close our session; a given one stays open."""
         session, self._session = self._session, None
+        if self._direct is not None:
+            self._direct.close()
         if self._connector is not None and session is not None:
             self._connector.abort()
             await session.close()
@@ -170,6 +175,8 @@ class Transport:
         """Cut idle connections to the service, which may have died unseen."""
         if self._session is None:
             return
+        if self._direct is not None:
+            self._direct.drop_idle()
         for protocol in idle_connections(self._session.connector, *self._host):
             if protocol.transport is not None:
                 protocol.transport.abort()
@@ -191,30 +198,73 @@ class Transport:
             raise ConnectError("the session given to the client was closed")
         # Until the connection of this request has been chosen.
         is_reused.set(False)
-        answer: aiohttp.ClientResponse | DirectAnswer
+        answer: DirectAnswer | Exception
         try:
             if direct is None or direct.is_intercepted():
                 answer = await self._send_by(session, request)
             else:
                 answer = await direct.send(request.target)
-            try:
-                return await self._read(answer)
-            finally:
-                answer.release()
         except _Cut as cut:
-            failure = _translated(cut.error)
-        except (
-            aiohttp.ClientError,
-            HttpProcessingError,
-            OSError,
-            ValueError,
-        ) as error:
-            failure = _translated(error)
-        raise failure
+            answer = cut.error
+        except _ERRORS as error:
+            answer = error
+        return self.understood(answer, was_reused=is_reused.get())
 
-    async def _send_by(
-        self, session: Session, request: HttpRequest
-    ) -> aiohttp.ClientResponse:
+    # The same without waiting: for connections that are idle.
+
+    def take(self) -> DirectConnection | None:
+        """Return an idle connection, for ``ask`` or ``keep``; ``None``: ``send``."""
+        session, direct = self._session, self._direct
+        if session is None or direct is None or session.closed:
+            return None
+        return None if direct.is_intercepted() else direct.take()
+
+    def ask(
+        self, connection: DirectConnection, request: HttpRequest, on_end: OnEnd
+    ) -> None:
+        """Send one GET; ``on_end`` is called with what ``understood`` takes."""
+        if self._direct is not None:
+            self._direct.ask(connection, request.target, on_end)
+
+    def keep(self, connection: DirectConnection) -> None:
+        """Take an idle connection back."""
+        if self._direct is not None:
+            self._direct.keep(connection)
+
+    def understood(
+        self, answer: DirectAnswer | Exception, *, was_reused: bool
+    ) -> HttpReply:
+        """Unpack an answer, and keep of its headers what the pipeline looks at.
+
+        Args:
+            answer: What came, or what aiohttp raised.
+            was_reused: Whether its connection had served another request.
+
+        Raises:
+            TransportError: As ``send``.
+            ReplyFormatError: As ``send``.
+        """
+        if not isinstance(answer, DirectAnswer):
+            raise _translated(answer, was_reused=was_reused) from None
+        status, headers, body = answer
+        if "Content-Encoding" in headers or len(body) > self._config.max_reply_bytes:
+            body = self._unpacked(answer)
+        kept = _NO_HEADERS
+        if headers.get("Age", "0") != "0" or "Retry-After" in headers:
+            kept = _kept(headers)
+        return HttpReply(status=status, body=body, headers=kept)
+
+    def _unpacked(self, answer: DirectAnswer) -> bytes:
+        encoding = answer.headers.get("Content-Encoding")
+        try:
+            return decompressed(answer.body, encoding, self._config.max_reply_bytes)
+        except UnreadableError as error:
+            problem = str(error)
+        if answer.status >= _HTTP_REDIRECT:
+            return b""
+        raise ReplyFormatError(f"the service answered {answer.status}: {problem}")
+
+    async def _send_by(self, session: Session, request: HttpRequest) -> DirectAnswer:
         url = URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -222,29 +272,10 @@ class Transport:
             query_string=request.query,
             encoded=True,
         )
-        return await session.get(url, **self._options)
-
-    async def _read(self, response: aiohttp.ClientResponse | DirectAnswer) -> HttpReply:
-        content, headers = response.content, response.headers
         limit = self._config.max_reply_bytes
-        try:
-            # Most answers arrive in one piece and are complete by now.
-            if content.is_eof():
-                body = content.read_nowait()
-            else:
-                body = await read_up_to(content.iter_any(), limit)
-            if "Content-Encoding" in headers or len(body) > limit:
-                body = decompressed(body, headers.get("Content-Encoding"), limit)
-        except UnreadableError as error:
-            if response.status >= _HTTP_REDIRECT:
-                return HttpReply(status=response.status, body=b"")
-            problem = str(error)
-        else:
-            kept = _NO_HEADERS
-            if headers.get("Age", "0") != "0" or "Retry-After" in headers:
-                kept = _kept(headers)
-            return HttpReply(status=response.status, body=body, headers=kept)
-        raise ReplyFormatError(f"the service answered {response.status}: {problem}")
+        async with await session.get(url, **self._options) as response:
+            body = await read_up_to(response.content.iter_any(), limit)
+            return DirectAnswer(response.status, response.headers, body)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
@@ -263,7 +294,7 @@ def _seconds(retry_after: str) -> str:
     return "" if seconds is None else str(math.ceil(seconds))
 
 
-def _translated(error: Exception) -> TransportError:
+def _translated(error: Exception, *, was_reused: bool) -> TransportError:
     cause = _cause(error)
     not_connected = (
         aiohttp.ClientConnectorError,
@@ -278,7 +309,7 @@ def _translated(error: Exception) -> TransportError:
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         problem = "the answer is not HTTP"
     lost = ConnectionLostError(problem, cause=cause)
-    lost.was_reused = is_reused.get()
+    lost.was_reused = was_reused
     return lost
 
 

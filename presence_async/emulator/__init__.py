@@ -8,11 +8,41 @@ things go wrong, ``journal`` records requests, and ``control`` steers all this o
 HTTP. Everything takes the time as an argument and is pure, except ``server``,
 ``held_polls`` and ``expiry_timer``, which have sockets, tasks and the clock.
 ``emulator`` is the handle that tests hold.
+
+Names are imported when they are first used: a command line that shows its help needs no
+server, and faults can be written down without one.
 """
 
-from .emulator import PresenceEmulator as PresenceEmulator
-from .event_faults import EventFault as EventFault
-from .faults import Fault as Fault
-from .grant import Grant as Grant
+from __future__ import annotations
 
-__all__ = ["EventFault", "Fault", "Grant", "PresenceEmulator"]
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .emulator import PresenceEmulator as PresenceEmulator
+    from .event_faults import EventFault as EventFault
+    from .faults import Fault as Fault
+    from .grant import Grant as Grant
+
+_HOMES = {
+    "EventFault": "event_faults",
+    "Fault": "faults",
+    "Grant": "grant",
+    "PresenceEmulator": "emulator",
+}
+
+__all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
+    *sorted(_HOMES)
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(f".{home}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

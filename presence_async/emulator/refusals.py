@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
+import msgspec
 
 from ..protocol import envelope
 from ..protocol.exchange import HttpReply
@@ -48,7 +48,7 @@ def with_headers(
     """Return a reply with ``Retry-After`` and ``Age`` added if given."""
     more = {"retry-after": retry_after, "age": age}
     given = {name: str(value) for name, value in more.items() if value is not None}
-    return attrs.evolve(reply, headers={**reply.headers, **given})
+    return msgspec.structs.replace(reply, headers={**reply.headers, **given})
 
 
 def access_denied(
@@ -58,7 +58,7 @@ def access_denied(
     reply = envelope.error_reply(
         status, message, service=ACCESS_MANAGER, payload=payload, ending=b"\n"
     )
-    return attrs.evolve(reply, headers={**reply.headers, **_ACCESS_HEADERS})
+    return msgspec.structs.replace(reply, headers={**reply.headers, **_ACCESS_HEADERS})
 
 
 def forbidden(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> HttpReply:
@@ -98,7 +98,9 @@ def other_method(method: str) -> HttpReply:
         more = {"access-control-allow-headers": "*", "access-control-max-age": "86400"}
         return HttpReply(status=200, body=b"", headers={**envelope.HEADERS, **more})
     refusal = envelope.error_reply(405, "Method Not Allowed", error=1)
-    return attrs.evolve(refusal, headers={**refusal.headers, "allow": "GET, OPTIONS"})
+    return msgspec.structs.replace(
+        refusal, headers={**refusal.headers, "allow": "GET, OPTIONS"}
+    )
 
 
 def too_long() -> HttpReply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-import attrs
+import msgspec
 
 from ..protocol.exchange import HttpReply, HttpRequest
 
@@ -37,7 +37,7 @@ class ReplyCache:
         if reply is None or now_s - kept_at_s >= self._lifetime_s:
             return None
         age = str(int(now_s - kept_at_s))
-        return attrs.evolve(reply, headers={**reply.headers, "age": age})
+        return msgspec.structs.replace(reply, headers={**reply.headers, "age": age})
 
     def clear(self) -> None:
         """Forget every reply."""

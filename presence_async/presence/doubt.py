@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 
-import attrs
-
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.leave import LeaveOperation
 from ..protocol.user_state import SetStateOperation
@@ -96,7 +94,7 @@ def _still_valid(
     if isinstance(newer, SetStateOperation) and isinstance(old, HeartbeatOperation):
         named = {*newer.channels, *newer.channel_groups}
         kept = {n: state for n, state in (old.state or {}).items() if n not in named}
-        return attrs.evolve(old, state=kept or None)
+        return old.with_state(kept or None)
     if isinstance(newer, SetStateOperation) and isinstance(old, LeaveOperation):
         return old
     said_channels, said_groups = newer.channels, newer.channel_groups
@@ -109,4 +107,4 @@ def _still_valid(
     groups = tuple(g for g in old.channel_groups if g not in said_groups)
     if not channels and not groups:
         return None
-    return attrs.evolve(old, channels=channels, channel_groups=groups)
+    return old.about(channels, groups)

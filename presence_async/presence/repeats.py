@@ -60,9 +60,7 @@ def _say_again(user: UserTable, doubts: Doubts, send: Send, at_s: float) -> None
             user.hasten(at_s)
         if not loose:
             return
-        operation = attrs.evolve(
-            operation, channels=channels_of(loose), channel_groups=groups_of(loose)
-        )
+        operation = operation.about(channels_of(loose), groups_of(loose))
     doubts.repeat(operation, send.params, min(at_s, user.shared.repeat_by_s))
 
 

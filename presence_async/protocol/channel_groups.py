@@ -20,7 +20,6 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Self
 
-import attrs
 import msgspec
 
 from . import envelope, names
@@ -65,8 +64,7 @@ _GROUPS = msgspec.json.Decoder(_GroupNamesReply)
 _OK = envelope.success_reply({"service": _SERVICE, "error": False})
 
 
-@attrs.frozen(kw_only=True)
-class _ChannelChange:
+class _ChannelChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of the channels of a group; the two kinds differ in one word.
 
     Attributes:
@@ -101,24 +99,21 @@ class _ChannelChange:
         envelope.acknowledge(reply)
 
 
-class AddChannelsOperation(_ChannelChange):
+class AddChannelsOperation(_ChannelChange, frozen=True):
     """Add channels to a group."""
 
-    __slots__ = ()
     name: ClassVar[str] = "add channels"
     _parameter = "add"
 
 
-class RemoveChannelsOperation(_ChannelChange):
+class RemoveChannelsOperation(_ChannelChange, frozen=True):
     """Remove channels from a group."""
 
-    __slots__ = ()
     name: ClassVar[str] = "remove channels"
     _parameter = "remove"
 
 
-@attrs.frozen(kw_only=True)
-class DeleteGroupOperation:
+class DeleteGroupOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Delete a group.
 
     Attributes:
@@ -148,8 +143,7 @@ class DeleteGroupOperation:
         envelope.acknowledge(reply)
 
 
-@attrs.frozen(kw_only=True)
-class ListChannelsOperation:
+class ListChannelsOperation(msgspec.Struct, frozen=True, kw_only=True):
     """List the channels of a group.
 
     Attributes:
@@ -179,8 +173,7 @@ class ListChannelsOperation:
         return envelope.read(reply, _CHANNELS).payload.channels
 
 
-@attrs.frozen(kw_only=True)
-class ListGroupsOperation:
+class ListGroupsOperation(msgspec.Struct, frozen=True, kw_only=True):
     """List all groups of the key set.
 
     Attributes:

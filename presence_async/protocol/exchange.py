@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, Self, TypeVar
 
-import attrs
+import msgspec
 
 from ..errors import InvalidArgumentError
 from .encoding import decode_query
@@ -16,8 +16,7 @@ __all__ = ["HttpReply", "HttpRequest", "Operation", "route_fields"]
 ReplyT = TypeVar("ReplyT")
 
 
-@attrs.frozen(kw_only=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A GET request, escaped and ready for the wire, without host and body.
 
     Attributes:
@@ -27,7 +26,13 @@ class HttpRequest:
     """
 
     path: str
-    query: str = attrs.field(default="", repr=False)
+    query: str = ""
+
+    def __repr__(self) -> str:
+        return f"HttpRequest(path={self.path!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("path", self.path)]
 
     @property
     def target(self) -> str:
@@ -43,8 +48,7 @@ class HttpRequest:
         return dict(decode_query(self.query))
 
 
-@attrs.frozen(kw_only=True)
-class HttpReply:
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
     """A complete answer, read by the transport or sent by the emulator.
 
     Attributes:
@@ -55,8 +59,14 @@ class HttpReply:
     """
 
     status: int
-    body: bytes = attrs.field(repr=False)
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"HttpReply(status={self.status!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("status", self.status)]
 
 
 class Operation(Protocol[ReplyT]):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
-import attrs
+import msgspec
 
 from . import envelope, names
 from .encoding import encode_name
@@ -24,8 +24,7 @@ __all__ = ["HeartbeatOperation"]
 _OK = envelope.success_reply({})
 
 
-@attrs.frozen(kw_only=True)
-class HeartbeatOperation:
+class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Announce a user as present on channels and channel groups.
 
     Attributes:
@@ -80,3 +79,11 @@ class HeartbeatOperation:
 
     def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
+
+    def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
+        return msgspec.structs.replace(
+            self, channels=channels, channel_groups=channel_groups
+        )
+
+    def with_state(self, state: Mapping[str, Mapping[str, Json]] | None) -> Self:
+        return msgspec.structs.replace(self, state=state)

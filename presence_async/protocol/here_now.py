@@ -13,7 +13,6 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self, final
 
-import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError
@@ -67,8 +66,7 @@ class _HereNowReply(msgspec.Struct, gc=False):
 _REPLY = msgspec.json.Decoder(_HereNowReply)
 
 
-@attrs.frozen(kw_only=True)
-class HereNowOperation:
+class HereNowOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Ask who is present.
 
     Attributes:
@@ -174,7 +172,9 @@ class HereNowOperation:
         return self.offset == 0
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+        return msgspec.structs.replace(
+            self, channels=channels, channel_groups=channel_groups
+        )
 
     def merged(
         self, replies: Sequence[HereNow | HereNowCounts]

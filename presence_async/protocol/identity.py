@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import hmac
-import html
 import json
 import math
 import re
@@ -18,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
-import attrs
+import msgspec
 
 from ..errors import InvalidArgumentError
 from .encoding import decode_name, decode_query, encode_name, encode_query
@@ -71,10 +70,17 @@ _SECRET_PARAMS: Final = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST_SECRET: Final = 4
+# As html.escape, whose table of all entities takes 1.5 ms to import.
+_ESCAPED_IN_HTML: Final = str.maketrans({
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "'": "&#x27;",
+})
 
 
-@attrs.frozen(kw_only=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A key set and a user.
 
     Attributes:
@@ -88,8 +94,16 @@ class Identity:
     subscribe_key: str
     user_id: str
     publish_key: str | None = None
-    secret_key: str | None = attrs.field(default=None, repr=False)
-    query_params: Params = attrs.field(default=(), repr=False)
+    secret_key: str | None = None
+    query_params: Params = ()
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Identity({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        shown = ("subscribe_key", "user_id", "publish_key")
+        return [(name, getattr(self, name)) for name in shown]
 
     def stamp(
         self,
@@ -251,7 +265,7 @@ def _forms(secret: str) -> tuple[str, ...]:
         json.dumps(secret, ensure_ascii=False)[1:-1],
         ascii(secret)[1:-1],
         repr(secret)[1:-1],
-        html.escape(secret),
+        secret.translate(_ESCAPED_IN_HTML),
     }
     return tuple(sorted(forms, key=len, reverse=True))
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
-import attrs
+import msgspec
 
 from . import envelope, names
 from .exchange import HttpReply, HttpRequest
@@ -21,8 +21,7 @@ __all__ = ["LeaveOperation"]
 _OK = envelope.success_reply({"action": "leave"})
 
 
-@attrs.frozen(kw_only=True)
-class LeaveOperation:
+class LeaveOperation(msgspec.Struct, frozen=True, kw_only=True):
     """End the presence of a user on channels and channel groups.
 
     Attributes:
@@ -73,7 +72,9 @@ class LeaveOperation:
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+        return msgspec.structs.replace(
+            self, channels=channels, channel_groups=channel_groups
+        )
 
     def merged(self, _: Sequence[None]) -> None:
         return

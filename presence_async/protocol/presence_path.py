@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import attrs
+import msgspec
 
 from . import names
 from .encoding import (
@@ -23,8 +23,7 @@ from .exchange import HttpRequest, route_fields
 __all__ = ["PresencePath", "channel_path", "group_query"]
 
 
-@attrs.frozen(kw_only=True)
-class PresencePath:
+class PresencePath(msgspec.Struct, frozen=True, kw_only=True):
     """The names in a request, decoded and checked.
 
     Attributes:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError
@@ -44,8 +43,7 @@ class _PublishReply(msgspec.Struct, array_like=True):
 _REPLY = msgspec.json.Decoder(_PublishReply, strict=False)
 
 
-@attrs.frozen(kw_only=True)
-class PublishOperation:
+class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Send a message; the reply is its timetoken.
 
     Attributes:

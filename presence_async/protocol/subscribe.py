@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-import attrs
 import msgspec
 
 from ..errors import ReplyFormatError
@@ -45,8 +44,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """The messages that a poll delivers, and the cursor of the next poll.
 
     Attributes:
@@ -89,8 +87,7 @@ _LOOSE_REPLY = msgspec.json.Decoder(_LooseSubscribeReply, strict=False)
 _MESSAGE = msgspec.json.Decoder(Message, strict=False)
 
 
-@attrs.frozen(kw_only=True)
-class SubscribeOperation:
+class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Wait for messages after a cursor.
 
     Attributes:

@@ -70,8 +70,7 @@ _ONE_STATE = msgspec.json.Decoder(_OneState)
 _MANY_STATES = msgspec.json.Decoder(_ManyStates)
 
 
-@attrs.frozen(kw_only=True)
-class SetStateOperation:
+class SetStateOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Replace a user's state on channels and on the members of groups.
 
     Attributes:
@@ -125,15 +124,16 @@ class SetStateOperation:
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+        return msgspec.structs.replace(
+            self, channels=channels, channel_groups=channel_groups
+        )
 
     def merged(self, replies: Sequence[Mapping[str, Json]]) -> Mapping[str, Json]:
         # The same state was stored on every channel.
         return replies[-1]
 
 
-@attrs.frozen(kw_only=True)
-class GetStateOperation:
+class GetStateOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for a user's state on channels and on the members of groups.
 
     Attributes:
@@ -204,7 +204,9 @@ class GetStateOperation:
         return True
 
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
-        return attrs.evolve(self, channels=channels, channel_groups=channel_groups)
+        return msgspec.structs.replace(
+            self, channels=channels, channel_groups=channel_groups
+        )
 
     def merged(self, replies: Sequence[UserState]) -> UserState:
         states = {name: s for reply in replies for name, s in reply.states.items()}

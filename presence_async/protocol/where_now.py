@@ -50,8 +50,7 @@ class _WhereNowReply(msgspec.Struct, gc=False):
 _REPLY = msgspec.json.Decoder(_WhereNowReply)
 
 
-@attrs.frozen(kw_only=True)
-class WhereNowOperation:
+class WhereNowOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Ask where a user is.
 
     Attributes:

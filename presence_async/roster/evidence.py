@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import attrs
-
 from ..protocol.events import (
     IntervalEvent,
     PresenceEvent,
@@ -35,7 +33,6 @@ _GOOD_FOR_S = 600.0
 """Two clocks drift apart by less than 0.3 s in this time."""
 
 
-@attrs.define(slots=True, eq=False)
 class LastSeen:
     """The newest events about one user since the last snapshot.
 
@@ -46,9 +43,12 @@ class LastSeen:
             join may be on its way.
     """
 
-    presence: int = -1
-    state: int = -1
-    change: StateChangeEvent | None = None
+    __slots__ = ("change", "presence", "state")
+
+    def __init__(self) -> None:
+        self.presence: int = -1
+        self.state: int = -1
+        self.change: StateChangeEvent | None = None
 
     @property
     def newest(self) -> int:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import attrs
+from typing import NamedTuple
 
 from ..protocol.occupancy import Occupant
 
 __all__ = ["Snapshot"]
 
 
-@attrs.frozen(kw_only=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """Who was on one channel, by here now.
 
     Attributes:

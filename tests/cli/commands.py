@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 
 from typer.testing import CliRunner
 
 from presence_async.cli.app import app
+
+from ..processes import PYTHON
 
 Result = tuple[int | None, str, str]
 
@@ -31,7 +32,7 @@ async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Proce
     """Start a command as a user does; the streams are pipes."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error", "-m", "presence_async"),
+        *(*PYTHON, "-W", "error", "-m", "presence_async"),
         *arguments,
         env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,

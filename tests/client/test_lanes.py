@@ -168,13 +168,13 @@ async def test_a_crash_while_sending_for_one_user_is_that_users_failure(
 ) -> None:
     mine = await client.join("lobby", presence_timeout_s=20)
     eves = await client.join("lobby", user_id="eve", presence_timeout_s=20)
-    send = client._core.pipeline.send
+    begin = client._core.pipeline.begin
 
-    async def crash_once(*_: object, **__: object) -> None:
-        monkeypatch.setattr(client._core.pipeline, "send", send)
+    def crash_once(*_: object, **__: object) -> None:
+        monkeypatch.setattr(client._core.pipeline, "begin", begin)
         raise KeyError
 
-    monkeypatch.setattr(client._core.pipeline, "send", crash_once)
+    monkeypatch.setattr(client._core.pipeline, "begin", crash_once)
     await asyncio.sleep(30)
 
     assert {mine.health, eves.health} == {"fresh"}

@@ -354,7 +354,9 @@ async def test_a_token_is_fetched_outside_the_gate_also_after_a_refusal(
             subscribe_key=pipeline.subscribe_key, user_id="tester"
         )
         await pipeline.send(
-            operation, budget=pipeline.budget(30), gate=RecordingGate(seen)
+            pipeline.call(
+                operation, budget=pipeline.budget(30), gate=RecordingGate(seen)
+            )
         )
 
     assert seen == ["fetch", "enter", "leave"] * 2
@@ -542,7 +544,7 @@ async def test_the_pipeline_refuses_another_event_loop_at_once(
 
     async def ask() -> None:
         budget = pipeline.budget(math.inf)
-        await pipeline.send(operation, budget=budget, gate=full)
+        await pipeline.send(pipeline.call(operation, budget=budget, gate=full))
 
     with pytest.raises(ClientClosedError, match="another event loop"):
         await asyncio.to_thread(asyncio.run, ask())
@@ -559,7 +561,7 @@ async def test_a_pipeline_that_was_not_opened_says_so(
     with pytest.raises(ClientClosedError, match="not been started"):
         pipeline.budget(1)
     with pytest.raises(ClientClosedError, match="not been started"):
-        await pipeline.send(operation, budget=Budget(0, 1))
+        pipeline.call(operation, budget=Budget(0, 1))
 
 
 async def test_nothing_is_asked_after_close(emulator: PresenceEmulator) -> None:
@@ -574,7 +576,7 @@ async def test_nothing_is_asked_after_close(emulator: PresenceEmulator) -> None:
     operation = WhereNowOperation(subscribe_key="demo", user_id="bob")
 
     with pytest.raises(ClientClosedError, match="where now"):
-        await pipeline.send(operation, budget=pipeline.budget(30))
+        pipeline.call(operation, budget=pipeline.budget(30))
 
     assert fetched == []
 

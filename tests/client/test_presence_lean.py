@@ -63,8 +63,9 @@ async def test_users_beyond_the_limit_wait_without_a_task(
     states = [asyncio.ensure_future(lease.set_state({"n": 1})) for lease in leases]
     await asyncio.sleep(1)
 
-    assert presence_tasks().count("presence set state") == 64
-    assert len(presence_tasks()) == 65
+    assert len(client._core.heartbeats._requests) == 64
+    assert presence_tasks().count("presence set state") <= 64
+    assert len(presence_tasks()) <= 65
     await asyncio.gather(*states)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,7 +95,7 @@ def test_requests_of_other_sdks_are_parsed(
     path: str, query: str, operation: HereNowOperation, spelling: str
 ) -> None:
     if "limit" not in query:
-        operation = attrs.evolve(operation, limit=None)
+        operation = msgspec.structs.replace(operation, limit=None)
     request = HttpRequest(path=f"/v2/presence/{spelling}/{KEY}{path}", query=query)
 
     assert HereNowOperation.from_request(request) == operation

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import html
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rich.pretty
 from hypothesis import given
 from hypothesis import strategies as st
 
 from presence_async import InvalidArgumentError
 from presence_async.protocol.encoding import decode_query
-from presence_async.protocol.exchange import HttpRequest
+from presence_async.protocol.exchange import HttpReply, HttpRequest
 from presence_async.protocol.identity import (
     RESERVED_PARAMS,
     Identity,
@@ -208,3 +210,37 @@ def test_numbers_become_text() -> None:
     params = checked_query_params({"a": 1, "b": 1.5, "c": True, "d": False})
 
     assert params == (("a", "1"), ("b", "1.5"), ("c", "true"), ("d", "false"))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (
+            Identity(
+                subscribe_key="sub",
+                user_id="bob",
+                secret_key="hidden",
+                query_params=(("auth", "hidden"),),
+            ),
+            "Identity(subscribe_key='sub', user_id='bob', publish_key=None)",
+        ),
+        (
+            HttpRequest(path="/time/0", query="auth=hidden"),
+            "HttpRequest(path='/time/0')",
+        ),
+        (
+            HttpReply(status=200, body=b"hidden", headers={"x": "hidden"}),
+            "HttpReply(status=200)",
+        ),
+    ],
+    ids=["identity", "request", "reply"],
+)
+def test_what_may_hold_a_secret_shows_none(value: object, shown: str) -> None:
+    assert repr(value) == shown
+    assert rich.pretty.pretty_repr(value, max_width=200) == shown
+
+
+def test_a_secret_is_hidden_as_html_writes_it() -> None:
+    secret = "a&b<c>d\"e'f"
+
+    assert redacted(f"in {html.escape(secret)}.", [secret]) == "in ***."

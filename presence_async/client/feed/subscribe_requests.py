@@ -140,18 +140,19 @@ class SubscribeRequests:
             timetoken=cursor.timetoken if cursor else 0,
             region=cursor.region if cursor else None,
         )
+        call = self._pipeline.call(
+            operation,
+            budget=budget,
+            retry=retry,
+            gate=gate,
+            attempt_timeout_s=attempt_timeout_s,
+            params=params,
+            # A poll that breaks may mean another service behind the same name, so the
+            # loop checks before it polls again.
+            repeats_stale=cursor is None,
+        )
         try:
-            answer = await self._pipeline.send(
-                operation,
-                budget=budget,
-                retry=retry,
-                gate=gate,
-                attempt_timeout_s=attempt_timeout_s,
-                params=params,
-                # A poll that breaks may mean another service behind the same name, so
-                # the loop checks before it polls again.
-                repeats_stale=cursor is None,
-            )
+            answer = await self._pipeline.send(call)
         except AccessDeniedError as error:
             error.channels = _without_suffix(error.channels)
             error.channel_groups = _without_suffix(error.channel_groups)

@@ -1,0 +1,70 @@
+"""The parts of a client that load when a program first uses them.
+
+Importing a client takes the modules that every open client needs: what those would
+delay is the event loop. The others are named here: ``on_demand.Roster`` imports its
+module when it is first evaluated, in code or by ``typing.get_type_hints``. That saves a
+third of the time that our modules take to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..protocol.channel_groups import AddChannelsOperation as AddChannelsOperation
+    from ..protocol.channel_groups import DeleteGroupOperation as DeleteGroupOperation
+    from ..protocol.channel_groups import ListChannelsOperation as ListChannelsOperation
+    from ..protocol.channel_groups import ListGroupsOperation as ListGroupsOperation
+    from ..protocol.channel_groups import (
+        RemoveChannelsOperation as RemoveChannelsOperation,
+    )
+    from ..protocol.here_now import HereNowOperation as HereNowOperation
+    from ..protocol.occupancy import ChannelOccupancy as ChannelOccupancy
+    from ..protocol.occupancy import HereNow as HereNow
+    from ..protocol.occupancy import HereNowCounts as HereNowCounts
+    from ..protocol.where_now import WhereNow as WhereNow
+    from ..protocol.where_now import WhereNowOperation as WhereNowOperation
+    from .event_stream import EventStream as EventStream
+    from .feed.feed import PresenceFeed as PresenceFeed
+    from .heartbeat_manager import HeartbeatManager as HeartbeatManager
+    from .joining import Joining as Joining
+    from .lease import Lease as Lease
+    from .occupants import OccupantPages as OccupantPages
+    from .roster import Roster as Roster
+    from .snapshot_requests import SnapshotRequests as SnapshotRequests
+
+_HOMES = {
+    "AddChannelsOperation": "..protocol.channel_groups",
+    "ChannelOccupancy": "..protocol.occupancy",
+    "DeleteGroupOperation": "..protocol.channel_groups",
+    "EventStream": ".event_stream",
+    "HeartbeatManager": ".heartbeat_manager",
+    "HereNow": "..protocol.occupancy",
+    "HereNowCounts": "..protocol.occupancy",
+    "HereNowOperation": "..protocol.here_now",
+    "Joining": ".joining",
+    "Lease": ".lease",
+    "ListChannelsOperation": "..protocol.channel_groups",
+    "ListGroupsOperation": "..protocol.channel_groups",
+    "OccupantPages": ".occupants",
+    "PresenceFeed": ".feed.feed",
+    "RemoveChannelsOperation": "..protocol.channel_groups",
+    "Roster": ".roster",
+    "SnapshotRequests": ".snapshot_requests",
+    "WhereNow": "..protocol.where_now",
+    "WhereNowOperation": "..protocol.where_now",
+}
+
+__all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
+    *sorted(_HOMES)
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    found = globals()[name] = getattr(importlib.import_module(home, __package__), name)
+    return found
