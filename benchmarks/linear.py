@@ -37,7 +37,7 @@ from reporting import Gate, bar, conclude, judged, options_of, print_cases
 
 TIMES = 10
 MOST = 11.0
-ROUNDS, QUICK_ROUNDS = 5, 1
+ROUNDS, QUICK_ROUNDS = 4, 1
 SMALL_ONES, QUICK_SMALL_ONES = 3, 1
 
 
@@ -52,11 +52,11 @@ class Growth:
 
 
 def growths() -> Iterator[Growth]:
-    yield Growth("users kept", KeptUsers.begin, 3_000, 300)
+    yield Growth("users kept", KeptUsers.begin, 2_000, 300)
     yield Growth("users joining and leaving", join_and_leave, 1_000, 50)
     yield Growth("channels of a lease", lease_of_many, 30, 30)
-    yield Growth("occupants of a reply", read_occupants, 10_000, 1_000)
-    yield Growth("occupants of a roster", RosterOfMany.begin, 500, 100)
+    yield Growth("occupants of a reply", read_occupants, 1_000, 1_000)
+    yield Growth("occupants of a roster", RosterOfMany.begin, 300, 100)
     yield Growth("watchers", watch, 30, 5)
 
 

@@ -21,13 +21,24 @@ pytestmark = pytest.mark.real_time
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
+# Loads what would load on first use. Without bytecode it is compiled then, and on a
+# busy machine asyncio's debug mode would call that a slow callback.
+RUN = """
+import runpy, sys, presence_async
+for name in presence_async.__all__:
+    getattr(presence_async, name)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 async def start(
     name: str, *arguments: str, **environment: str
 ) -> asyncio.subprocess.Process:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     return await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-W", "error", str(EXAMPLES / name), *arguments),
+        *(*PYTHON, "-W", "error", "-c", RUN),
+        *(str(EXAMPLES / name), *arguments),
         env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

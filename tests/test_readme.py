@@ -27,9 +27,13 @@ def test_the_first_example_is_short() -> None:
     assert len(code) <= 15
 
 
-# Runs each program as if it were the main one of a process of its own.
+# Runs each program as if it were the main one of a process of its own. What loads on
+# first use is loaded before: without bytecode it is compiled then, and on a busy
+# machine asyncio's debug mode would call that a slow callback.
 RUN_ALL = """
-import sys
+import sys, presence_async
+for name in presence_async.__all__:
+    getattr(presence_async, name)
 for program in sys.argv[1:]:
     exec(compile(program, "README", "exec"), {"__name__": "__main__"})
     print("done", flush=True)

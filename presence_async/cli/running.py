@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -47,8 +46,9 @@ def run(
     # warning of the library, too.
     logging.getLogger("presence_async").addHandler(logging.NullHandler())
     take_any_character()
-    # Before the event loop runs, which this would block for 0.3 s.
-    importlib.import_module("..client.client", __package__)
+    # Before the event loop runs, which their import would block for 0.3 s.
+    for name in presence_async.__all__:
+        getattr(presence_async, name)
     try:
         presence_async.run(work())
     except InvalidArgumentError as error:

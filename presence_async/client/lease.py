@@ -252,13 +252,15 @@ class LeaseChange:
 class LeaseChanges:
     """An iterator over the health of one lease."""
 
-    __slots__ = ("_claim", "_lease", "_loop", "_seen")
+    __slots__ = ("_claim", "_has_begun", "_lease", "_loop", "_seen")
 
     def __init__(self, lease: Lease, claim: Claim, calls: PresenceCalls) -> None:
         self._lease = lease
         self._claim = claim
         self._loop = calls.loop
+        self._has_begun = False
         self._seen: HealthChanged | None = None
+        claim.is_followed = True
 
     def __aiter__(self) -> Self:
         return self
@@ -272,18 +274,28 @@ class LeaseChanges:
         Cancellation: loses nothing.
         """
         self._loop.check_loop()
-        seen = self._seen
+        claim, seen = self._claim, self._seen
         if seen is not None and seen.health is LeaseHealth.RELEASED:
             raise StopAsyncIteration
-        while (change := self._claim.latest) is None or change is seen:
-            await self._loop.changed(self._claim)
-        self._seen = change
-        is_first = seen is None
+        is_first = not self._has_begun
+        while claim.health is None or (not is_first and claim.latest is seen):
+            await self._loop.changed(claim)
+        self._has_begun = True
+        change = self._seen = claim.latest
+        if is_first or change is None:
+            return LeaseChange(
+                lease=self._lease,
+                previous=None,
+                health=claim.health,
+                reason="heartbeat acknowledged" if change is None else change.reason,
+                at=self._loop.now_s(),
+                remaining_s=self._lease.remaining_s,
+            )
         return LeaseChange(
             lease=self._lease,
-            previous=None if is_first else change.previous,
+            previous=change.previous,
             health=change.health,
             reason=change.reason,
-            at=self._loop.now_s() if is_first else change.at_s,
-            remaining_s=self._lease.remaining_s if is_first else change.remaining_s,
+            at=change.at_s,
+            remaining_s=change.remaining_s,
         )

@@ -51,8 +51,11 @@ class Backoff:
         if self._outage.is_down:
             health.hold(user, _OUTAGE, now_s)
             return False
+        if self._held_until_s <= now_s:
+            return True
         until_s = self._wait_until_s(user, now_s)
-        user.due_s = max(user.due_s, until_s)
+        if until_s > now_s:
+            user.due_s = until_s
         return until_s <= now_s
 
     def attempt_s(self, user: UserTable, now_s: float) -> float:
@@ -91,10 +94,8 @@ class Backoff:
         A user who failed has waited for its own gap. Anyone else obeys what the service
         asked of all, unless that is longer than their presence can wait.
         """
-        if user.failures:
-            return now_s
         wait_s = self._held_until_s - now_s
-        if wait_s <= 0:
+        if wait_s <= 0 or user.failures:
             return now_s
         remaining_s = user.end_s(now_s) - now_s
         is_too_long = hold_s(wait_s, remaining_s, self._attempt_timeout_s) < wait_s
@@ -162,10 +163,16 @@ class Backoff:
 
     def reached(self, now_s: float) -> list[UserTable]:
         """Note that the service answers; return those who waited for that."""
+        if not self._outage.suspects:
+            return []
         if not self.end_outage(now_s):
             return []
         self._held_until_s = 0.0
-        return [user for user in self._users.values() if user.is_held or user.failures]
+        return [
+            user
+            for user in self._users.values()
+            if user.rare is not None and (user.is_held or user.failures)
+        ]
 
     def start_over(self, now_s: float) -> None:
         """Forget outages and what the service asked for, after time unseen."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
 
 from ..errors import ClientClosedError
 from . import health, leaving, orders
@@ -12,8 +12,7 @@ from .user import UserTable
 __all__ = ["Departure", "close"]
 
 
-@attrs.frozen(eq=False)
-class Departure:
+class Departure(NamedTuple):
     """One leave at the close.
 
     Attributes:
@@ -40,7 +39,7 @@ def close(
         now_s: Loop time.
         leave: Whether what is held is left; leaves owed before always are.
     """
-    heard = [c for c in user.claims if c.is_joined or c.is_announced]
+    heard = [claim for claim in user.claims if user.has_heard(claim)]
     channels = tuple(dict.fromkeys(c for x in heard for c in x.channels))
     groups = tuple(dict.fromkeys(g for x in heard for g in x.channel_groups))
     # One leave for what is held, whatever waits to be left as well.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from . import health, orders, repeats, rounds
@@ -46,16 +47,16 @@ class Dispatcher:
 
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
-        self._ring(now_s)
+        table = self._timetable
+        if table.alarms.next_due_s <= now_s:
+            self._ring(now_s)
+        self.backoff.report(now_s)
         if not self.places.are_open(now_s):
-            self._timetable.wait(now_s)
+            table.wait(now_s)
             return None
-        if not self.is_closing and (user := self.backoff.prober(now_s)) is not None:
-            rounds.begin(user, self.backoff.attempt_s(user, now_s))
-            self._timetable.due.put(user, now_s)
-            if send := self._begin_next(user, now_s):
-                return send
-        while (user := self._timetable.pop_due(now_s)) is not None:
+        if self._shared.is_down and (send := self._probe(now_s)) is not None:
+            return send
+        while (user := table.pop_due(now_s)) is not None:
             if send := self._begin_next(user, now_s):
                 return send
             # Not due again at once: a fault here must not freeze the event loop.
@@ -68,6 +69,19 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
+        if not rounds.kept_calmly(user, send, outcome, now_s):
+            self._take_in(user, send, outcome, now_s)
+            self.plan(user, now_s)
+            return
+        self.backoff.reached(now_s)
+        if user.orders or not user.claims:
+            self.plan(user, now_s)
+        else:
+            self._timetable.plan_calm(user)
+
+    def _take_in(
+        self, user: UserTable, send: Send, outcome: Outcome, now_s: float
+    ) -> None:
         is_acknowledged = isinstance(outcome, Acknowledged)
         if send.purpose is Purpose.KEEP and not is_acknowledged:
             self.heartbeats_failed += 1
@@ -82,7 +96,6 @@ class Dispatcher:
             # After it was taken in: a claim that has just joined repeats its own.
             repeats.note(user, send, outcome, now_s)
             self._settle(user, now_s)
-        self.plan(user, now_s)
 
     def abandon(self, send: Send, now_s: float) -> None:
         """End a request after a fault, with or without an outcome; its user goes on."""
@@ -93,26 +106,30 @@ class Dispatcher:
             user.out = None
             self.places.leave(send)
         if user.out is None:
+            # The heartbeat of a calm user is remembered nowhere else.
+            user.hasten(now_s + _AFTER_A_FAULT_S)
             self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
 
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
         table, backoff = self._timetable, self.backoff
-        sent_s = max(min(table.waiting.next_due_s, backoff.probe_s), self.places.next_s)
+        waits_s = table.waiting.due_s if table.waiting.live else math.inf
+        sent_s = max(min(waits_s, backoff.probe_s), self.places.next_s)
         look_s = min(table.due.next_due_s, table.alarms.next_due_s)
         return min(look_s, backoff.report_at_s, sent_s)
 
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
         """Put a user where it will be looked at next, or forget it."""
-        if any(end_s <= now_s for end_s in user.open_ends_s()):
+        passed_s, ahead_s = user.ends_s(now_s)
+        if passed_s < math.inf:
             # Its alarm, if it has not rung yet, would be taken for one that has.
             health.update(user, now_s)
         if user.out is None and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
         else:
-            self._timetable.plan(user, now_s, not_before_s)
+            self._timetable.plan(user, now_s, ahead_s, not_before_s)
 
     def hasten(self, users: Iterable[UserTable], now_s: float) -> None:
         """Make users due within the bounds, first those who can still be saved."""
@@ -131,7 +148,6 @@ class Dispatcher:
             health.update(user, now_s)
             orders.expire(user, now_s)
             self.plan(user, now_s)
-        self.backoff.report(now_s)
 
     # Who sends what.
 
@@ -143,6 +159,7 @@ class Dispatcher:
                 self._begin(user, send, now_s)
         except BaseException:
             user.out = None
+            user.hasten(now_s + _AFTER_A_FAULT_S)
             self._timetable.due.put(user, now_s + _AFTER_A_FAULT_S)
             raise
         return send
@@ -157,24 +174,34 @@ class Dispatcher:
 
     def _next(self, user: UserTable, now_s: float) -> Send | None:
         """Return a user's next request: heartbeats first, then orders, then repeats."""
-        if send := repeats.confirmation(user, now_s):
+        is_calm = user.rare is None
+        if not is_calm and (send := repeats.confirmation(user, now_s)):
             return send
-        if self._may_keep(user, now_s):
+        is_under_way = not is_calm and user.round is not None
+        if not is_under_way and self._may_begin(user, now_s):
+            attempt_s = self.backoff.attempt_s(user, now_s)
+            if send := rounds.begin(user, attempt_s, now_s):
+                return send
+        if user.round is not None:
             if send := rounds.next_send(user, now_s):
                 return send
             self._settle(user, now_s)
         return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
 
-    def _may_keep(self, user: UserTable, now_s: float) -> bool:
-        """Begin a round if one is due; return True if one is under way."""
-        if user.round is not None:
-            return True
-        if user.due_s > now_s or user.is_held or self.is_closing:
+    def _may_begin(self, user: UserTable, now_s: float) -> bool:
+        """Return True if a round is due and nothing holds it back."""
+        if user.due_s > now_s or self.is_closing or user.is_held:
             return False
-        if not self.backoff.may_begin(user, now_s):
-            return False
-        rounds.begin(user, self.backoff.attempt_s(user, now_s))
-        return True
+        return self.backoff.may_begin(user, now_s)
+
+    def _probe(self, now_s: float) -> Send | None:
+        """Return the probe of an outage, if one is due."""
+        user = None if self.is_closing else self.backoff.prober(now_s)
+        if user is None:
+            return None
+        rounds.begin(user, self.backoff.attempt_s(user, now_s), now_s)
+        self._timetable.due.put(user, now_s)
+        return self._begin_next(user, now_s)
 
     def _settle(self, user: UserTable, now_s: float) -> None:
         """End a round that has nothing left to send and nothing out."""
@@ -184,10 +211,12 @@ class Dispatcher:
             return
         user.round = None
         if current.is_answered:
-            self.hasten(self.backoff.reached(now_s), now_s)
+            others = [x for x in self.backoff.reached(now_s) if x is not user]
+            self.hasten(others, now_s)
         user.failures = user.failures + 1 if current.is_pressing else 0
         if user.failures and user.has_joined:
+            asked_s = user.due_s
             self.backoff.failed(user, current, now_s)
+            user.hasten(asked_s)
         else:
             rounds.plan_next(user, now_s)
-        user.hasten(current.again_s)

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from ..errors import ClientClosedError, LeaseReleasedError
 from . import closing, health, joining, leaving, orders, overview
 from .changes import Change
-from .claims import Claim, Order, OrderKind, Params, Patience, State, names_of
+from .claims import Claim, Order, OrderKind, Params, Patience, State
 from .dispatch import Dispatcher
+from .names import names_of
 from .places import Places
 from .settings import Settings, Shared
 from .user import UserTable
@@ -39,8 +40,8 @@ class PresenceEngine:
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
-        self._shared = Shared(settings, rng)
         self._users: dict[str, UserTable] = {}
+        self._shared = Shared(settings, rng, self._users)
         self._dispatch = Dispatcher(self._shared, self._users)
         self._versions = 0
         self._tickets = 0
@@ -136,7 +137,7 @@ class PresenceEngine:
             return self._enqueue(order, now_s)
         gathering = orders.gathering(user, claim)
         if gathering is not None:
-            gathering.tickets.append(self._next_ticket())
+            gathering.tickets += (self._next_ticket(),)
             return gathering.tickets[-1]
         order = orders.about(OrderKind.CLAIM_STATE, claim, patience)
         order.is_patch, order.not_before_s = True, now_s + gather_s
@@ -297,7 +298,7 @@ class PresenceEngine:
     def _owe(self, user: UserTable, order: Order, now_s: float) -> int:
         """Let a caller wait for an order of the user's queue."""
         order.not_before_s = max(order.not_before_s, now_s)
-        order.tickets.append(self._next_ticket())
+        order.tickets += (self._next_ticket(),)
         order.is_known = True
         self._dispatch.plan(user, now_s)
         return order.tickets[-1]

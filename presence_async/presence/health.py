@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Iterable
 
 from .changes import HealthChanged
-from .claims import Claim, LeaseHealth, Name
+from .claims import AT_RISK, FRESH, LOST, REFUSED, RELEASED, Claim, LeaseHealth
+from .names import Name
 from .user import UserTable
 
 __all__ = ["begin", "hold", "let_go", "mark", "release", "slept", "update"]
@@ -51,12 +52,12 @@ def slept(user: UserTable, seconds: float, now_s: float) -> None:
 
 def begin(user: UserTable, claim: Claim, now_s: float) -> None:
     """Keep a claim from its first acknowledged heartbeat on."""
-    _set(user, claim, LeaseHealth.FRESH, "joined", now_s)
+    _set(user, claim, FRESH, "joined", now_s)
 
 
 def release(user: UserTable, claim: Claim, reason: str, now_s: float) -> None:
     """Remove a claim for good."""
-    _set(user, claim, LeaseHealth.RELEASED, reason, now_s)
+    _set(user, claim, RELEASED, reason, now_s)
     user.drop(claim)
     user.forget_unwanted()
     user.catch_up(now_s)
@@ -87,13 +88,13 @@ def _derived(user: UserTable, claim: Claim, now_s: float) -> tuple[LeaseHealth, 
     known = [table[name] for name in claim.names if name in table]
     refused = next((told for told in known if told.is_refused), None)
     if refused is not None:
-        return LeaseHealth.REFUSED, refused.trouble or "refused"
+        return REFUSED, refused.trouble or "refused"
     trouble = next((told.trouble for told in known if told.trouble is not None), None)
     if min((told.until_s for told in known), default=math.inf) <= now_s:
-        return LeaseHealth.LOST, trouble or "the presence timeout has passed"
+        return LOST, trouble or "the presence timeout has passed"
     if trouble is not None:
-        return LeaseHealth.AT_RISK, trouble
-    return LeaseHealth.FRESH, "heartbeat acknowledged"
+        return AT_RISK, trouble
+    return FRESH, "heartbeat acknowledged"
 
 
 def _set(
@@ -106,14 +107,17 @@ def _set(
     is_shared: bool = False,
 ) -> None:
     previous = claim.health
-    if previous in {health, LeaseHealth.RELEASED}:
+    if previous is health or previous is RELEASED:
         return
     claim.health = health
+    latest = None if claim.rare is None else claim.latest
     # As its latest change was one of many, so is its recovery from it.
-    is_recovery = health is LeaseHealth.FRESH and claim.latest is not None
-    is_shared |= user.shared.is_down or (is_recovery and claim.latest.is_shared)
+    is_shared |= user.shared.is_down
+    is_shared |= health is FRESH and latest is not None and latest.is_shared
     until_s = user.expires_s(claim)
-    claim.latest = HealthChanged(
-        claim, previous, health, reason, now_s, until_s, is_shared
-    )
-    user.shared.changes.append(claim.latest)
+    change = HealthChanged(claim, previous, health, reason, now_s, until_s, is_shared)
+    user.shared.changes.append(change)
+    if health is not FRESH or (latest is not None and claim.is_followed):
+        claim.latest = change
+    elif latest is not None:
+        claim.latest = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import LeaseReleasedError
 from . import health, leaving, order_queue, rounds
-from .claims import Claim, LeaseHealth, Order, Patience
+from .claims import FRESH, Claim, Order, Patience
 from .merging import Beat
 from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Send
@@ -29,11 +29,13 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
             order_queue.finish(user, order, LeaseReleasedError())
         return None
     order.parts = [beat.names for beat in beats]
-    claim.is_announced = True
+    order.is_announced = True
     return order_queue.send(user, order, beats[0].operation, now_s, beats[0])
 
 
 def _beats_of(user: UserTable, claim: Claim, parts: list[Any] | None) -> list[Beat]:
+    if parts is None and user.claims == (claim,):
+        return user.beats(None, claim)
     names = set(claim.names)
     if parts is not None:
         names &= {name for part in parts for name in part}
@@ -45,7 +47,7 @@ def note_heard(order: Order, outcome: Outcome) -> None:
     order.was_heard |= isinstance(outcome, Acknowledged) or (
         isinstance(outcome, Failed) and outcome.has_effect
     )
-    order.its_claim.is_announced = order.was_heard
+    order.is_announced = order.was_heard
 
 
 def acknowledged(
@@ -53,7 +55,7 @@ def acknowledged(
 ) -> None:
     """Note an acknowledged heartbeat of a join; the last one begins the claim."""
     if send.beat is not None:
-        user.tell(send.beat, answer, set(order.its_claim.names))
+        user.tell(send.beat, answer, order.its_claim.names)
     order.parts = order.parts[1:]
     if order.parts:
         # Other claims may hold some of the names.
@@ -100,7 +102,7 @@ def _extend(user: UserTable, claim: Claim, lease: Claim) -> None:
     """
     user.drop(claim)
     claim.channels = tuple(c for c in claim.channels if c not in lease.channels)
-    claim.health = LeaseHealth.FRESH
+    claim.health = FRESH
     lease.channels += claim.channels
 
 
@@ -108,10 +110,11 @@ def dismiss(user: UserTable, claim: Claim, now_s: float) -> None:
     """Take back a claim whose join failed or was cancelled."""
     if claim not in user.claims:
         return
+    is_heard = user.has_heard(claim)
     user.drop(claim)
     user.forget_unwanted()
     user.catch_up(now_s)
-    if claim.is_announced:
+    if is_heard:
         _leave(user, claim, claim.channels, claim.channel_groups, now_s)
 
 

@@ -6,15 +6,8 @@ from ..protocol.leave import LeaveOperation
 from ..protocol.splitting import split
 from . import order_queue
 from .changes import LeaveGivenUp
-from .claims import (
-    Order,
-    OrderKind,
-    Params,
-    Patience,
-    channels_of,
-    groups_of,
-    names_of,
-)
+from .claims import Order, OrderKind, Params, Patience
+from .names import channels_of, groups_of, names_of
 from .patience import LEAVE_PACE_S, NO_RETRY
 from .user import UserTable
 from .wire import Failed, Refused, Send
@@ -32,18 +25,14 @@ def leave(
     until_s: float,
 ) -> Order:
     """Owe a leave; it is sent without the names that claims hold by then."""
-    order = Order(
-        kind=OrderKind.LEAVE,
+    operation = LeaveOperation(
+        subscribe_key=user.shared.settings.subscribe_key,
         user_id=user.user_id,
-        patience=patience,
-        operation=LeaveOperation(
-            subscribe_key=user.shared.settings.subscribe_key,
-            user_id=user.user_id,
-            channels=channels,
-            channel_groups=channel_groups,
-        ),
-        params=params,
-        until_s=until_s,
+        channels=channels,
+        channel_groups=channel_groups,
+    )
+    order = Order(
+        OrderKind.LEAVE, user.user_id, patience, None, operation, params, until_s
     )
     user.orders += (order,)
     return order

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
-
 from ..protocol.encoding import encode_name
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.json_codec import encode_state
-from .claims import Claim, Name, Params, State, channels_of, groups_of, text_of
+from .claims import Claim, Params, State
+from .names import Name, channels_of, groups_of, text_of
 
-__all__ = ["Beat", "Wanted", "merged", "wanted"]
+__all__ = ["Beat", "Wanted", "merged", "simple", "wanted"]
 
 _TARGET_BYTES = 8 * 1024
 _FIXED_BYTES = 512
+_SHORT = 600
+"""Characters of names that fit into one request however they are escaped."""
 
 States = Mapping[Name, tuple[int, State]]
 
 
-@attrs.define(eq=False)
 class Wanted:
     """What the claims of a user want of one name.
 
@@ -35,11 +35,13 @@ class Wanted:
         claims: The claims that hold the name.
     """
 
-    timeout_s: int
-    params: Params
-    version: int
-    state: State | None
-    claims: list[Claim]
+    __slots__ = ("claims", "params", "state", "timeout_s", "version")
+
+    def __init__(self, claim: Claim) -> None:
+        self.timeout_s: int = claim.presence_timeout_s
+        self.params: Params = claim.params
+        self.version, self.state = _state_of(claim)
+        self.claims: list[Claim] = [claim]
 
     def join(self, claim: Claim) -> None:
         """Take in another claim on the name."""
@@ -51,7 +53,6 @@ class Wanted:
             self.version, self.state = version, state
 
 
-@attrs.frozen(eq=False)
 class Beat:
     """One heartbeat request.
 
@@ -63,11 +64,46 @@ class Beat:
         claims: Whose names, or some of them, it announces.
     """
 
-    names: tuple[Name, ...]
-    operation: HeartbeatOperation
-    params: Params
-    versions: tuple[int, ...]
-    claims: tuple[Claim, ...]
+    __slots__ = ("claims", "names", "operation", "params", "versions")
+
+    def __init__(
+        self,
+        names: tuple[Name, ...],
+        operation: HeartbeatOperation,
+        params: Params,
+        versions: tuple[int, ...],
+        claims: tuple[Claim, ...],
+    ) -> None:
+        self.names: tuple[Name, ...] = names
+        self.operation: HeartbeatOperation = operation
+        self.params: Params = params
+        self.versions: tuple[int, ...] = versions
+        self.claims: tuple[Claim, ...] = claims
+
+
+def simple(subscribe_key: str, claim: Claim) -> Beat | None:
+    """Return the heartbeat of a user's only claim, if there is nothing to merge.
+
+    The same as ``merged`` says of most users, for a fifth of its 10 us.
+    """
+    channels, params, version, state = claim.channels, (), -1, None
+    if claim.rare is not None:
+        if claim.channel_groups or claim.extends is not None:
+            return None
+        params = claim.params
+        version, state = _state_of(claim)
+    is_one = len(channels) == 1
+    if not is_one and (state is not None or sum(map(len, channels)) > _SHORT):
+        return None
+    operation = HeartbeatOperation(
+        subscribe_key=subscribe_key,
+        user_id=claim.user_id,
+        channels=channels,
+        presence_timeout_s=claim.presence_timeout_s,
+        state=None if state is None else {channels[0]: state},
+    )
+    versions = (version,) if is_one else (version,) * len(channels)
+    return Beat(channels, operation, params, versions, (claim,))
 
 
 def wanted(claims: Iterable[Claim], states: States) -> dict[Name, Wanted]:
@@ -82,10 +118,7 @@ def wanted(claims: Iterable[Claim], states: States) -> dict[Name, Wanted]:
         for name in claim.names:
             entry = table.get(name)
             if entry is None:
-                version, state = _state_of(claim)
-                table[name] = Wanted(
-                    claim.presence_timeout_s, claim.params, version, state, [claim]
-                )
+                table[name] = Wanted(claim)
             else:
                 entry.join(claim)
     for name, (version, state) in states.items():
@@ -155,8 +188,8 @@ def _beat(subscribe_key: str, user_id: str, part: dict[Name, Wanted]) -> Beat:
         if entry.state is not None
     }
     return Beat(
-        names=tuple(part),
-        operation=HeartbeatOperation(
+        tuple(part),
+        HeartbeatOperation(
             subscribe_key=subscribe_key,
             user_id=user_id,
             channels=channels_of(part),
@@ -164,7 +197,7 @@ def _beat(subscribe_key: str, user_id: str, part: dict[Name, Wanted]) -> Beat:
             presence_timeout_s=entries[0].timeout_s,
             state=states or None,
         ),
-        params=entries[0].params,
-        versions=tuple(entry.version for entry in entries),
-        claims=tuple(dict.fromkeys(c for entry in entries for c in entry.claims)),
+        entries[0].params,
+        tuple(entry.version for entry in entries),
+        tuple(dict.fromkeys(c for entry in entries for c in entry.claims)),
     )

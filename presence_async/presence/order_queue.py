@@ -32,16 +32,9 @@ def send(
     if patience.is_endless:
         # A token that never comes must not keep the user's other requests waiting.
         patience = Patience(now_s, now_s + 2 * full_s, patience.retry)
+    due_s, params = order.not_before_s, order.params
     return Send(
-        user_id=user.user_id,
-        operation=operation,
-        params=order.params,
-        taken_s=now_s,
-        attempt_s=attempt_s,
-        patience=patience,
-        due_s=order.not_before_s,
-        order=order,
-        beat=beat,
+        user.user_id, operation, params, now_s, attempt_s, patience, due_s, order, beat
     )
 
 
@@ -57,7 +50,10 @@ def try_again(user: UserTable, order: Order, failed: Failed, now_s: float) -> bo
 
 def drop(user: UserTable, order: Order) -> None:
     """Take an order out of the queue."""
-    user.orders = tuple(x for x in user.orders if x is not order)
+    if user.orders == (order,):
+        user.orders = ()
+    else:
+        user.orders = tuple(x for x in user.orders if x is not order)
 
 
 def finish(
@@ -76,5 +72,6 @@ def settle(
     user: UserTable, order: Order, error: Exception | None, value: object = None
 ) -> None:
     """Tell whoever waits for an order; it may go on all the same."""
-    user.shared.changes.extend(Settled(t, error, value) for t in order.tickets)
-    order.tickets.clear()
+    for ticket in order.tickets:
+        user.shared.changes.append(Settled(ticket, error, value))
+    order.tickets = ()

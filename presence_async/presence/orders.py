@@ -14,7 +14,8 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
 from . import health, joining, leaving, order_queue
-from .claims import Claim, Order, OrderKind, Patience, groups_of, names_of
+from .claims import Claim, Order, OrderKind, Patience
+from .names import groups_of, names_of
 from .patience import is_blocking, overdue
 from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Refused, Send
@@ -33,15 +34,9 @@ __all__ = [
 ]
 
 
-def about(kind: OrderKind, claim: Claim, patience: Patience) -> Order:
+def about(kind: str, claim: Claim, patience: Patience) -> Order:
     """Return an order about a claim."""
-    return Order(
-        kind=kind,
-        user_id=claim.user_id,
-        patience=patience,
-        claim=claim,
-        params=claim.params,
-    )
+    return Order(kind, claim.user_id, patience, claim, None, claim.params)
 
 
 def gathering(user: UserTable, claim: Claim) -> Order | None:
@@ -104,6 +99,9 @@ def _overdue(user: UserTable, order: Order) -> DeadlineError:
 
 def next_send(user: UserTable, now_s: float) -> Send | None:
     """Return the request of the first order that may go out now."""
+    if user.orders and deadline_s(user) <= now_s:
+        # Of who waits for a turn that comes at once no alarm has rung.
+        expire(user, now_s)
     for order in user.orders:
         if order.not_before_s > now_s:
             if is_blocking(order, now_s):
@@ -217,10 +215,9 @@ def _acknowledged(
         for told in user.told.values():
             if told.name in names:
                 told.version = order.version
-    order.replies.append(answer.value)
+    replies = order.replies = (*order.replies, answer.value)
     order.parts.pop(0)
     if not order.parts:
-        replies = order.replies
         value = replies[0] if len(replies) == 1 else order.operation.merged(replies)
         order_queue.finish(user, order, None, value)
 
@@ -241,7 +238,7 @@ def give_up(user: UserTable, ticket: int, now_s: float) -> Send | None:
     order = next((x for x in user.orders if ticket in x.tickets), None)
     if order is None:
         return None
-    order.tickets.remove(ticket)
+    order.tickets = tuple(x for x in order.tickets if x != ticket)
     order.is_known = False
     # A leave is owed whoever waits for it, and a patch belongs to the lease by now.
     if order.kind is OrderKind.LEAVE or order.is_patch:

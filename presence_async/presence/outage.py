@@ -27,6 +27,7 @@ class Outage:
         since_s: When it began.
         probe_at_s: Loop time of the next probe.
         prober: The user whose heartbeat is the probe.
+        suspects: Users whose heartbeats have failed since one last came through.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class Outage:
         self.since_s: float = 0.0
         self.probe_at_s: float = 0.0
         self.prober: UserTable | None = None
-        self._failed: set[str] = set()
+        self.suspects: set[str] = set()
         self._waiting: deque[UserTable] = deque()
         self._ends_s: list[float] = []
         self._has_unexpired = True
@@ -44,8 +45,8 @@ class Outage:
 
         Users are counted, not heartbeats: what fails may be one user's own fault.
         """
-        self._failed.add(user_id)
-        return not self.is_down and len(self._failed) >= _FAILED_USERS
+        self.suspects.add(user_id)
+        return not self.is_down and len(self.suspects) >= _FAILED_USERS
 
     def begin(self, users: Iterable[UserTable], now_s: float) -> None:
         """Let these users probe, the one nearest its end first."""
@@ -60,7 +61,7 @@ class Outage:
         """Note a heartbeat that came through; return True if that ends an outage."""
         was_down, self.is_down = self.is_down, False
         self.prober = None
-        self._failed.clear()
+        self.suspects.clear()
         self._waiting.clear()
         self._ends_s = []
         return was_down

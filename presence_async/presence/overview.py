@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from .claims import Claim, LeaseHealth, OrderKind
+from .claims import AT_RISK, LOST, Claim, OrderKind
 from .user import UserTable
 from .wire import Purpose
 
@@ -39,8 +39,8 @@ def standing(users: Collection[UserTable]) -> Standing:
     healths = [claim.health for claim in claims(users)]
     return Standing(
         sum(user.has_joined for user in users),
-        healths.count(LeaseHealth.AT_RISK),
-        healths.count(LeaseHealth.LOST),
+        healths.count(AT_RISK),
+        healths.count(LOST),
     )
 
 

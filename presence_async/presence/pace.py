@@ -10,7 +10,6 @@ import math
 import random
 
 __all__ = [
-    "SLOT_S",
     "attempt_limit_s",
     "default_interval_s",
     "first_attempt_s",
@@ -19,10 +18,11 @@ __all__ = [
     "order_attempt_s",
     "phase",
     "retry_gap_s",
+    "slot_s",
 ]
 
-SLOT_S = 0.01
-"""Users whose places are this close are sent heartbeats at one wake-up."""
+_SHORTEST_SLOT_S = 0.01
+_FEWEST_SLOTS = 1000
 
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 _LOST_PACE_S = 5.0
@@ -45,6 +45,29 @@ def phase(number: int) -> float:
     so that no second is busier than another.
     """
     return (number * _GOLDEN_RATIO) % 1.0
+
+
+def slot_s(interval_s: float, users: int, company: int) -> float:
+    """Return how close the places of users are that are sent heartbeats together.
+
+    A wake-up costs as much as a heartbeat, so it should serve several. A thousandth of
+    the interval is given away for that, unless so few users are kept that they would
+    be alone all the same, and less if more than ``company`` would meet. Times are
+    multiples of the slot, which divides the interval, so nobody drifts; halves keep
+    the slots of a growing crowd inside each other.
+
+    Args:
+        interval_s: Seconds between two heartbeats of a user.
+        users: How many are kept.
+        company: How many heartbeats may be under way together.
+    """
+    most = max(1, math.ceil(interval_s / _SHORTEST_SLOT_S))
+    slots = _FEWEST_SLOTS
+    if users < slots:
+        return interval_s / most
+    while users > slots * company:
+        slots *= 2
+    return interval_s / min(slots, most)
 
 
 def next_beat_s(place_s: float, interval_s: float, now_s: float) -> float:
@@ -80,9 +103,10 @@ def first_attempt_s(remaining_s: float, attempt_timeout_s: float) -> float:
     One that is never answered must leave room for a second one before the presence
     runs out.
     """
-    if remaining_s <= 0:
+    spare_s = remaining_s - _ROOM_FOR_A_SECOND_S
+    if remaining_s <= 0 or spare_s >= attempt_timeout_s:
         return attempt_timeout_s
-    longest_s = max(remaining_s / 2, remaining_s - _ROOM_FOR_A_SECOND_S)
+    longest_s = max(remaining_s / 2, spare_s)
     return min(longest_s, attempt_timeout_s)
 
 

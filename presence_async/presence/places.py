@@ -37,7 +37,7 @@ class Places:
 
     def are_open(self, now_s: float) -> bool:
         """Return True if a request may go out now."""
-        return self.next_s <= now_s
+        return self._taken < self._limit and self._next_entry_s <= now_s
 
     def enter(self, now_s: float) -> None:
         """Take a place for a request."""
@@ -46,7 +46,8 @@ class Places:
 
     def leave(self, send: Send) -> None:
         """Free the place of a request that has ended."""
-        self.unpark(send)
+        if self._parked:
+            self.unpark(send)
         self._taken -= 1
 
     def park(self, send: Send) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from .claims import Name
 from .merging import Beat
+from .names import Name
 
 __all__ = ["Round", "Told"]
 
@@ -28,11 +26,17 @@ class Told:
         self, name: Name, until_s: float, timeout_s: int, version: int
     ) -> None:
         self.name: Name = name
-        self.until_s: float = until_s
-        self.timeout_s: int = timeout_s
-        self.version: int = version
-        self.trouble: str | None = None
-        self.is_refused: bool = False
+        self.until_s: float
+        self.timeout_s: int
+        self.version: int
+        self.trouble: str | None
+        self.is_refused: bool
+        self.renew(until_s, timeout_s, version)
+
+    def renew(self, until_s: float, timeout_s: int, version: int) -> None:
+        """Note another acknowledged heartbeat."""
+        self.until_s, self.timeout_s, self.version = until_s, timeout_s, version
+        self.trouble, self.is_refused = None, False
 
 
 class Round:
@@ -47,11 +51,9 @@ class Round:
         is_pressing: Whether one failed that may fare better soon.
         is_about_service: Whether what failed concerns other users, too.
         retry_after_s: Seconds the service asked to wait; 0.0 if it did not.
-        again_s: By when another round has to follow.
     """
 
     __slots__ = (
-        "again_s",
         "attempt_s",
         "beats",
         "due_s",
@@ -71,4 +73,3 @@ class Round:
         self.is_pressing: bool = False
         self.is_about_service: bool = False
         self.retry_after_s: float = 0.0
-        self.again_s: float = math.inf

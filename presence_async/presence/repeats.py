@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 
 from ..protocol.heartbeat import HeartbeatOperation
-from .claims import Patience, channels_of, groups_of, names_of
+from .claims import Patience
 from .doubt import Doubts
+from .names import channels_of, groups_of, names_of
 from .patience import NO_RETRY
 from .user import UserTable
 from .wire import Acknowledged, Outcome, Purpose, Refused, Send
@@ -18,7 +19,7 @@ def confirm(user: UserTable, send: Send, outcome: Outcome) -> bool:
     """Ask once more if the answer came out of a cache: it acknowledges nothing."""
     is_cached = isinstance(outcome, Acknowledged) and outcome.age_s > 0
     if is_cached and not send.is_confirming:
-        user.confirming = attrs.evolve(send, is_confirming=True)
+        user.confirming = send.confirming(send.taken_s, send.patience)
     return user.confirming is not None
 
 
@@ -28,9 +29,9 @@ def confirmation(user: UserTable, now_s: float) -> Send | None:
     if send is None:
         return None
     if send.order is None:
-        return attrs.evolve(send, taken_s=now_s, patience=_patience(user, now_s))
+        return send.confirming(now_s, _patience(user, now_s))
     is_over = send.order.is_done or send.deadline_s <= now_s
-    return None if is_over else attrs.evolve(send, taken_s=now_s)
+    return None if is_over else send.confirming(now_s, send.patience)
 
 
 def note(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> None:
@@ -72,15 +73,9 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
             user.doubts = None
         return None
     operation, params = due
-    return Send(
-        user_id=user.user_id,
-        operation=operation,
-        taken_s=now_s,
-        params=params,
-        attempt_s=user.shared.settings.attempt_timeout_s,
-        patience=_patience(user, now_s),
-        due_s=now_s,
-    )
+    attempt_s = user.shared.settings.attempt_timeout_s
+    patience = _patience(user, now_s)
+    return Send(user.user_id, operation, params, now_s, attempt_s, patience, now_s)
 
 
 def _patience(user: UserTable, now_s: float) -> Patience:

@@ -4,40 +4,107 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
-
-import attrs
+from collections.abc import Callable, Sized
 
 from .changes import Change
 from .claims import RetryPolicy
+from .pace import slot_s
 from .patience import NO_RETRY
 
 __all__ = ["Settings", "Shared"]
 
+_MOST_WIDTHS = 64
 
-@attrs.frozen(kw_only=True)
+
 class Settings:
     """The figures the engine goes by; ``PresenceConfig`` documents each."""
 
-    subscribe_key: str
-    interval_s: Callable[[int], float]
-    presence_timeout_s: int = 300
-    attempt_timeout_s: float = 10.0
-    close_timeout_s: float = 10.0
-    max_in_flight: int = 64
-    max_requests_per_s: float | None = None
-    retry: RetryPolicy = NO_RETRY
+    __slots__ = (
+        "attempt_timeout_s",
+        "close_timeout_s",
+        "interval_s",
+        "max_in_flight",
+        "max_requests_per_s",
+        "presence_timeout_s",
+        "retry",
+        "subscribe_key",
+    )
+
+    def __init__(
+        self,
+        *,
+        subscribe_key: str,
+        interval_s: Callable[[int], float],
+        presence_timeout_s: int = 300,
+        attempt_timeout_s: float = 10.0,
+        close_timeout_s: float = 10.0,
+        max_in_flight: int = 64,
+        max_requests_per_s: float | None = None,
+        retry: RetryPolicy = NO_RETRY,
+    ) -> None:
+        self.subscribe_key: str = subscribe_key
+        self.interval_s: Callable[[int], float] = interval_s
+        self.presence_timeout_s: int = presence_timeout_s
+        self.attempt_timeout_s: float = attempt_timeout_s
+        self.close_timeout_s: float = close_timeout_s
+        self.max_in_flight: int = max_in_flight
+        self.max_requests_per_s: float | None = max_requests_per_s
+        self.retry: RetryPolicy = retry
 
 
 class Shared:
-    """What all users of an engine share."""
+    """What all users of an engine share.
 
-    __slots__ = ("changes", "is_down", "places", "repeat_by_s", "rng", "settings")
+    Attributes:
+        settings: The figures to go by.
+        rng: Spreads retries.
+        users: All users, to count them.
+        changes: What the engine has to report.
+        intervals_s: The interval for each timeout that claims have had.
+        widths_s: The width of slots for each interval and number of users lately.
+        is_down: Whether the service cannot be reached.
+        places: How many places in the interval have been given away.
+        repeat_by_s: By when doubts have to be over.
+    """
 
-    def __init__(self, settings: Settings, rng: random.Random) -> None:
+    __slots__ = (
+        "changes",
+        "intervals_s",
+        "is_down",
+        "places",
+        "repeat_by_s",
+        "rng",
+        "settings",
+        "users",
+        "widths_s",
+    )
+
+    def __init__(self, settings: Settings, rng: random.Random, users: Sized) -> None:
         self.settings: Settings = settings
         self.rng: random.Random = rng
+        self.users: Sized = users
+        self.intervals_s: dict[int, float] = {}
+        self.widths_s: dict[tuple[float, int], float] = {}
         self.changes: list[Change] = []
         self.is_down: bool = False
         self.places: int = 0
         self.repeat_by_s: float = math.inf
+
+    def interval_s(self, presence_timeout_s: int) -> float:
+        """Return the seconds between two heartbeats with a timeout."""
+        interval_s = self.intervals_s.get(presence_timeout_s)
+        if interval_s is None:
+            interval_s = self.settings.interval_s(presence_timeout_s)
+            self.intervals_s[presence_timeout_s] = interval_s
+        return interval_s
+
+    def slot_s(self, interval_s: float) -> float:
+        """Return how wide the slots of an interval are at present."""
+        key = interval_s, len(self.users)
+        width_s = self.widths_s.get(key)
+        if width_s is None:
+            if len(self.widths_s) >= _MOST_WIDTHS:
+                self.widths_s.clear()
+            width_s = slot_s(*key, self.settings.max_in_flight)
+            self.widths_s[key] = width_s
+        return width_s

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from typing import Any
 
+from ..deadlines import Slot
 from ..protocol.heartbeat import HeartbeatOperation
-from .claims import (
-    Claim,
-    LeaseHealth,
-    Name,
-    Order,
-    State,
-    names_of,
-)
+from .claims import FRESH, REFUSED, Claim, Order, State
 from .doubt import Doubts
-from .merging import Beat, Wanted, merged, wanted
+from .merging import Beat, Wanted, merged, simple, wanted
+from .names import Name, names_of
+from .rarely import Rarely
 from .records import Round, Told
 from .settings import Shared
 from .wire import Acknowledged, Send
@@ -39,45 +36,49 @@ class UserTable:
         states: States set for single names, with their versions; mostly ``None``.
         out: The request under way.
         confirming: A request to send again since a cache answered it.
-        round: The regular heartbeats under way.
-        due_s: When the next round begins; ``math.inf`` if none is planned.
+        round: The regular heartbeats under way, if there is more to say of them than
+            that the only one is out.
+        due_s: When the next round begins; ``math.inf`` if none is planned. While one
+            is under way: by when another has to follow it.
         place_s: The user's own place in the interval, at its latest occurrence.
         failures: Rounds failed in a row.
         is_held: Whether the next round waits for the end of an outage.
+        slot: Where the timetable has it.
+        rare: Whatever of this differs from its default.
     """
 
     __slots__ = (
         "_told",
         "claims",
-        "confirming",
-        "doubts",
         "due_s",
-        "failures",
-        "is_held",
         "orders",
         "out",
         "place_s",
-        "round",
+        "rare",
         "shared",
-        "states",
+        "slot",
         "user_id",
     )
+
+    states: Rarely[dict[Name, tuple[int, State]] | None] = Rarely(None)
+    doubts: Rarely[Doubts | None] = Rarely(None)
+    confirming: Rarely[Send | None] = Rarely(None)
+    round: Rarely[Round | None] = Rarely(None)
+    failures: Rarely[int] = Rarely(0)
+    is_held: Rarely[bool] = Rarely(default=False)
 
     def __init__(self, user_id: str, shared: Shared) -> None:
         self.user_id: str = user_id
         self.shared: Shared = shared
         self.claims: tuple[Claim, ...] = ()
-        self._told: tuple[Told, ...] = ()
+        # Most users have one name, and a dict is many times the size of what it holds.
+        self._told: Told | dict[Name, Told] | None = None
         self.orders: tuple[Order, ...] = ()
-        self.states: dict[Name, tuple[int, State]] | None = None
-        self.doubts: Doubts | None = None
         self.out: Send | None = None
-        self.confirming: Send | None = None
-        self.round: Round | None = None
         self.due_s: float = math.inf
         self.place_s: float = 0.0
-        self.failures: int = 0
-        self.is_held: bool = False
+        self.slot: Slot | None = None
+        self.rare: dict[str, Any] | None = None
 
     # What is wanted. Claims and orders are tuples: most users have one and none, and
     # what goes through them need not mind that they change meanwhile.
@@ -94,29 +95,45 @@ class UserTable:
     @property
     def has_joined(self) -> bool:
         """Return True if there is anything to keep."""
-        return any(claim.health is not None for claim in self.claims)
+        for claim in self.claims:  # noqa: SIM110  # any() takes thrice as long
+            if claim.health is not None:
+                return True
+        return False
+
+    @property
+    def is_calm(self) -> bool:
+        """Return True if nothing is wrong with it, nor was when it last spoke."""
+        if self.rare is not None or self.shared.is_down:
+            return False
+        for claim in self.claims:  # noqa: SIM110  # all() takes thrice as long
+            if claim.health is not FRESH:
+                return False
+        return True
 
     def wanted(self, *extra: Claim) -> dict[Name, Wanted]:
         """Return what the claims that have joined want, and ``extra`` besides."""
         claims = [c for c in self.claims if c.health is not None or c in extra]
         return wanted(claims, self.states or {})
 
+    def has_heard(self, claim: Claim) -> bool:
+        """Return True if the service may have heard of one of the user's claims."""
+        return claim.is_joined or any(
+            order.claim is claim and order.is_announced for order in self.orders
+        )
+
     def held(self) -> set[Name]:
         """Return the names of claims that the service may have heard of.
 
         A claim that still waits to be announced holds nothing: it may never be.
         """
-        return {
-            name
-            for claim in self.claims
-            if claim.is_joined or claim.is_announced
-            for name in claim.names
-        }
+        heard = [claim for claim in self.claims if self.has_heard(claim)]
+        return {name for claim in heard for name in claim.names}
 
     def forget_unwanted(self) -> None:
         """Drop what was told or set for names that no claim wants any more."""
         kept = {name for claim in self.claims for name in claim.names}
-        self._told = tuple(told for told in self._told if told.name in kept)
+        if self._told is not None:
+            self._keep({n: told for n, told in self.told.items() if n in kept})
         if self.states is not None:
             self.states = {n: s for n, s in self.states.items() if n in kept} or None
         if not self.has_joined:
@@ -145,12 +162,13 @@ class UserTable:
 
     def expires_s(self, claim: Claim) -> float:
         """Return when the first name of a claim runs out."""
-        if len(claim.channels) == len(self._told) == 1 and not claim.channel_groups:
-            (only,) = self._told
-            return only.until_s if only.name == claim.channels[0] else 0.0
-        told = self.told
+        told = self._told
+        names = claim.channels if claim.rare is None else claim.names
+        if told.__class__ is Told and len(names) == 1:
+            return told.until_s if told.name == names[0] else 0.0
+        table = self.told
         return min(
-            (told[name].until_s if name in told else 0.0 for name in claim.names),
+            (table[name].until_s if name in table else 0.0 for name in names),
             default=0.0,
         )
 
@@ -159,7 +177,7 @@ class UserTable:
         return [
             self.expires_s(claim)
             for claim in self.claims
-            if claim.health is not None and claim.health is not LeaseHealth.REFUSED
+            if claim.health is not None and claim.health is not REFUSED
         ]
 
     def end_s(self, now_s: float) -> float:
@@ -167,42 +185,41 @@ class UserTable:
 
         ``math.inf`` if there is nothing to keep or all of it is refused.
         """
-        ahead_s = passed_s = math.inf
-        for end_s in self.open_ends_s():
-            if end_s > now_s:
-                ahead_s = min(ahead_s, end_s)
-            else:
-                passed_s = min(passed_s, end_s)
+        passed_s, ahead_s = self.ends_s(now_s)
         return passed_s if ahead_s == math.inf else ahead_s
 
-    def next_end_s(self, now_s: float) -> float:
-        """Return the earliest expiry still ahead, ``math.inf`` if there is none."""
-        end_s = self.end_s(now_s)
-        return end_s if end_s > now_s else math.inf
+    def ends_s(self, now_s: float) -> tuple[float, float]:
+        """Return the earliest expiry that has passed and the earliest still ahead.
+
+        ``math.inf`` for none.
+        """
+        passed_s = ahead_s = math.inf
+        for claim in self.claims:
+            if claim.health is None or claim.health is REFUSED:
+                continue
+            end_s = self.expires_s(claim)
+            if end_s <= now_s:
+                passed_s = end_s if end_s < passed_s else passed_s
+            elif end_s < ahead_s:
+                ahead_s = end_s
+        return passed_s, ahead_s
 
     # When to say it.
 
     @property
     def interval_s(self) -> float:
         """The seconds between two rounds."""
-        interval_s = self.shared.settings.interval_s
-        return min(
-            (
-                interval_s(claim.presence_timeout_s)
-                for claim in self.claims
-                if claim.health is not None
-            ),
-            default=math.inf,
-        )
+        shortest_s = math.inf
+        for claim in self.claims:
+            if claim.health is not None:
+                interval_s = self.shared.interval_s(claim.presence_timeout_s)
+                shortest_s = min(shortest_s, interval_s)
+        return shortest_s
 
     def hasten(self, due_s: float) -> None:
         """Make the next round due no later than a time, whatever failed before."""
-        if not self.has_joined or due_s == math.inf:
-            return
-        if self.round is not None:
-            self.round.again_s = min(self.round.again_s, due_s)
-        else:
-            self.due_s = min(self.due_s, due_s)
+        if due_s < self.due_s and self.has_joined:
+            self.due_s = due_s
 
     def catch_up(self, now_s: float) -> None:
         """Make a round due if a timeout or state told is not the one wanted now.
@@ -224,6 +241,8 @@ class UserTable:
 
     def wake_s(self, now_s: float) -> float:
         """Return when something of this, orders aside, has to be said."""
+        if self.rare is None:
+            return self.due_s
         if self.confirming is not None or (self.round is not None and self.round.beats):
             return now_s
         due_s = math.inf if self.is_held else self.due_s
@@ -231,48 +250,75 @@ class UserTable:
 
     def is_idle(self, now_s: float) -> bool:
         """Return True if nothing is wanted and nothing is left to be said."""
-        return not (
-            self.claims
-            or self.orders
-            or self.out is not None
-            or self.confirming is not None
-            or (self.doubts is not None and not self.doubts.is_over(now_s))
-        )
+        if self.claims or self.orders or self.out is not None:
+            return False
+        if self.rare is None:
+            return True
+        has_doubts = self.doubts is not None and not self.doubts.is_over(now_s)
+        return self.confirming is None and not has_doubts
 
     # What it has been told.
 
     @property
     def told(self) -> dict[Name, Told]:
-        """What the service has acknowledged, for each name that a claim holds.
+        """What the service has acknowledged, for each name that a claim holds."""
+        told = self._told
+        if isinstance(told, Told):
+            return {told.name: told}
+        return told or {}
 
-        Made when it is asked for: most users have one name, and a dict is many times
-        the size of a tuple.
+    def _keep(self, table: dict[Name, Told]) -> None:
+        if len(table) > 1:
+            self._told = table
+        else:
+            self._told = next(iter(table.values()), None)
+
+    def tell(
+        self, beat: Beat, answer: Acknowledged, held: Collection[Name] | None = None
+    ) -> None:
+        """Note an acknowledged heartbeat for those of its names that are held.
+
+        Args:
+            beat: What was said.
+            answer: The answer.
+            held: The names; ``None`` for those of which something was told before.
         """
-        return {told.name: told for told in self._told}
-
-    def tell(self, beat: Beat, answer: Acknowledged, held: Collection[Name]) -> None:
-        """Note an acknowledged heartbeat for those of its names that are held."""
         timeout_s = beat.operation.presence_timeout_s
         until_s = answer.sent_at_s + timeout_s - answer.age_s
+        told = self._told
+        if isinstance(told, Told) and held is None and beat.names == (told.name,):
+            told.renew(until_s, timeout_s, beat.versions[0])
+            return
         table = self.told
         for name, version in zip(beat.names, beat.versions, strict=True):
-            if name in held:
+            known = table.get(name)
+            if held is None:
+                if known is not None:
+                    known.renew(until_s, timeout_s, version)
+            elif name in held:
                 table[name] = Told(name, until_s, timeout_s, version)
-        self._told = tuple(table.values())
+        self._keep(table)
 
     def shorten(self, operation: HeartbeatOperation, until_s: float) -> None:
         """Note that a heartbeat beside the claims may end their names sooner."""
         names = set(names_of(operation.channels, operation.channel_groups))
-        for told in self._told:
+        for told in self.told.values():
             if told.name in names:
                 told.timeout_s = operation.presence_timeout_s
                 told.until_s = min(told.until_s, until_s)
 
     def beats(self, names: Collection[Name] | None = None, *extra: Claim) -> list[Beat]:
         """Return the heartbeats for some of the names wanted; ``None``: for all."""
+        key = self.shared.settings.subscribe_key
+        if names is None and len(self.claims) == 1:
+            (only,) = self.claims
+            is_plain = only.health is FRESH or only in extra
+            if is_plain and (self.rare is None or self.states is None):
+                beat = simple(key, only)
+                if beat is not None:
+                    return [beat]
         table = self.wanted(*extra)
         if names is not None:
             table = {name: entry for name, entry in table.items() if name in names}
-        refused = [told.name for told in self._told if told.is_refused]
-        key = self.shared.settings.subscribe_key
+        refused = [told.name for told in self.told.values() if told.is_refused]
         return merged(key, self.user_id, table, refused)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import enum
-from typing import Any, TypeAlias
-
-import attrs
+from typing import Any, Final, TypeAlias
 
 from ..errors import PresenceError, RequestError, ServiceError
 from .claims import Order, OrderKind, Params, Patience, PresenceOperation
@@ -22,18 +19,20 @@ __all__ = [
 ]
 
 
-class Purpose(enum.Enum):
-    """Why a request is sent."""
+class Purpose:
+    """Why a request is sent.
 
-    KEEP = "keep"
-    """A heartbeat for the claims of a user."""
-    ORDER = "order"
-    """What a caller asked for."""
-    REPEAT = "repeat"
-    """What was acknowledged while an older request could still undo it."""
+    Attributes:
+        KEEP: A heartbeat for the claims of a user.
+        ORDER: What a caller asked for.
+        REPEAT: What was acknowledged while an older request could still undo it.
+    """
+
+    KEEP: Final = "keep"
+    ORDER: Final = "order"
+    REPEAT: Final = "repeat"
 
 
-@attrs.frozen(eq=False, kw_only=True)
 class Send:
     """One request for the wire; answer it exactly once.
 
@@ -50,20 +49,61 @@ class Send:
         is_confirming: Whether it is sent because a cache answered the one before.
     """
 
-    user_id: str
-    operation: PresenceOperation
-    params: Params
-    taken_s: float
-    attempt_s: float
-    patience: Patience
-    due_s: float
-    order: Order | None = None
-    beat: Beat | None = None
-    is_confirming: bool = False
+    __slots__ = (
+        "attempt_s",
+        "beat",
+        "due_s",
+        "is_confirming",
+        "operation",
+        "order",
+        "params",
+        "patience",
+        "taken_s",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        user_id: str,
+        operation: PresenceOperation,
+        params: Params,
+        taken_s: float,
+        attempt_s: float,
+        patience: Patience,
+        due_s: float,
+        order: Order | None = None,
+        beat: Beat | None = None,
+    ) -> None:
+        self.user_id: str = user_id
+        self.operation: PresenceOperation = operation
+        self.params: Params = params
+        self.taken_s: float = taken_s
+        self.attempt_s: float = attempt_s
+        self.patience: Patience = patience
+        self.due_s: float = due_s
+        self.order: Order | None = order
+        self.beat: Beat | None = beat
+        self.is_confirming: bool = False
+
+    def confirming(self, taken_s: float, patience: Patience) -> Send:
+        """Return the same request, sent again since a cache answered it."""
+        again = Send(
+            self.user_id,
+            self.operation,
+            self.params,
+            taken_s,
+            self.attempt_s,
+            patience,
+            self.due_s,
+            self.order,
+            self.beat,
+        )
+        again.is_confirming = True
+        return again
 
     @property
-    def purpose(self) -> Purpose:
-        """Why it is sent."""
+    def purpose(self) -> str:
+        """Why it is sent, one of ``Purpose``."""
         if self.order is not None:
             return Purpose.ORDER
         return Purpose.REPEAT if self.beat is None else Purpose.KEEP
@@ -91,7 +131,6 @@ class Send:
         return 0 if self.order is None else self.order.attempts
 
 
-@attrs.frozen
 class Acknowledged:
     """The service said yes.
 
@@ -103,13 +142,21 @@ class Acknowledged:
             may still be applied.
     """
 
-    sent_at_s: float
-    age_s: float = 0.0
-    value: Any = None
-    is_in_doubt: bool = False
+    __slots__ = ("age_s", "is_in_doubt", "sent_at_s", "value")
+
+    def __init__(
+        self,
+        sent_at_s: float,
+        age_s: float = 0.0,
+        value: Any = None,  # noqa: ANN401  # the reply's own type
+        is_in_doubt: bool = False,  # noqa: FBT001, FBT002  # the last of four facts
+    ) -> None:
+        self.sent_at_s: float = sent_at_s
+        self.age_s: float = age_s
+        self.value: Any = value
+        self.is_in_doubt: bool = is_in_doubt
 
 
-@attrs.frozen
 class Refused:
     """The service said no, or no request can carry it; asking again will not help.
 
@@ -121,13 +168,22 @@ class Refused:
             provider failed.
     """
 
-    error: PresenceError
-    channels: tuple[str, ...] = ()
-    channel_groups: tuple[str, ...] = ()
-    is_about_service: bool = True
+    __slots__ = ("channel_groups", "channels", "error", "is_about_service")
+
+    def __init__(
+        self,
+        error: PresenceError,
+        channels: tuple[str, ...] = (),
+        channel_groups: tuple[str, ...] = (),
+        *,
+        is_about_service: bool = True,
+    ) -> None:
+        self.error: PresenceError = error
+        self.channels: tuple[str, ...] = channels
+        self.channel_groups: tuple[str, ...] = channel_groups
+        self.is_about_service: bool = is_about_service
 
 
-@attrs.frozen
 class Failed:
     """No answer, or one that may change by itself.
 
@@ -139,10 +195,20 @@ class Failed:
             provider that fails does not.
     """
 
-    error: RequestError
-    has_effect: bool = True
-    is_in_doubt: bool = False
-    is_about_service: bool = True
+    __slots__ = ("error", "has_effect", "is_about_service", "is_in_doubt")
+
+    def __init__(
+        self,
+        error: RequestError,
+        *,
+        has_effect: bool = True,
+        is_in_doubt: bool = False,
+        is_about_service: bool = True,
+    ) -> None:
+        self.error: RequestError = error
+        self.has_effect: bool = has_effect
+        self.is_in_doubt: bool = is_in_doubt
+        self.is_about_service: bool = is_about_service
 
     @property
     def retry_after_s(self) -> float | None:

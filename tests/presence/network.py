@@ -212,7 +212,7 @@ def told(send: Send) -> str:
     timeout_s = getattr(operation, "presence_timeout_s", "")
     state = getattr(operation, "state", None) or ""
     return (
-        f"{send.purpose.value}: {operation.name} {operation.user_id} on {names}"
+        f"{send.purpose}: {operation.name} {operation.user_id} on {names}"
         f" {timeout_s} {state}".rstrip()
     )
 

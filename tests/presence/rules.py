@@ -16,14 +16,8 @@ from presence_async.presence.changes import (
     Settled,
     UserForgotten,
 )
-from presence_async.presence.claims import (
-    Claim,
-    LeaseHealth,
-    Name,
-    channels_of,
-    groups_of,
-    names_of,
-)
+from presence_async.presence.claims import Claim, LeaseHealth
+from presence_async.presence.names import Name, channels_of, groups_of, names_of
 from presence_async.presence.wire import Acknowledged, Outcome, Purpose, Send
 from presence_async.protocol.heartbeat import HeartbeatOperation
 from presence_async.protocol.leave import LeaveOperation

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from presence_async.presence.claims import Claim, names_of
+from presence_async.presence.claims import Claim
+from presence_async.presence.names import names_of
 from presence_async.presence.merging import Beat, merged, wanted
 
 

@@ -15,6 +15,7 @@ from presence_async.presence.pace import (
     next_beat_s,
     phase,
     retry_gap_s,
+    slot_s,
 )
 
 
@@ -44,6 +45,30 @@ def test_phases_of_users_who_join_one_after_the_other_are_spread_evenly(
 )
 def test_places_do_not_drift(now_s: float, next_s: float) -> None:
     assert next_beat_s(1000, 10, now_s) == pytest.approx(next_s)
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "users", "width_s"),
+    [
+        (149, 1, 0.01),
+        (149, 999, 0.01),
+        (149, 1000, 0.149),
+        (149, 64_000, 0.149),
+        (149, 100_000, 0.0745),
+        (149, 1_000_000, 0.01),
+        (29, 10_000, 0.029),
+        (4, 10_000, 0.01),
+        (0.5, 10_000, 0.01),
+        (0.005, 1, 0.005),
+    ],
+)
+def test_slots_grow_with_the_interval_and_with_company(
+    interval_s: float, users: int, width_s: float
+) -> None:
+    found_s = slot_s(interval_s, users, 64)
+
+    assert found_s == pytest.approx(width_s)
+    assert interval_s / found_s == pytest.approx(round(interval_s / found_s))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -84,6 +85,30 @@ def test_a_first_round_comes_within_an_interval_each_user_at_another_time(
     assert len(set(times_s)) == 50
     # On slots of 10 ms.
     assert all(abs(t * 100 - round(t * 100)) < 1e-6 for t in times_s)
+
+
+def test_heartbeats_of_many_users_go_out_in_company(direct: Direct) -> None:
+    number, interval_s = 3000, 149
+    for n in range(number):
+        direct.join(f"u{n}", "a")
+    places: dict[str, list[float]] = {}
+    company: dict[float, int] = {}
+    while direct.now_s < 1000 + 3.2 * interval_s:
+        send = direct.take_next()
+        places.setdefault(send.user_id, []).append(direct.now_s)
+        company[direct.now_s] = company.get(direct.now_s, 0) + 1
+        direct.acknowledge(send)
+
+    # In slots of a thousandth of the interval, each about as busy as any other.
+    settled = [count for at_s, count in company.items() if at_s > 1000 + 2 * interval_s]
+    assert len(settled) == pytest.approx(1200, abs=2)
+    assert min(settled[:-1]) >= 2
+    assert max(settled) <= 4
+    gaps_s = [b - a for at_s in places.values() for a, b in itertools.pairwise(at_s)]
+    assert max(gaps_s) <= interval_s + 1e-6
+    # Each has its own place, and nobody drifts.
+    assert min(gaps_s) > interval_s - 0.15
+    assert {round(at_s[-1] - at_s[-2], 6) for at_s in places.values()} == {interval_s}
 
 
 def test_the_shortest_lease_sets_the_pace(direct: Direct) -> None:

@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from presence_async.presence.claims import Claim, Order, OrderKind, names_of
+from presence_async.presence.claims import Claim, Order, OrderKind
+from presence_async.presence.names import names_of
 from presence_async.protocol.heartbeat import HeartbeatOperation
 from presence_async.protocol.user_state import SetStateOperation
 
@@ -208,13 +209,13 @@ class World:
         self.rules.state_said(user_id, channels, operation.state)
         self._say(OrderKind.STATE, user_id, operation)
 
-    def _say(self, kind: OrderKind, user_id: str, operation: object) -> None:
+    def _say(self, kind: str, user_id: str, operation: object) -> None:
         patience = self.scene.patience(_PATIENCE_S)
         order = Order(
             kind=kind, user_id=user_id, patience=patience, operation=operation
         )
         ticket = self.scene.engine.say(order, self.scene.now_s)
-        self._wait(Call(ticket, user_id, kind.value, patience.deadline_s))
+        self._wait(Call(ticket, user_id, kind, patience.deadline_s))
 
     def give_up(self, number: int) -> None:
         """Cancel one of the callers who wait."""
