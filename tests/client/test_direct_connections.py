@@ -243,7 +243,7 @@ async def test_a_connection_that_rested_serves_the_session_too(
     async with service.client() as client:
         await client.where_now()
         await asyncio.sleep(3)
-        monkeypatch.setattr(DirectGet, "is_intercepted", lambda: True)
+        monkeypatch.setattr(DirectGet, "is_intercepted", lambda *_: True)
 
         assert (await client.where_now()).channels == ("lobby",)
 
