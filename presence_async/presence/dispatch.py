@@ -50,7 +50,8 @@ class Dispatcher:
         table = self._timetable
         if table.alarms.next_due_s <= now_s:
             self._ring(now_s)
-        self.backoff.report(now_s)
+        if self._shared.is_down:
+            self.backoff.report(now_s)
         if not self.places.are_open(now_s):
             table.wait(now_s)
             return None
@@ -69,15 +70,17 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
-        if not rounds.kept_calmly(user, send, outcome, now_s):
+        end_s = 0.0
+        if send.order is None:
+            end_s = rounds.kept_calmly(user, send, outcome, now_s)
+        if not end_s:
             self._take_in(user, send, outcome, now_s)
-            self.plan(user, now_s)
-            return
-        self.backoff.reached(now_s)
-        if user.orders or not user.claims:
-            self.plan(user, now_s)
         else:
-            self._timetable.plan_calm(user)
+            self.backoff.reached(now_s)
+            if user.due_s <= end_s and not user.orders:
+                self._timetable.plan_calm(user)
+                return
+        self.plan(user, now_s)
 
     def _take_in(
         self, user: UserTable, send: Send, outcome: Outcome, now_s: float
@@ -113,18 +116,21 @@ class Dispatcher:
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
-        table, backoff = self._timetable, self.backoff
-        waits_s = table.waiting.due_s if table.waiting.live else math.inf
-        sent_s = max(min(waits_s, backoff.probe_s), self.places.next_s)
-        look_s = min(table.due.next_due_s, table.alarms.next_due_s)
-        return min(look_s, backoff.report_at_s, sent_s)
+        opens_s = self.places.next_s
+        next_s = self._timetable.next_s(opens_s)
+        if not self._shared.is_down:
+            return next_s
+        probe_s = max(self.backoff.probe_s, opens_s)
+        return min(next_s, probe_s, self.backoff.report_at_s)
 
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
         """Put a user where it will be looked at next, or forget it."""
-        passed_s, ahead_s = user.ends_s(now_s)
-        if passed_s < math.inf:
-            # Its alarm, if it has not rung yet, would be taken for one that has.
-            health.update(user, now_s)
+        ahead_s = math.inf
+        if user.claims:
+            passed_s, ahead_s = user.ends_s(now_s)
+            if passed_s < math.inf:
+                # Its alarm, if it has not rung yet, would be taken for one that has.
+                health.update(user, now_s)
         if user.out is None and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
@@ -195,7 +201,7 @@ class Dispatcher:
         return self.backoff.may_begin(user, now_s)
 
     def _probe(self, now_s: float) -> Send | None:
-        """Return the probe of an outage, if one is due."""
+        """Return the next probe of an outage, if one is due."""
         user = None if self.is_closing else self.backoff.prober(now_s)
         if user is None:
             return None

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ..errors import ClientClosedError, LeaseReleasedError
 from . import closing, health, joining, leaving, orders, overview
 from .changes import Change
-from .claims import Claim, Order, OrderKind, Params, Patience, State
+from .claims import REFUSED, Claim, Order, OrderKind, Params, Patience, State
 from .dispatch import Dispatcher
 from .names import names_of
 from .places import Places
@@ -56,8 +56,14 @@ class PresenceEngine:
         """Keep what a claim wants, from its first acknowledged heartbeat on."""
         if claim.state is not None and claim.extends is None:
             claim.state_version = self._next_version()
-        self._user(claim.user_id).claims += (claim,)
-        return self._enqueue(orders.about(OrderKind.JOIN, claim, patience), now_s)
+        user = self._user(claim.user_id)
+        # The same strings for all leases of a user, and for all users of a channel.
+        claim.user_id = user.user_id
+        claim.channels = self._shared.interned(claim.channels)
+        user.claims += (claim,)
+        order = orders.about(OrderKind.JOIN, claim, patience)
+        user.orders += (order,)
+        return self._owe(user, order, now_s)
 
     def release(self, claim: Claim, patience: Patience, now_s: float) -> int | None:
         """End a claim; its leave goes out after its linger time.
@@ -181,7 +187,7 @@ class PresenceEngine:
         """Try at once what was refused, of one user or of all."""
         for user in self:
             is_meant = user_id is None or user.user_id == user_id
-            if is_meant and any(told.is_refused for told in user.told.values()):
+            if is_meant and any(claim.health is REFUSED for claim in user.claims):
                 user.hasten(now_s)
                 self._dispatch.plan(user, now_s)
 

@@ -84,13 +84,19 @@ def let_go(
 
 
 def _derived(user: UserTable, claim: Claim, now_s: float) -> tuple[LeaseHealth, str]:
-    table = user.told
-    known = [table[name] for name in claim.names if name in table]
-    refused = next((told for told in known if told.is_refused), None)
-    if refused is not None:
-        return REFUSED, refused.trouble or "refused"
-    trouble = next((told.trouble for told in known if told.trouble is not None), None)
-    if min((told.until_s for told in known), default=math.inf) <= now_s:
+    only, names = user.only_told, claim.names
+    if only is not None and names == (only.name,):
+        known = [only]
+    else:
+        table = user.told
+        known = [table[name] for name in names if name in table]
+    trouble, end_s = None, math.inf
+    for told in known:
+        if told.is_refused:
+            return REFUSED, told.trouble or "refused"
+        trouble = trouble or told.trouble
+        end_s = min(end_s, told.until_s)
+    if end_s <= now_s:
         return LOST, trouble or "the presence timeout has passed"
     if trouble is not None:
         return AT_RISK, trouble

@@ -66,9 +66,11 @@ def deadline_s(user: UserTable) -> float:
     Of an order whose request is out, the request's own time limit sees to that.
     """
     due_s = math.inf
+    out = None if user.out is None else user.out.order
     for order in user.orders:
-        due_s = min(due_s, order.told_by_s)
-        if not order_queue.is_out(user, order):
+        if order.caller is not None:
+            due_s = min(due_s, order.told_by_s)
+        if order is not out:
             due_s = min(due_s, order.patience.deadline_s)
     return due_s
 

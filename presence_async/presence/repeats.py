@@ -18,9 +18,10 @@ __all__ = ["confirm", "confirmation", "next_send", "note"]
 def confirm(user: UserTable, send: Send, outcome: Outcome) -> bool:
     """Ask once more if the answer came out of a cache: it acknowledges nothing."""
     is_cached = isinstance(outcome, Acknowledged) and outcome.age_s > 0
-    if is_cached and not send.is_confirming:
-        user.confirming = send.confirming(send.taken_s, send.patience)
-    return user.confirming is not None
+    if not is_cached or send.is_confirming:
+        return False
+    user.confirming = send.confirming(send.taken_s, send.patience)
+    return True
 
 
 def confirmation(user: UserTable, now_s: float) -> Send | None:

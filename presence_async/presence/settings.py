@@ -14,6 +14,7 @@ from .patience import NO_RETRY
 __all__ = ["Settings", "Shared"]
 
 _MOST_WIDTHS = 64
+_MOST_CHANNELS = 1024
 
 
 class Settings:
@@ -60,6 +61,7 @@ class Shared:
         rng: Spreads retries.
         users: All users, to count them.
         changes: What the engine has to report.
+        channels: Names that claims have had lately.
         intervals_s: The interval for each timeout that claims have had.
         widths_s: The width of slots for each interval and number of users lately.
         is_down: Whether the service cannot be reached.
@@ -69,6 +71,7 @@ class Shared:
 
     __slots__ = (
         "changes",
+        "channels",
         "intervals_s",
         "is_down",
         "places",
@@ -84,6 +87,7 @@ class Shared:
         self.rng: random.Random = rng
         self.users: Sized = users
         self.intervals_s: dict[int, float] = {}
+        self.channels: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.widths_s: dict[tuple[float, int], float] = {}
         self.changes: list[Change] = []
         self.is_down: bool = False
@@ -108,3 +112,16 @@ class Shared:
             width_s = slot_s(*key, self.settings.max_in_flight)
             self.widths_s[key] = width_s
         return width_s
+
+    def interned(self, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the same names, in the tuple that others have, if there is one.
+
+        A tuple of its own for the name that thousands share takes 100 bytes a user.
+        """
+        known = self.channels.get(channels)
+        if known is not None:
+            return known
+        if len(self.channels) >= _MOST_CHANNELS:
+            self.channels.clear()
+        self.channels[channels] = channels
+        return channels

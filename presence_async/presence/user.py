@@ -131,6 +131,10 @@ class UserTable:
 
     def forget_unwanted(self) -> None:
         """Drop what was told or set for names that no claim wants any more."""
+        if not self.claims:
+            self._told, self.states = None, None
+            self.due_s, self.is_held = math.inf, False
+            return
         kept = {name for claim in self.claims for name in claim.names}
         if self._told is not None:
             self._keep({n: told for n, told in self.told.items() if n in kept})
@@ -199,7 +203,7 @@ class UserTable:
                 continue
             end_s = self.expires_s(claim)
             if end_s <= now_s:
-                passed_s = end_s if end_s < passed_s else passed_s
+                passed_s = min(passed_s, end_s)
             elif end_s < ahead_s:
                 ahead_s = end_s
         return passed_s, ahead_s
@@ -226,7 +230,7 @@ class UserTable:
 
         A state that an order is about to tell is not missing.
         """
-        if not self.claims:
+        if not self.claims or self._is_as_wanted():
             return
         is_telling = any(order.is_about_state for order in self.orders)
         known = self.told
@@ -238,6 +242,15 @@ class UserTable:
             ):
                 self.hasten(now_s)
                 return
+
+    def _is_as_wanted(self) -> bool:
+        """Return True if the only claim, for its only name, says nothing of state."""
+        told = self._told
+        if self.rare is not None or len(self.claims) > 1 or not isinstance(told, Told):
+            return False
+        (only,) = self.claims
+        is_stateless = only.rare is None and told.version == -1
+        return is_stateless and told.timeout_s == only.presence_timeout_s
 
     def wake_s(self, now_s: float) -> float:
         """Return when something of this, orders aside, has to be said."""
@@ -267,6 +280,12 @@ class UserTable:
             return {told.name: told}
         return told or {}
 
+    @property
+    def only_told(self) -> Told | None:
+        """What was told of the only name, if there is just one."""
+        told = self._told
+        return told if isinstance(told, Told) else None
+
     def _keep(self, table: dict[Name, Told]) -> None:
         if len(table) > 1:
             self._told = table
@@ -288,6 +307,9 @@ class UserTable:
         told = self._told
         if isinstance(told, Told) and held is None and beat.names == (told.name,):
             told.renew(until_s, timeout_s, beat.versions[0])
+            return
+        if told is None and len(beat.names) == 1 and held == beat.names:
+            self._told = Told(beat.names[0], until_s, timeout_s, beat.versions[0])
             return
         table = self.told
         for name, version in zip(beat.names, beat.versions, strict=True):

@@ -62,7 +62,7 @@ class Send:
         "user_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # by name it costs 0.4 us more
         self,
         user_id: str,
         operation: PresenceOperation,

@@ -6,7 +6,6 @@ and 66 recorded replies, all alike whether the user was present before or not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -37,7 +36,7 @@ class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "heartbeat"
-    route: ClassVar[re.Pattern[str]] = re.compile(
+    route: ClassVar[str] = (
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/channel/(?P<channels>[^/]*)/heartbeat"
     )
 

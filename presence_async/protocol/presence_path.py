@@ -5,7 +5,6 @@ Here now, state, heartbeat, leave and subscribe share these parts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -41,7 +40,7 @@ class PresencePath(msgspec.Struct, frozen=True, kw_only=True):
     path_user_id: str
 
     @classmethod
-    def parse(cls, route: re.Pattern[str], request: HttpRequest) -> PresencePath:
+    def parse(cls, route: str, request: HttpRequest) -> PresencePath:
         """Parse a request whose path matches a route.
 
         Raises:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from presence_async.presence.claims import Claim
-from presence_async.presence.names import names_of
 from presence_async.presence.merging import Beat, merged, wanted
+from presence_async.presence.names import names_of
 
 
 def claim(*channels: str, groups: tuple[str, ...] = (), **wants: Any) -> Claim:

@@ -210,6 +210,21 @@ def test_how_it_stands_is_told_once_a_minute(direct: Direct) -> None:
     assert (reports[-1].at_risk, reports[-1].lost) == (0, 3)
 
 
+def test_how_it_stands_is_told_also_while_every_place_is_taken() -> None:
+    direct = Direct(max_in_flight=1)
+    join_many(direct, 3)
+    go_down(direct)
+    began_s = direct.now_s
+    direct.take_next()
+
+    while direct.now_s < began_s + 60:
+        direct.now_s = direct.engine.next_s
+        assert direct.has_nothing
+
+    assert len(direct.changes(OutageGoesOn)) == 1
+    assert direct.engine.next_s > direct.now_s
+
+
 def test_a_leave_given_up_in_an_outage_is_a_shared_trouble(direct: Direct) -> None:
     join_many(direct, 3)
     claim = direct.join("x", "a", presence_timeout_s=6)

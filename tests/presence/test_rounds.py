@@ -181,6 +181,24 @@ def test_a_lease_is_lost_at_once_while_a_heartbeat_is_out(direct: Direct) -> Non
     assert claim.health is LOST
 
 
+def test_every_lease_of_a_user_that_waits_for_a_place_is_lost_in_its_time() -> None:
+    direct = Direct(max_in_flight=1)
+    claims = [
+        direct.join("u", channel, presence_timeout_s=timeout_s)
+        for channel, timeout_s in (("a", 300), ("b", 310))
+    ]
+    direct.ask_to_join("v", "a", patience=direct.patience(math.inf))
+    assert direct.take().user_id == "v"
+    ends_s = [direct.engine.expires_s(claim) for claim in claims]
+
+    while direct.now_s < ends_s[-1]:
+        direct.now_s = direct.engine.next_s
+        assert direct.has_nothing
+
+    lost = [(c.at_s, c.health) for c in direct.changes(HealthChanged)]
+    assert lost == [(end_s, LOST) for end_s in ends_s]
+
+
 def test_attempts_and_gaps_shrink_with_what_is_left(direct: Direct) -> None:
     direct.join("u", "a", presence_timeout_s=60)
     send = direct.take_next()
