@@ -200,7 +200,7 @@ class HeartbeatLoop:
             return
         now_s, engine = self.now_s(), self.engine
         self._places.admit()
-        while (send := engine.take(now_s)) is not None:
+        while engine.next_s <= now_s and (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
             request = PresenceRequest(self._pipeline, send, self._places, self._ended)
