@@ -8,9 +8,9 @@ Example: ``python benchmarks/imports.py | grep '^client'`` shows the line about
 
 Each is a fresh process, with bytecode, as pip installs it; all alternate in random
 order. The reference is ``import aiohttp, attrs, msgspec``, which every client needs;
-``libraries again`` is its twin, the control. Ratios are of CPU beyond that of an empty
-process, of the same round. ``everything`` is every public name, which a program imports
-bit by bit as it uses them.
+``libraries again`` is its twin, the control. Ratios are of the CPU of imports alone, in
+the same round; the other figures are of the whole process, its begin and end included.
+``everything`` is every public name, which a program imports bit by bit as it uses them.
 """
 
 from __future__ import annotations
@@ -57,18 +57,22 @@ CASES = {
     "--help": HELP,
     "--help again": HELP,
 }
+BEGIN = "import time; began_s = time.process_time()\n"
 # Its own peak: what the kernel reports of a child begins with its parent's.
-TELL_PEAK = """
+TELL = """
+cpu_s = time.process_time() - began_s
 import sys
 with open("/proc/self/status") as status:
-    print(*[line.split()[1] for line in status if "VmHWM" in line], file=sys.stderr)
+    (peak_kb,) = [line.split()[1] for line in status if "VmHWM" in line]
+print(cpu_s, peak_kb, file=sys.stderr)
 """
 
 
 @attrs.frozen
 class Cost:
-    """What one process took."""
+    """What one process took, and its imports alone."""
 
+    import_s: float
     cpu_s: float
     clock_s: float
     peak_bytes: int
@@ -80,16 +84,18 @@ Round = dict[str, Cost]
 def cost_of(code: str, environment: dict[str, str]) -> Cost:
     before_s, began_s = children_cpu_s(), time.perf_counter()
     process = subprocess.run(
-        [sys.executable, "-c", code + TELL_PEAK],
+        [sys.executable, "-c", BEGIN + code + TELL],
         check=True,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    import_s, peak_kb = process.stderr.split()
     return Cost(
+        import_s=float(import_s),
         cpu_s=children_cpu_s() - before_s,
         clock_s=time.perf_counter() - began_s,
-        peak_bytes=int(process.stderr) * 1024,
+        peak_bytes=int(peak_kb) * 1024,
     )
 
 
@@ -116,32 +122,29 @@ def measure(rounds: int) -> list[Round]:
     return found[1:]
 
 
-def beyond_python(one: Round, name: str) -> float:
-    return one[name].cpu_s - one["python"].cpu_s
-
-
 def of_libraries(rounds: list[Round], name: str) -> float:
-    """Return how many times the CPU of the libraries a case takes."""
+    """Return how many times the CPU of the libraries an import takes."""
     return median(
         2
-        * beyond_python(one, name)
-        / (beyond_python(one, "libraries") + beyond_python(one, "libraries again"))
+        * one[name].import_s
+        / (one["libraries"].import_s + one["libraries again"].import_s)
         for one in rounds
     )
 
 
 def shown_costs(rounds: list[Round], name: str) -> dict[str, object]:
     return {
+        "imports, ms": median(one[name].import_s for one in rounds) * 1e3,
         "CPU, ms": median(one[name].cpu_s for one in rounds) * 1e3,
         "clock, ms": median(one[name].clock_s for one in rounds) * 1e3,
         "peak, MB": median(one[name].peak_bytes for one in rounds) / 1e6,
-        "CPU / libraries": of_libraries(rounds, name),
+        "imports / libraries": of_libraries(rounds, name),
     }
 
 
 def twins(rounds: list[Round], name: str) -> float:
     """Return the ratio of two identical cases."""
-    return median(one[f"{name} again"].cpu_s / one[name].cpu_s for one in rounds)
+    return median(one[f"{name} again"].import_s / one[name].import_s for one in rounds)
 
 
 def gates(rounds: list[Round]) -> list[Gate]:
