@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..errors import PresenceError
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Claim, Patience
@@ -27,7 +26,6 @@ from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import PlaceQueue, PresenceRequest
-from .reports import ClosedPresence, CloseReport
 from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
@@ -287,7 +285,7 @@ class HeartbeatLoop:
     async def close(self, timeout_s: float) -> None:
         """Leave everything; returns when nothing is left to say.
 
-        Cancellation: call ``abort`` then; ``report`` tells how far it got.
+        Cancellation: call ``abort`` then; ``engine.departures`` tell how far it got.
         """
         self._is_stopping = True
         self._task.abort()
@@ -329,23 +327,3 @@ class HeartbeatLoop:
         while tasks := [x.task for x in self._requests.values() if x.task is not None]:
             await asyncio.wait(tasks)
         await self._task.finish()
-
-    def report(self) -> CloseReport:
-        """Return which presences were left and which were not."""
-        left: list[ClosedPresence] = []
-        failed: list[ClosedPresence] = []
-        skipped: list[ClosedPresence] = []
-        for departure in self.engine.departures:
-            order = departure.order
-            error = None if order is None else order.error
-            presence = ClosedPresence(
-                user_id=departure.user_id,
-                channels=departure.channels,
-                channel_groups=departure.channel_groups,
-                error=error if isinstance(error, PresenceError) else None,
-            )
-            kept = skipped if order is None else left if error is None else failed
-            kept.append(presence)
-        return CloseReport(
-            left=tuple(left), failed=tuple(failed), skipped=tuple(skipped)
-        )

@@ -282,12 +282,12 @@ class LeaseChanges:
             await self._loop.changed(claim)
         self._has_begun = True
         change = self._seen = claim.latest
-        if is_first or change is None:
+        if change is None or is_first:
             return LeaseChange(
                 lease=self._lease,
                 previous=None,
                 health=claim.health,
-                reason="heartbeat acknowledged" if change is None else change.reason,
+                reason=change.reason if change else "heartbeat acknowledged",
                 at=self._loop.now_s(),
                 remaining_s=self._lease.remaining_s,
             )

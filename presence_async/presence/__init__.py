@@ -22,11 +22,12 @@ request is sent again.
 
 The files, from the ground up; each imports only files that are named before it:
 
+- ``names``: channels and groups as one. ``rarely``: fields that mostly take no memory.
 - ``claims``: what callers want. ``changes``: what the engine reports. ``pace``: when
   and for how long, as arithmetic. ``merging``: names into requests. ``wire``: a request
   and its outcome. ``patience``: whether an order is tried again.
 - ``user``, made of ``doubt``, ``records`` and ``settings``: the two columns of one
-  user. ``health``: what they mean for a lease.
+  user. ``difference``: what has to be said. ``health``: what it means for a lease.
 - ``rounds``: regular heartbeats. ``order_queue``, ``leaving``, ``joining`` and
   ``orders``: what callers asked for. ``repeats``: what is sent twice. ``closing``: the
   last leaves.

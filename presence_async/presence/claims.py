@@ -124,14 +124,7 @@ class Claim:
         rare: Whatever of this differs from its default.
     """
 
-    __slots__ = (
-        "channels",
-        "health",
-        "owner",
-        "presence_timeout_s",
-        "rare",
-        "user_id",
-    )
+    __slots__ = ("channels", "health", "owner", "presence_timeout_s", "rare", "user_id")
 
     channel_groups: Rarely[tuple[str, ...]] = Rarely(())
     state: Rarely[State | None] = Rarely(None)
@@ -190,21 +183,18 @@ class Claim:
 
 
 class OrderKind:
-    """The five things that callers ask for.
-
-    Attributes:
-        JOIN: The first heartbeat of a claim, which travels alone.
-        HEARTBEAT: One heartbeat without a claim.
-        STATE: A state for fixed names.
-        CLAIM_STATE: The state of a claim as it is when its turn comes.
-        LEAVE: The end of presence on names; kept until it is said or pointless.
-    """
+    """The five things that callers ask for."""
 
     JOIN: Final = "join"
+    """The first heartbeat of a claim, which travels alone."""
     HEARTBEAT: Final = "heartbeat"
+    """One heartbeat without a claim."""
     STATE: Final = "set state"
+    """A state for fixed names."""
     CLAIM_STATE: Final = "set state of a claim"
+    """The state of a claim as it is when its turn comes."""
     LEAVE: Final = "leave"
+    """The end of presence on names; kept until it is said or pointless."""
 
 
 class Order:

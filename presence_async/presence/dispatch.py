@@ -48,13 +48,13 @@ class Dispatcher:
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
         table = self._timetable
-        if table.alarms.next_due_s <= now_s:
-            self._ring(now_s)
-        if self._shared.is_down:
-            self.backoff.report(now_s)
-        if not self.places.are_open(now_s):
+        self._ring(now_s)
+        while not self.places.are_open(now_s):
             table.wait(now_s)
-            return None
+            if table.alarms.next_due_s > now_s:
+                return None
+            # The time of somebody's caller was up when there turned out to be no place.
+            self._ring(now_s)
         if self._shared.is_down and (send := self._probe(now_s)) is not None:
             return send
         while (user := table.pop_due(now_s)) is not None:
@@ -150,6 +150,8 @@ class Dispatcher:
 
     def _ring(self, now_s: float) -> None:
         """Look at users whose presence or whose callers' time has run out."""
+        if self._shared.is_down:
+            self.backoff.report(now_s)
         while (user := self._timetable.alarms.pop_due(now_s)) is not None:
             health.update(user, now_s)
             orders.expire(user, now_s)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 from .changes import HealthChanged
 from .claims import AT_RISK, FRESH, LOST, REFUSED, RELEASED, Claim, LeaseHealth
+from .difference import catch_up
 from .names import Name
 from .user import UserTable
 
@@ -60,7 +61,7 @@ def release(user: UserTable, claim: Claim, reason: str, now_s: float) -> None:
     _set(user, claim, RELEASED, reason, now_s)
     user.drop(claim)
     user.forget_unwanted()
-    user.catch_up(now_s)
+    catch_up(user, now_s)
 
 
 def let_go(
@@ -79,7 +80,7 @@ def let_go(
         if not claim.channels and not claim.channel_groups:
             release(user, claim, "its names were left", now_s)
     user.forget_unwanted()
-    user.catch_up(now_s)
+    catch_up(user, now_s)
     update(user, now_s)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import LeaseReleasedError
-from . import health, leaving, order_queue, rounds
+from . import difference, health, leaving, order_queue, rounds
 from .claims import FRESH, Claim, Order, Patience
 from .merging import Beat
 from .user import UserTable
@@ -35,11 +35,11 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
 
 def _beats_of(user: UserTable, claim: Claim, parts: list[Any] | None) -> list[Beat]:
     if parts is None and user.claims == (claim,):
-        return user.beats(None, claim)
+        return difference.beats(user, None, claim)
     names = set(claim.names)
     if parts is not None:
         names &= {name for part in parts for name in part}
-    return user.beats(names, claim)
+    return difference.beats(user, names, claim)
 
 
 def note_heard(order: Order, outcome: Outcome) -> None:
@@ -79,7 +79,7 @@ def _joined(user: UserTable, order: Order, now_s: float) -> None:
         _hasten_next(user, claim, now_s)
     rounds.place(user, now_s)
     health.update(user, now_s)
-    user.catch_up(now_s)
+    difference.catch_up(user, now_s)
     order_queue.finish(user, order, error)
 
 
@@ -113,7 +113,7 @@ def dismiss(user: UserTable, claim: Claim, now_s: float) -> None:
     is_heard = user.has_heard(claim)
     user.drop(claim)
     user.forget_unwanted()
-    user.catch_up(now_s)
+    difference.catch_up(user, now_s)
     if is_heard:
         _leave(user, claim, claim.channels, claim.channel_groups, now_s)
 

@@ -13,7 +13,7 @@ from ..errors import ClientClosedError, DeadlineError, LeaseReleasedError
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
-from . import health, joining, leaving, order_queue
+from . import difference, health, joining, leaving, order_queue
 from .claims import Claim, Order, OrderKind, Patience
 from .names import groups_of, names_of
 from .patience import is_blocking, overdue
@@ -174,7 +174,7 @@ def note_effect(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> 
             since_s = outcome.sent_at_s - outcome.age_s
         user.shorten(operation, since_s + operation.presence_timeout_s)
         health.update(user, now_s)
-        user.catch_up(now_s)
+        difference.catch_up(user, now_s)
     # A channel may be a member of a group: leaving one may end the other.
     if operation.channel_groups or groups_of(user.held()):
         user.hasten(now_s)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 
+import attrs
+
 from ..errors import DeadlineError, RequestError
 from .claims import Order
 from .pace import hold_s, retry_gap_s
@@ -18,19 +20,9 @@ LEAVE_PACE_S = 5.0
 _ALREADY_LOST = 0.0
 
 
+@attrs.frozen
 class NoRetry:
     """One attempt, whatever happens."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "NoRetry()"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NoRetry)
-
-    def __hash__(self) -> int:
-        return hash(NoRetry)
 
     def delay_s(self, failures: int, rng: random.Random) -> float | None:  # noqa: ARG002  # the shape of a policy
         """Give up."""

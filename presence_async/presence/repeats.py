@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from ..protocol.heartbeat import HeartbeatOperation
 from .claims import Patience
 from .doubt import Doubts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..errors import ServiceError, TransportError
-from . import health
+from . import difference, health
 from .claims import Claim, Patience
 from .merging import Beat
 from .names import Name, names_of
@@ -72,7 +72,7 @@ def begin(user: UserTable, attempt_s: float, now_s: float) -> Send | None:
         The only heartbeat of a calm user, about whom no more than that has to be
         remembered; of anybody else ``next_send`` returns them one by one.
     """
-    beats = user.beats()
+    beats = difference.beats(user)
     due_s, user.due_s = user.due_s, math.inf
     if len(beats) == 1 and user.is_calm:
         return _send(user, beats[0], attempt_s, due_s, now_s)
@@ -125,7 +125,7 @@ def _as_wanted_now(user: UserTable, beat: Beat, current: Round) -> Beat | None:
     """
     if not current.has_begun:
         return beat
-    beats = user.beats(beat.names)
+    beats = difference.beats(user, beat.names)
     current.beats[:0] = beats[1:]
     return beats[0] if beats else None
 
@@ -210,7 +210,9 @@ def _refused(user: UserTable, beat: Beat, outcome: Refused, current: Round) -> N
         parts = _by_holders(beat) if outcome.is_about_service else []
         refused, rest = (set(), parts) if len(parts) > 1 else (set(beat.names), [])
     health.mark(user, refused, str(outcome.error), is_refused=True)
-    current.beats[:0] = [again for names in rest for again in user.beats(names)]
+    current.beats[:0] = [
+        again for names in rest for again in difference.beats(user, names)
+    ]
 
 
 def _by_holders(beat: Beat) -> list[set[Name]]:

@@ -15,7 +15,7 @@ from ..deadlines import Slot
 from ..protocol.heartbeat import HeartbeatOperation
 from .claims import FRESH, REFUSED, Claim, Order, State
 from .doubt import Doubts
-from .merging import Beat, Wanted, merged, simple, wanted
+from .merging import Beat
 from .names import Name, names_of
 from .rarely import Rarely
 from .records import Round, Told
@@ -109,11 +109,6 @@ class UserTable:
             if claim.health is not FRESH:
                 return False
         return True
-
-    def wanted(self, *extra: Claim) -> dict[Name, Wanted]:
-        """Return what the claims that have joined want, and ``extra`` besides."""
-        claims = [c for c in self.claims if c.health is not None or c in extra]
-        return wanted(claims, self.states or {})
 
     def has_heard(self, claim: Claim) -> bool:
         """Return True if the service may have heard of one of the user's claims."""
@@ -225,33 +220,6 @@ class UserTable:
         if due_s < self.due_s and self.has_joined:
             self.due_s = due_s
 
-    def catch_up(self, now_s: float) -> None:
-        """Make a round due if a timeout or state told is not the one wanted now.
-
-        A state that an order is about to tell is not missing.
-        """
-        if not self.claims or self._is_as_wanted():
-            return
-        is_telling = any(order.is_about_state for order in self.orders)
-        known = self.told
-        for name, entry in self.wanted().items():
-            told = known.get(name)
-            if told is not None and (
-                told.timeout_s != entry.timeout_s
-                or (told.version != entry.version and not is_telling)
-            ):
-                self.hasten(now_s)
-                return
-
-    def _is_as_wanted(self) -> bool:
-        """Return True if the only claim, for its only name, says nothing of state."""
-        told = self._told
-        if self.rare is not None or len(self.claims) > 1 or not isinstance(told, Told):
-            return False
-        (only,) = self.claims
-        is_stateless = only.rare is None and told.version == -1
-        return is_stateless and told.timeout_s == only.presence_timeout_s
-
     def wake_s(self, now_s: float) -> float:
         """Return when something of this, orders aside, has to be said."""
         if self.rare is None:
@@ -328,19 +296,3 @@ class UserTable:
             if told.name in names:
                 told.timeout_s = operation.presence_timeout_s
                 told.until_s = min(told.until_s, until_s)
-
-    def beats(self, names: Collection[Name] | None = None, *extra: Claim) -> list[Beat]:
-        """Return the heartbeats for some of the names wanted; ``None``: for all."""
-        key = self.shared.settings.subscribe_key
-        if names is None and len(self.claims) == 1:
-            (only,) = self.claims
-            is_plain = only.health is FRESH or only in extra
-            if is_plain and (self.rare is None or self.states is None):
-                beat = simple(key, only)
-                if beat is not None:
-                    return [beat]
-        table = self.wanted(*extra)
-        if names is not None:
-            table = {name: entry for name, entry in table.items() if name in names}
-        refused = [told.name for told in self.told.values() if told.is_refused]
-        return merged(key, self.user_id, table, refused)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from presence_async.errors import DeadlineError
+
 from .direct import Direct, heartbeat, say, state_of
 
 WISHES: dict[str, Callable[[Direct], object]] = {
@@ -75,6 +77,18 @@ def test_users_who_wait_for_a_place_come_in_the_order_they_were_due() -> None:
         direct.acknowledge(send)
 
     assert users == ["u0", "u1", "u2", "u3"]
+
+
+def test_who_finds_no_place_when_the_time_is_up_is_told_at_once() -> None:
+    direct = Direct(max_in_flight=1)
+    direct.ask_to_join("v", "a")
+    direct.take()
+    late = say(direct, heartbeat("a"), patience=direct.patience(0))
+
+    assert direct.has_nothing
+
+    assert isinstance(direct.settled()[late], DeadlineError)
+    assert direct.engine.next_s > direct.now_s
 
 
 def test_a_place_is_given_to_others_while_a_token_is_fetched() -> None:
