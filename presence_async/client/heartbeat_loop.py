@@ -44,6 +44,11 @@ class HeartbeatLoop:
         pipeline: Sends.
         on_orphaned: Awaited when the event loop ends while the client is open.
         on_unseen: Called with the seconds slept when time went by unseen.
+
+    Attributes:
+        engine: Decides everything.
+        lateness_s: How late the latest heartbeats went out.
+        now_s: Returns the loop time.
     """
 
     def __init__(
@@ -78,15 +83,12 @@ class HeartbeatLoop:
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
         self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.now_s: Callable[[], float] = _running_time_s
         self._wake = asyncio.Event()
         self._sleeps_until_s = 0.0
         self._is_pump_due = False
         self._is_stopping = False
         self._is_aborted = False
-
-    def now_s(self) -> float:
-        """Return the loop time."""
-        return (self._loop or asyncio.get_running_loop()).time()
 
     def check_loop(self) -> None:
         """Refuse to be used from another event loop than the client's.
@@ -145,6 +147,7 @@ class HeartbeatLoop:
     def start(self) -> None:
         """Start the task that keeps presence."""
         self._loop = asyncio.get_running_loop()
+        self.now_s = self._loop.time
         self._task.start(self._run(), name="presence heartbeats")
 
     async def _run(self) -> None:
@@ -200,14 +203,17 @@ class HeartbeatLoop:
             return
         now_s, engine = self.now_s(), self.engine
         self._places.admit()
-        while engine.next_s <= now_s and (send := engine.take(now_s)) is not None:
+        next_s = engine.next_s
+        while next_s <= now_s and (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
             request = PresenceRequest(self._pipeline, send, self._places, self._ended)
             self._requests[send] = request
             request.begin()
+            next_s = engine.next_s
         self._tell(engine.drain())
-        self._hasten()
+        if next_s < self._sleeps_until_s:
+            self._hasten()
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
@@ -327,3 +333,7 @@ class HeartbeatLoop:
         while tasks := [x.task for x in self._requests.values() if x.task is not None]:
             await asyncio.wait(tasks)
         await self._task.finish()
+
+
+def _running_time_s() -> float:
+    return asyncio.get_running_loop().time()
