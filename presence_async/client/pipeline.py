@@ -105,7 +105,7 @@ class RequestPipeline:
 
     def forget_user(self, user_id: str) -> None:
         """Release the token of a user for whom there is nothing left to do."""
-        if user_id != self._config.user_id:
+        if self._tokens.are_used and user_id != self._config.user_id:
             self._tokens.forget(user_id)
 
     def close(self) -> None:
