@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -51,6 +52,15 @@ def with_task_factory(
     if HAS_EAGER_TASKS and sys.version_info >= (3, 12):
         loop.set_task_factory(asyncio.eager_task_factory)
     return loop
+
+
+def pytest_collection_finish() -> None:
+    """Spare full garbage collections the thousands of tests that wait to be run.
+
+    Saves 3 % of all CPU time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

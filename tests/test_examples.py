@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -15,21 +16,9 @@ import pytest
 from presence_async import PresenceClient
 from presence_async.emulator import PresenceEmulator
 
-from .processes import PYTHON
-
 pytestmark = pytest.mark.real_time
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-
-# Loads what would load on first use. Without bytecode it is compiled then, and on a
-# busy machine asyncio's debug mode would call that a slow callback.
-RUN = """
-import runpy, sys, presence_async
-for name in presence_async.__all__:
-    getattr(presence_async, name)
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 async def start(
@@ -37,8 +26,7 @@ async def start(
 ) -> asyncio.subprocess.Process:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     return await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-W", "error", "-c", RUN),
-        *(str(EXAMPLES / name), *arguments),
+        *(sys.executable, "-W", "error", str(EXAMPLES / name), *arguments),
         env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -140,7 +128,7 @@ async def test_the_gateway_leaves_for_all_users_on_sigterm(
 async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "test_my_bot.py", tmp_path)
     process = await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-m", "pytest", "-q", "-W", "error"),
+        *(sys.executable, "-m", "pytest", "-q", "-W", "error"),
         *("-p", "no:cacheprovider", "--strict-markers", "--rootdir", str(tmp_path)),
         *("-o", "asyncio_default_fixture_loop_scope=function", "test_my_bot.py"),
         cwd=tmp_path,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 import presence_async
 from presence_async.emulator import PresenceEmulator
-
-from .processes import PYTHON
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -27,13 +26,9 @@ def test_the_first_example_is_short() -> None:
     assert len(code) <= 15
 
 
-# Runs each program as if it were the main one of a process of its own. What loads on
-# first use is loaded before: without bytecode it is compiled then, and on a busy
-# machine asyncio's debug mode would call that a slow callback.
+# Runs each program as if it were the main one of a process of its own.
 RUN_ALL = """
-import sys, presence_async
-for name in presence_async.__all__:
-    getattr(presence_async, name)
+import sys
 for program in sys.argv[1:]:
     exec(compile(program, "README", "exec"), {"__name__": "__main__"})
     print("done", flush=True)
@@ -45,7 +40,7 @@ async def test_every_program_runs_against_the_emulator(
     emulator: PresenceEmulator,
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-W", "error", "-c", RUN_ALL, *PROGRAMS),
+        *(sys.executable, "-W", "error", "-c", RUN_ALL, *PROGRAMS),
         env=os.environ
         | {
             "PUBNUB_SUBSCRIBE_KEY": "demo",
@@ -67,7 +62,7 @@ async def test_every_test_it_shows_passes(tmp_path: Path) -> None:
     for number, block in enumerate(TESTS):
         (tmp_path / f"test_{number}.py").write_text(block, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-m", "pytest", "-q", "-W", "error"),
+        *(sys.executable, "-m", "pytest", "-q", "-W", "error"),
         *("-p", "no:cacheprovider", "--strict-markers", "--rootdir", str(tmp_path)),
         *("-o", "asyncio_default_fixture_loop_scope=function"),
         cwd=tmp_path,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import presence_async
 
-from ..protocol.json_codec import Json
 from . import options
 from .output import print_json, say, shown
 from .running import run
@@ -54,7 +53,7 @@ def set_state(
     run(ask)
 
 
-def parsed_state(text: str) -> dict[str, Json]:
+def parsed_state(text: str) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:

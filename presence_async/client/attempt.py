@@ -75,20 +75,21 @@ class Attempts:
             call.token = self._tokens.at_hand(call.user_id)
             if call.token is None:
                 return None
-        connection = self.transport.take()
-        if connection is None:
+        direct = self.transport.direct
+        connection = None if direct is None else direct.take()
+        if direct is None or connection is None:
             return None
         try:
             request = self._stamper.stamped(call)
             if gate is not None and not gate.try_enter():
-                self.transport.keep(connection)
+                direct.keep(connection)
                 return None
         except BaseException:
-            self.transport.keep(connection)
+            direct.keep(connection)
             raise
         call.attempts += 1
         exchange = Exchange(self, call, gate, connection, on_end)
-        self.transport.ask(connection, request, exchange.end)
+        direct.ask(connection, request.target, exchange.end)
         return exchange
 
     async def make(self, call: Call[ReplyT]) -> Answer[ReplyT]:

@@ -24,7 +24,6 @@ from .channel_group_calls import ChannelGroupCalls
 from .config import PresenceConfig
 from .core import ClientCore, QueryParams, checked_limit_s
 from .query_calls import QueryCalls
-from .reports import CloseReport
 from .safe_log import SafeLogger
 from .transport import Session
 
@@ -87,7 +86,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         return self._core.life.is_closed
 
     @property
-    def close_report(self) -> CloseReport | None:
+    def close_report(self) -> on_demand.CloseReport | None:
         """What ``close`` returned; ``None`` before."""
         return self._core.close_report
 
@@ -103,7 +102,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         await self._core.start()
         return self
 
-    async def close(self, timeout_s: float | None = None) -> CloseReport:
+    async def close(self, timeout_s: float | None = None) -> on_demand.CloseReport:
         """Leave everything and end; never fails because of the service.
 
         Sends a leave for each presence held, waits for the leaves still owed, then

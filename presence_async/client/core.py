@@ -17,7 +17,6 @@ from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
-from .reports import CloseReport
 from .safe_log import SafeLogger
 from .tokens import Tokens
 from .transport import Session, Transport
@@ -67,7 +66,7 @@ class ClientCore:
             config, self.pipeline, self.heartbeats
         )
         self._feed: on_demand.PresenceFeed | None = None
-        self.close_report: CloseReport | None = None
+        self.close_report: on_demand.CloseReport | None = None
 
     # The parts that are made, and their modules imported, when they are first used.
 
@@ -107,11 +106,11 @@ class ClientCore:
                 LARGEST_UNCLAMPED_TIMEOUT_S,
             )
 
-    async def shut_down(self, timeout_s: float | None = None) -> CloseReport:
+    async def shut_down(self, timeout_s: float | None = None) -> on_demand.CloseReport:
         """Leave everything, then end whatever is under way; once."""
         if not self.life.begin_closing():
             await self.life.wait_closed()
-            return self.close_report or CloseReport()
+            return self.close_report or on_demand.CloseReport()
         self.pipeline.open()
         feed = self._feed
         if feed is not None:
@@ -123,7 +122,7 @@ class ClientCore:
                 feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
-            self.close_report = self.heartbeats.report()
+            self.close_report = on_demand.report_of(self.heartbeats.engine.departures)
             try:
                 if feed is not None:
                     await feed.finish()

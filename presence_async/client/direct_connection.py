@@ -8,6 +8,7 @@ plain goes through aiohttp's parser, of which there is one for each connection.
 from __future__ import annotations
 
 import asyncio
+import functools
 import select
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -230,4 +231,4 @@ def readable_check(transport: asyncio.BaseTransport) -> Callable[[], object]:
         return lambda: select.select([number], [], [], 0)[0]
     poller = select.poll()
     poller.register(number, select.POLLIN)
-    return lambda: poller.poll(0)
+    return functools.partial(poller.poll, 0)

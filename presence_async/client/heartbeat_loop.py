@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..errors import PresenceError
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Claim, Patience
@@ -27,7 +26,6 @@ from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import PlaceQueue, PresenceRequest
-from .reports import ClosedPresence, CloseReport
 from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
@@ -46,6 +44,11 @@ class HeartbeatLoop:
         pipeline: Sends.
         on_orphaned: Awaited when the event loop ends while the client is open.
         on_unseen: Called with the seconds slept when time went by unseen.
+
+    Attributes:
+        engine: Decides everything.
+        lateness_s: How late the latest heartbeats went out.
+        now_s: Returns the loop time.
     """
 
     def __init__(
@@ -80,15 +83,12 @@ class HeartbeatLoop:
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
         self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.now_s: Callable[[], float] = _running_time_s
         self._wake = asyncio.Event()
         self._sleeps_until_s = 0.0
         self._is_pump_due = False
         self._is_stopping = False
         self._is_aborted = False
-
-    def now_s(self) -> float:
-        """Return the loop time."""
-        return (self._loop or asyncio.get_running_loop()).time()
 
     def check_loop(self) -> None:
         """Refuse to be used from another event loop than the client's.
@@ -147,6 +147,7 @@ class HeartbeatLoop:
     def start(self) -> None:
         """Start the task that keeps presence."""
         self._loop = asyncio.get_running_loop()
+        self.now_s = self._loop.time
         self._task.start(self._run(), name="presence heartbeats")
 
     async def _run(self) -> None:
@@ -202,14 +203,17 @@ class HeartbeatLoop:
             return
         now_s, engine = self.now_s(), self.engine
         self._places.admit()
-        while (send := engine.take(now_s)) is not None:
+        next_s = engine.next_s
+        while next_s <= now_s and (send := engine.take(now_s)) is not None:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
             request = PresenceRequest(self._pipeline, send, self._places, self._ended)
             self._requests[send] = request
             request.begin()
+            next_s = engine.next_s
         self._tell(engine.drain())
-        self._hasten()
+        if next_s < self._sleeps_until_s:
+            self._hasten()
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
@@ -287,7 +291,7 @@ class HeartbeatLoop:
     async def close(self, timeout_s: float) -> None:
         """Leave everything; returns when nothing is left to say.
 
-        Cancellation: call ``abort`` then; ``report`` tells how far it got.
+        Cancellation: call ``abort`` then; ``engine.departures`` tell how far it got.
         """
         self._is_stopping = True
         self._task.abort()
@@ -330,22 +334,6 @@ class HeartbeatLoop:
             await asyncio.wait(tasks)
         await self._task.finish()
 
-    def report(self) -> CloseReport:
-        """Return which presences were left and which were not."""
-        left: list[ClosedPresence] = []
-        failed: list[ClosedPresence] = []
-        skipped: list[ClosedPresence] = []
-        for departure in self.engine.departures:
-            order = departure.order
-            error = None if order is None else order.error
-            presence = ClosedPresence(
-                user_id=departure.user_id,
-                channels=departure.channels,
-                channel_groups=departure.channel_groups,
-                error=error if isinstance(error, PresenceError) else None,
-            )
-            kept = skipped if order is None else left if error is None else failed
-            kept.append(presence)
-        return CloseReport(
-            left=tuple(left), failed=tuple(failed), skipped=tuple(skipped)
-        )
+
+def _running_time_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -86,7 +86,8 @@ class Lifecycle:
         """
         if self._stage is not _Stage.OPEN:
             raise ClientClosedError(f"the client {self._stage.value}")
-        self.check_loop()
+        if self._loop is not _running_loop():
+            self.check_loop()
 
     def check_loop(self) -> None:
         """Refuse a call from another event loop.

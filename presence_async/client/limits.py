@@ -143,6 +143,9 @@ class LongNames:
 
     def note(self, request: HttpRequest, user_id: str) -> None:
         """Look for long names in a request, and at its user."""
+        longest = max(len(request.path) + len(request.query), len(user_id))
+        if longest <= MAX_DOCUMENTED_LENGTH:
+            return
         is_short = len(user_id) <= MAX_DOCUMENTED_LENGTH
         if is_short and _LONG.search(request.target) is None:
             return

@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from .joining import Joining as Joining
     from .lease import Lease as Lease
     from .occupants import OccupantPages as OccupantPages
+    from .reports import CloseReport as CloseReport
+    from .reports import report_of as report_of
     from .roster import Roster as Roster
     from .snapshot_requests import SnapshotRequests as SnapshotRequests
 
 _HOMES = {
     "AddChannelsOperation": "..protocol.channel_groups",
     "ChannelOccupancy": "..protocol.occupancy",
+    "CloseReport": ".reports",
     "DeleteGroupOperation": "..protocol.channel_groups",
     "EventStream": ".event_stream",
     "HeartbeatManager": ".heartbeat_manager",
@@ -54,6 +57,7 @@ _HOMES = {
     "SnapshotRequests": ".snapshot_requests",
     "WhereNow": "..protocol.where_now",
     "WhereNowOperation": "..protocol.where_now",
+    "report_of": ".reports",
 }
 
 __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see

@@ -105,7 +105,7 @@ class RequestPipeline:
 
     def forget_user(self, user_id: str) -> None:
         """Release the token of a user for whom there is nothing left to do."""
-        if user_id != self._config.user_id:
+        if self._tokens.are_used and user_id != self._config.user_id:
             self._tokens.forget(user_id)
 
     def close(self) -> None:
@@ -119,10 +119,12 @@ class RequestPipeline:
         Raises:
             InvalidArgumentError: The request would be larger than 32 KiB.
             RequestError: Operation, attempts, time and cause are filled in.
-            ClientClosedError: The client was closed meanwhile.
+            ClientClosedError: The client was not started, was closed meanwhile, or
+                belongs to another event loop.
 
         Cancellation: ends at once; the service may act on an attempt under way.
         """
+        self._check_loop()
         waiter = asyncio.get_running_loop().create_future()
         exchange = self.begin(call, functools.partial(_hand_over, waiter), call.gate)
         if exchange is None:
@@ -159,10 +161,8 @@ class RequestPipeline:
                 if it was lost with a connection that had served another one.
 
         Raises:
-            ClientClosedError: The client was not started, was closed meanwhile, or
-                belongs to another event loop.
+            ClientClosedError: The client is closed.
         """
-        self._check_loop()
         self._check_open(operation.name)
         user_id = operation.acting_user_id or self._config.user_id
         call = Call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from ..presence.claims import Claim, Order, OrderKind, Params, Patience, State
@@ -105,13 +106,17 @@ class PresenceCalls:
         )
         await self.loop.settled(claim.user_id, ticket)
 
-    async def say(
+    def say(
         self,
         operation: HeartbeatOperation | SetStateOperation,
         params: Params,
         timeout_s: float | None,
-    ) -> Any:  # noqa: ANN401  # the reply's own type
-        """Say something once, in sequence with the user's other requests."""
+    ) -> Coroutine[Any, Any, Any]:
+        """Say something once, in sequence with the user's other requests.
+
+        Returns:
+            What waits for the reply and returns it; to be awaited at once.
+        """
         is_state = isinstance(operation, SetStateOperation)
         now_s, patience = self._patience(timeout_s)
         order = Order(
@@ -122,7 +127,7 @@ class PresenceCalls:
             params=params,
         )
         ticket = self.loop.engine.say(order, now_s)
-        return await self.loop.settled(operation.user_id, ticket)
+        return self.loop.settled(operation.user_id, ticket)
 
     def check_fits(
         self,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from ..errors import PresenceError
+from ..presence.closing import Departure
 
-__all__ = ["CloseReport", "ClosedPresence"]
+__all__ = ["CloseReport", "ClosedPresence", "report_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -56,3 +59,22 @@ class CloseReport:
             "failed": [presence.to_dict() for presence in self.failed],
             "skipped": [presence.to_dict() for presence in self.skipped],
         }
+
+
+def report_of(departures: Sequence[Departure]) -> CloseReport:
+    """Return which presences were left and which were not."""
+    left: list[ClosedPresence] = []
+    failed: list[ClosedPresence] = []
+    skipped: list[ClosedPresence] = []
+    for departure in departures:
+        order = departure.order
+        error = None if order is None else order.error
+        presence = ClosedPresence(
+            user_id=departure.user_id,
+            channels=departure.channels,
+            channel_groups=departure.channel_groups,
+            error=error if isinstance(error, PresenceError) else None,
+        )
+        kept = skipped if order is None else left if error is None else failed
+        kept.append(presence)
+    return CloseReport(left=tuple(left), failed=tuple(failed), skipped=tuple(skipped))

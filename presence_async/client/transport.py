@@ -26,7 +26,7 @@ from . import wall_clock
 from .bodies import UnreadableError, decompressed, read_up_to, words_of_system
 from .config import PresenceConfig
 from .direct import DirectGet
-from .direct_connection import DirectAnswer, DirectConnection, OnEnd
+from .direct_connection import DirectAnswer
 from .pool import Connector, checked_middleware, idle_connections, is_reused
 from .shares import FEWEST_CONNECTIONS, Shares
 
@@ -167,6 +167,7 @@ class Transport:
         session, self._session = self._session, None
         if self._direct is not None:
             self._direct.close()
+            self._direct = None
         if self._connector is not None and session is not None:
             self._connector.abort()
             await session.close()
@@ -210,26 +211,11 @@ class Transport:
             answer = error
         return self.understood(answer, was_reused=is_reused.get())
 
-    # The same without waiting: for connections that are idle.
-
-    def take(self) -> DirectConnection | None:
-        """Return an idle connection, for ``ask`` or ``keep``; ``None``: ``send``."""
-        session, direct = self._session, self._direct
-        if session is None or direct is None or session.closed:
-            return None
-        return None if direct.is_intercepted() else direct.take()
-
-    def ask(
-        self, connection: DirectConnection, request: HttpRequest, on_end: OnEnd
-    ) -> None:
-        """Send one GET; ``on_end`` is called with what ``understood`` takes."""
-        if self._direct is not None:
-            self._direct.ask(connection, request.target, on_end)
-
-    def keep(self, connection: DirectConnection) -> None:
-        """Take an idle connection back."""
-        if self._direct is not None:
-            self._direct.keep(connection)
+    @property
+    def direct(self) -> DirectGet | None:
+        """What sends without waiting while connections are idle, if it may be used."""
+        direct = self._direct
+        return None if direct is None or direct.is_intercepted() else direct
 
     def understood(
         self, answer: DirectAnswer | Exception, *, was_reused: bool

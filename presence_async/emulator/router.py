@@ -12,7 +12,7 @@ from ..protocol.channel_groups import (
     ListGroupsOperation,
     RemoveChannelsOperation,
 )
-from ..protocol.exchange import HttpRequest, Operation
+from ..protocol.exchange import HttpRequest, Operation, compiled_route
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.leave import LeaveOperation
@@ -60,7 +60,7 @@ _NEEDED_PARAMETER: Mapping[Kind, str] = {
 def operation_kind(request: HttpRequest) -> Kind | None:
     """Return the kind of operation that a request asks for, ``None`` if unknown."""
     for kind in ROUTES:
-        if kind.route.fullmatch(request.path) is not None:
+        if compiled_route(kind.route).fullmatch(request.path) is not None:
             needed = _NEEDED_PARAMETER.get(kind)
             if needed is None or f"&{needed}=" in f"&{request.query}":
                 return kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import health, orders, repeats, rounds
+from . import health, lone, orders, repeats, rounds
 from .backoff import Backoff
 from .changes import UserForgotten
 from .places import Places
@@ -39,6 +39,7 @@ class Dispatcher:
         self._shared = shared
         self._users = users
         self._timetable = Timetable(users)
+        self._lone: UserTable | None = None
         self.places: Places = Places(shared.settings)
         self.backoff: Backoff = Backoff(shared, users, self.places)
         self.is_closing: bool = False
@@ -48,6 +49,8 @@ class Dispatcher:
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
         table = self._timetable
+        if self._lone is not None and (send := self._begin_lone(now_s)) is not None:
+            return send
         self._ring(now_s)
         while not self.places.are_open(now_s):
             table.wait(now_s)
@@ -70,6 +73,10 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
+        if lone.is_over(user, send, outcome):
+            del self._users[user.user_id]
+            self._shared.changes.append(UserForgotten(user.user_id))
+            return
         end_s = 0.0
         if send.order is None:
             end_s = rounds.kept_calmly(user, send, outcome, now_s)
@@ -116,6 +123,8 @@ class Dispatcher:
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
+        if self._lone is not None:
+            return -math.inf
         opens_s = self.places.next_s
         next_s = self._timetable.next_s(opens_s)
         if not self._shared.is_down:
@@ -195,6 +204,26 @@ class Dispatcher:
                 return send
             self._settle(user, now_s)
         return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
+
+    def say_alone(self, user: UserTable, now_s: float) -> None:
+        """Let a user whose only order is new be the next, if nobody is before it."""
+        if self._lone is None:
+            self._lone = user
+        else:
+            self.plan(user, now_s)
+
+    def _begin_lone(self, now_s: float) -> Send | None:
+        user, self._lone = self._lone, None
+        if user is None or self._users.get(user.user_id) is not user:
+            return None
+        is_next = self.places.are_open(now_s) and self._timetable.next_s(now_s) > now_s
+        send = lone.send_of(user, now_s) if is_next else None
+        if send is None:
+            self.plan(user, now_s)
+        else:
+            user.out = send
+            self.places.enter(now_s)
+        return send
 
     def _may_begin(self, user: UserTable, now_s: float) -> bool:
         """Return True if a round is due and nothing holds it back."""

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, health, joining, leaving, orders, overview
+from . import closing, health, joining, leaving, lone, orders, overview
 from .changes import Change
 from .claims import REFUSED, Claim, Order, OrderKind, Params, Patience, State
 from .dispatch import Dispatcher
@@ -160,6 +160,12 @@ class PresenceEngine:
             names = names_of(operation.channels, operation.channel_groups)
             user = self._user(order.user_id)
             user.note_state(names, operation.state, order.version)
+        elif lone.is_lone(order, self._users):
+            user = self._user(order.user_id)
+            user.orders = (order,)
+            self._expect(order, now_s)
+            self._dispatch.say_alone(user, now_s)
+            return order.tickets[-1]
         return self._enqueue(order, now_s)
 
     def give_up(self, user_id: str, ticket: int, now_s: float) -> Send | None:
@@ -303,11 +309,14 @@ class PresenceEngine:
 
     def _owe(self, user: UserTable, order: Order, now_s: float) -> int:
         """Let a caller wait for an order of the user's queue."""
+        self._expect(order, now_s)
+        self._dispatch.plan(user, now_s)
+        return order.tickets[-1]
+
+    def _expect(self, order: Order, now_s: float) -> None:
         order.not_before_s = max(order.not_before_s, now_s)
         order.tickets += (self._next_ticket(),)
         order.is_known = True
-        self._dispatch.plan(user, now_s)
-        return order.tickets[-1]
 
     def _next_ticket(self) -> int:
         self._tickets += 1

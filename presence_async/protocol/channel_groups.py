@@ -17,7 +17,6 @@ list groups        nothing                       ``groups``
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, Self
 
 import msgspec
@@ -73,7 +72,7 @@ class _ChannelChange(msgspec.Struct, frozen=True, kw_only=True):
         channels: The channels to add or remove.
     """
 
-    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
+    route: ClassVar[str] = _GROUP
     acting_user_id: ClassVar[str | None] = None
     _parameter: ClassVar[str]
 
@@ -122,7 +121,7 @@ class DeleteGroupOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "delete group"
-    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP + "/remove")
+    route: ClassVar[str] = _GROUP + "/remove"
     acting_user_id: ClassVar[str | None] = None
 
     subscribe_key: str
@@ -152,7 +151,7 @@ class ListChannelsOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "list channels"
-    route: ClassVar[re.Pattern[str]] = re.compile(_GROUP)
+    route: ClassVar[str] = _GROUP
     acting_user_id: ClassVar[str | None] = None
 
     subscribe_key: str
@@ -181,7 +180,7 @@ class ListGroupsOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "list groups"
-    route: ClassVar[re.Pattern[str]] = re.compile(_REGISTRY)
+    route: ClassVar[str] = _REGISTRY
     acting_user_id: ClassVar[str | None] = None
 
     subscribe_key: str
@@ -207,7 +206,7 @@ def _path(subscribe_key: str, group: str | None = None) -> str:
     return base if group is None else f"{base}/{encode_name(group)}"
 
 
-def _key_and_group(route: re.Pattern[str], request: HttpRequest) -> tuple[str, str]:
+def _key_and_group(route: str, request: HttpRequest) -> tuple[str, str]:
     fields = route_fields(route, request)
     return decode_name(fields["key"]), names.one_group(decode_name(fields["group"]))
 

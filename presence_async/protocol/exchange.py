@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, Self, TypeVar
@@ -11,7 +12,7 @@ import msgspec
 from ..errors import InvalidArgumentError
 from .encoding import decode_query
 
-__all__ = ["HttpReply", "HttpRequest", "Operation", "route_fields"]
+__all__ = ["HttpReply", "HttpRequest", "Operation", "compiled_route", "route_fields"]
 
 ReplyT = TypeVar("ReplyT")
 
@@ -81,7 +82,7 @@ class Operation(Protocol[ReplyT]):
     name: ClassVar[str]
     """The name in errors, logs and faults, such as ``"here now"``."""
 
-    route: ClassVar[re.Pattern[str]]
+    route: ClassVar[str]
     """A pattern that matches the whole escaped path of its requests."""
 
     @property
@@ -121,13 +122,19 @@ class Operation(Protocol[ReplyT]):
         ...
 
 
-def route_fields(route: re.Pattern[str], request: HttpRequest) -> dict[str, str]:
+@functools.cache
+def compiled_route(route: str) -> re.Pattern[str]:
+    """Return a route to match with: clients, who match none, need not compile any."""
+    return re.compile(route)
+
+
+def route_fields(route: str, request: HttpRequest) -> dict[str, str]:
     """Match the whole path of a request and return its named parts, still escaped.
 
     Raises:
         InvalidArgumentError: The path belongs to another operation.
     """
-    found = route.fullmatch(request.path)
+    found = compiled_route(route).fullmatch(request.path)
     if found is None:
-        raise InvalidArgumentError("path", f"must match {route.pattern}")
+        raise InvalidArgumentError("path", f"must match {route}")
     return found.groupdict(default="")

@@ -6,7 +6,6 @@ and 66 recorded replies, all alike whether the user was present before or not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -37,7 +36,7 @@ class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "heartbeat"
-    route: ClassVar[re.Pattern[str]] = re.compile(
+    route: ClassVar[str] = (
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/channel/(?P<channels>[^/]*)/heartbeat"
     )
 
@@ -53,12 +52,13 @@ class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
         return self.user_id
 
     def to_request(self) -> HttpRequest:
-        query = [f"heartbeat={self.presence_timeout_s}"]
-        query += group_query(self.channel_groups)
+        query = f"heartbeat={self.presence_timeout_s}"
+        if self.channel_groups:
+            query = "&".join([query, *group_query(self.channel_groups)])
         if self.state is not None:
-            query.append(f"state={encode_name(encode_state(self.state))}")
+            query += f"&state={encode_name(encode_state(self.state))}"
         path = channel_path(self.subscribe_key, self.channels)
-        return HttpRequest(path=f"{path}/heartbeat", query="&".join(query))
+        return HttpRequest(path=f"{path}/heartbeat", query=query)
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> HeartbeatOperation:

@@ -9,7 +9,6 @@ those of the full set.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self, final
 
@@ -80,7 +79,7 @@ class HereNowOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "here now"
-    route: ClassVar[re.Pattern[str]] = re.compile(
+    route: ClassVar[str] = (
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)(?:/channel/(?P<channels>[^/]*))?"
     )
 

@@ -6,7 +6,6 @@ Source: https://www.pubnub.com/docs/sdks/rest-api/leave-a-channel (read 2026-11)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -32,7 +31,7 @@ class LeaveOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "leave"
-    route: ClassVar[re.Pattern[str]] = re.compile(
+    route: ClassVar[str] = (
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/channel/(?P<channels>[^/]*)/leave"
     )
 

@@ -5,7 +5,7 @@ Here now, state, heartbeat, leave and subscribe share these parts.
 
 from __future__ import annotations
 
-import re
+import functools
 from collections.abc import Mapping
 
 import msgspec
@@ -41,7 +41,7 @@ class PresencePath(msgspec.Struct, frozen=True, kw_only=True):
     path_user_id: str
 
     @classmethod
-    def parse(cls, route: re.Pattern[str], request: HttpRequest) -> PresencePath:
+    def parse(cls, route: str, request: HttpRequest) -> PresencePath:
         """Parse a request whose path matches a route.
 
         Raises:
@@ -69,8 +69,17 @@ class PresencePath(msgspec.Struct, frozen=True, kw_only=True):
 
 def channel_path(subscribe_key: str, channels: tuple[str, ...]) -> str:
     """Return the path down to the channels; no channel is a comma, as in SDKs."""
+    if len(channels) == 1:
+        return _one_channel_path(subscribe_key, channels[0])
     key = encode_name(subscribe_key)
     return f"/v2/presence/sub-key/{key}/channel/{encode_names(channels)}"
+
+
+@functools.lru_cache(maxsize=512)
+def _one_channel_path(subscribe_key: str, channel: str) -> str:
+    # Many users are on the same few channels, and each heartbeat asks for the path.
+    key, name = encode_name(subscribe_key), encode_name(channel)
+    return f"/v2/presence/sub-key/{key}/channel/{name}"
 
 
 def group_query(channel_groups: tuple[str, ...]) -> list[str]:

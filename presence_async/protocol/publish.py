@@ -9,7 +9,6 @@ messages can be tested; it ignores metadata, storage and encryption.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -55,7 +54,7 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "publish"
-    route: ClassVar[re.Pattern[str]] = re.compile(
+    route: ClassVar[str] = (
         r"/publish/(?P<publish>[^/]+)/(?P<key>[^/]+)/0"
         r"/(?P<channel>[^/]+)/[^/]+/(?P<message>[^/]+)"
     )

@@ -9,7 +9,6 @@ request that matched; it is absent exactly when the request names one plain chan
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
@@ -103,9 +102,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "subscribe"
-    route: ClassVar[re.Pattern[str]] = re.compile(
-        r"/v2/subscribe/(?P<key>[^/]+)/(?P<channels>[^/]*)/0"
-    )
+    route: ClassVar[str] = r"/v2/subscribe/(?P<key>[^/]+)/(?P<channels>[^/]*)/0"
 
     subscribe_key: str
     user_id: str

@@ -8,7 +8,6 @@ of channels. A get answers in one of two shapes that only the request tells apar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
@@ -83,7 +82,7 @@ class SetStateOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "set state"
-    route: ClassVar[re.Pattern[str]] = re.compile(_STATE_PATH + "/data")
+    route: ClassVar[str] = _STATE_PATH + "/data"
 
     subscribe_key: str
     user_id: str
@@ -144,7 +143,7 @@ class GetStateOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "get state"
-    route: ClassVar[re.Pattern[str]] = re.compile(_STATE_PATH)
+    route: ClassVar[str] = _STATE_PATH
 
     acting_user_id: ClassVar[str | None] = None
 

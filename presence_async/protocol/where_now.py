@@ -7,7 +7,6 @@ reached through a group are listed, the group itself never is.
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
 import attrs
@@ -59,7 +58,7 @@ class WhereNowOperation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "where now"
-    route: ClassVar[re.Pattern[str]] = re.compile(
+    route: ClassVar[str] = (
         r"/v2/presence/sub[-_]key/(?P<key>[^/]+)/uuid/(?P<user>[^/]+)"
     )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 
 from typer.testing import CliRunner
 
 from presence_async.cli.app import app
-
-from ..processes import PYTHON
 
 Result = tuple[int | None, str, str]
 
@@ -29,10 +28,14 @@ async def ask(*arguments: str, charset: str = "utf-8", **environment: str) -> Re
 
 
 async def start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
-    """Start a command as a user does; the streams are pipes."""
+    """Start a command as a user does; the streams are pipes.
+
+    Never in development mode: asyncio's debug mode would report slow steps to stderr,
+    and on a busy machine any step may be slow.
+    """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     return await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-W", "error", "-m", "presence_async"),
+        *(sys.executable, "-W", "error", "-m", "presence_async"),
         *arguments,
         env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,

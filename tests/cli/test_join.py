@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 
 import pytest
 
 from presence_async.emulator import Fault, PresenceEmulator
 
-from ..processes import PYTHON
 from .commands import ask, errors_of, read_line, read_line_and_close, start
 
 pytestmark = pytest.mark.real_time
@@ -90,7 +90,7 @@ async def test_commands_stop_in_order_without_signal_handlers_of_the_loop(
     emulator: PresenceEmulator, service: dict[str, str], arguments: list[str]
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(*PYTHON, "-W", "error", "-c", WITHOUT_UNIX, *arguments),
+        *(sys.executable, "-W", "error", "-c", WITHOUT_UNIX, *arguments),
         env={**os.environ, **service},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -15,7 +15,6 @@ from presence_async import PresenceClient
 from presence_async.cli import app
 from presence_async.cli.output import OutputClosedError, complain, print_json, say
 
-from ..processes import PYTHON
 from .commands import ask
 
 pytestmark = pytest.mark.real_time
@@ -60,7 +59,7 @@ async def test_output_that_cannot_be_written_ends_a_command_without_a_traceback(
     redirection = "" if output == "pipe" else output
     process = await asyncio.create_subprocess_exec(
         *("sh", "-c", f'exec "$@" {redirection}', "sh"),
-        *(*PYTHON, "-m", "presence_async", "here-now"),
+        *(sys.executable, "-m", "presence_async", "here-now"),
         env={**os.environ, **service},
         stdout=write_end,
         stderr=asyncio.subprocess.PIPE,

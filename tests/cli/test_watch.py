@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 
 import pytest
 from rich.cells import cell_len
@@ -13,7 +14,6 @@ from rich.cells import cell_len
 from presence_async import PresenceClient
 from presence_async.emulator import Fault, PresenceEmulator
 
-from ..processes import PYTHON
 from .commands import ask, errors_of, read_line, read_line_and_close, start
 
 pytestmark = pytest.mark.real_time
@@ -49,7 +49,7 @@ async def test_watch_fits_lines_to_the_terminal_and_escapes_control_characters(
 ) -> None:
     await client.heartbeat("lobby", user_id="漢字" * 30 + "\x9b2J")
     terminal, end = os.openpty()
-    arguments = (*PYTHON, "-m", "presence_async", "watch", "lobby")
+    arguments = (sys.executable, "-m", "presence_async", "watch", "lobby")
     lines = []
     for option in ([], ["--json"]):
         process = await asyncio.create_subprocess_exec(

@@ -48,6 +48,7 @@ async def test_the_end_of_a_block_leaves(
     assert [event.action for event in emulator.events("news")] == ["join", "leave"]
 
 
+@pytest.mark.slow
 async def test_a_lease_is_kept_for_hours_without_a_timeout(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
@@ -98,6 +99,7 @@ async def test_a_join_that_never_connected_owes_no_leave(
         assert client.heartbeats.stats().leaving == 0
 
 
+@pytest.mark.slow
 async def test_a_patient_join_outlasts_an_outage(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:

@@ -46,10 +46,9 @@ def timeouts(emulator: PresenceEmulator) -> int:
     return sum(e.action == "timeout" for e in emulator.events("lobby"))
 
 
-LENGTHS = [(kind, length_s) for kind in KINDS for length_s in (40, 1000)]
-
-
-@pytest.mark.parametrize(("kind", "outage_s"), [*LENGTHS, ("503", 24 * 3600)])
+# One of a day is in tests/presence/test_long_outage.py.
+@pytest.mark.parametrize("outage_s", [40, 1000])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_everybody_is_fresh_soon_after_any_outage(
     client: PresenceClient, emulator: PresenceEmulator, kind: str, outage_s: int
 ) -> None:

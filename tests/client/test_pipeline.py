@@ -561,7 +561,7 @@ async def test_a_pipeline_that_was_not_opened_says_so(
     with pytest.raises(ClientClosedError, match="not been started"):
         pipeline.budget(1)
     with pytest.raises(ClientClosedError, match="not been started"):
-        pipeline.call(operation, budget=Budget(0, 1))
+        await pipeline.send(pipeline.call(operation, budget=Budget(0, 1)))
 
 
 async def test_nothing_is_asked_after_close(emulator: PresenceEmulator) -> None:

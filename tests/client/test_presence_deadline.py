@@ -15,6 +15,8 @@ from presence_async.emulator import Fault, PresenceEmulator
 
 from .outages import KINDS, outage
 
+pytestmark = pytest.mark.slow
+
 STEP_S = 0.05
 HANG = Fault(operation="heartbeat", delay_s=math.inf, times=1)
 

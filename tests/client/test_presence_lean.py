@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 
+import pytest
+
 from presence_async import PresenceClient
 from presence_async.emulator import Fault, PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
@@ -69,6 +71,7 @@ async def test_users_beyond_the_limit_wait_without_a_task(
     await asyncio.gather(*states)
 
 
+@pytest.mark.slow
 async def test_leaves_that_failed_wait_without_timer_and_task(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:
@@ -85,6 +88,7 @@ async def test_leaves_that_failed_wait_without_timer_and_task(
     assert not emulator.occupants("lobby")
 
 
+@pytest.mark.slow
 async def test_joins_that_never_give_up_wait_without_timer_and_task(
     client: PresenceClient, emulator: PresenceEmulator
 ) -> None:

@@ -191,7 +191,11 @@ channel = st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=5)
 state = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5))
 
 
-@given(st.dictionaries(channel, st.dictionaries(channel, state), min_size=1))
+@given(
+    st.dictionaries(
+        channel, st.dictionaries(channel, state, max_size=4), min_size=1, max_size=4
+    )
+)
 def test_a_value_survives_the_reply(
     found: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
