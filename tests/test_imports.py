@@ -123,7 +123,7 @@ async def test_a_client_defines_only_public_values_as_attrs_classes() -> None:
     everything = await loaded_by(EVERY_NAME)
 
     assert client.attrs_classes == {
-        *("AuthToken", "ExponentialRetry", "LinearRetry"),
+        *("AuthToken", "ExponentialRetry", "LinearRetry", "NoRetry"),
         *("PresenceConfig", "UserState"),
     }
     assert everything.attrs_classes - client.attrs_classes == {

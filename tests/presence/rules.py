@@ -76,7 +76,8 @@ class Rules:
         """Forget a claim that has ended or will never be joined."""
         if claim in self.claims.get(claim.user_id, ()):
             self.claims[claim.user_id].remove(claim)
-            self.forget_states(claim.user_id)
+        # Also of a claim that only extends another, which is not among them.
+        self.forget_states(claim.user_id)
 
     def named(self, user_id: str, names: Iterable[Name]) -> None:
         """Note names; the engine cannot know that two of them mean one channel."""
@@ -128,8 +129,11 @@ class Rules:
         return max(found, key=lambda state: state["n"], default=None)
 
     def forget_states(self, user_id: str) -> None:
-        """Forget states of channels that no lease holds any more."""
-        held = {c for claim in self.claims.get(user_id, ()) for c in claim.channels}
+        """Forget states of channels that no lease holds or is about to hold."""
+        waiting = [c for c in self.scene.calls.values() if c.user_id == user_id]
+        joining = [call.claim for call in waiting if call.claim is not None]
+        claims = [*self.claims.get(user_id, ()), *joining]
+        held = {channel for claim in claims for channel in claim.channels}
         for key in [k for k in self.named_states if k[0] == user_id]:
             if key[1] not in held:
                 del self.named_states[key]
