@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..errors import (
     DeadlineError,
@@ -20,13 +20,27 @@ from .auth import AuthToken
 from .limits import Params
 from .retry import RetryPolicy
 
-__all__ = ["Answer", "Budget", "Call", "Params"]
+__all__ = ["Answer", "Budget", "Call", "Limits", "Params"]
 
 ReplyT = TypeVar("ReplyT")
 
 
-class Budget(NamedTuple):
+class Limits(Protocol):
     """When a call began and when it has to be over, in loop time."""
+
+    @property
+    def started_s(self) -> float:
+        """When it began."""
+        ...
+
+    @property
+    def deadline_s(self) -> float:
+        """When it has to be over."""
+        ...
+
+
+class Budget(NamedTuple):
+    """The limits of a query."""
 
     started_s: float
     deadline_s: float
@@ -85,7 +99,7 @@ class Call(Generic[ReplyT]):
         operation: Operation[ReplyT],
         *,
         user_id: str,
-        budget: Budget,
+        budget: Limits,
         retry: RetryPolicy,
         gate: Admission,
         attempt_timeout_s: float,
@@ -96,7 +110,7 @@ class Call(Generic[ReplyT]):
         self.request: HttpRequest = operation.to_request()
         self.stamped: HttpRequest = self.request
         self.user_id: str = user_id
-        self.budget: Budget = budget
+        self.budget: Limits = budget
         self.retry: RetryPolicy = retry
         self.gate: Admission = gate
         self.attempt_timeout_s: float = attempt_timeout_s

@@ -24,7 +24,7 @@ from ..protocol.exchange import Operation
 from ..protocol.identity import Identity
 from .aio import Admission, Deadlines, Gate, TimeLimit
 from .attempt import Attempts, Exchange, OnEnd
-from .call import Answer, Budget, Call, Params
+from .call import Answer, Budget, Call, Limits, Params
 from .config import PresenceConfig
 from .limits import LongNames
 from .retry import RetryPolicy
@@ -140,7 +140,7 @@ class RequestPipeline:
         self,
         operation: Operation[ReplyT],
         *,
-        budget: Budget,
+        budget: Limits,
         retry: RetryPolicy | None = None,
         gate: Admission | None = None,
         attempt_timeout_s: float | None = None,

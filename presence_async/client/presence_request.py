@@ -11,7 +11,7 @@ from ..errors import ConnectionLostError, PresenceError, RequestError
 from ..presence.places import Places
 from ..presence.wire import Acknowledged, Outcome, Send, judged
 from ..protocol.exchange import Operation
-from .pipeline import Answer, Budget, Call, Exchange, RequestPipeline
+from .pipeline import Answer, Call, Exchange, RequestPipeline
 from .retry import NoRetry
 from .safe_log import SafeLogger
 
@@ -135,7 +135,7 @@ class PresenceRequest:
         try:
             self._call = self._pipeline.call(
                 operation,
-                budget=Budget(send.patience.started_s, send.deadline_s),
+                budget=send.patience,
                 retry=_NO_RETRY,
                 attempt_timeout_s=send.attempt_s,
                 params=send.params,

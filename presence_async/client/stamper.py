@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from ..protocol.exchange import HttpRequest, Operation
 from ..protocol.identity import Identity, loggable
@@ -18,6 +18,9 @@ from .safe_log import SafeLogger
 __all__ = ["Stamper"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
+
+_SURELY_FITS: Final = 4096
+"""Bytes of a request that need no closer look; most have 200."""
 
 
 class Stamper:
@@ -51,9 +54,10 @@ class Stamper:
             timestamp_s=int(wall_clock.now_s()) if self._is_signing else None,
             query_params=call.params,
         )
-        check_size(request, call.operation.name)
+        if len(request.path) + len(request.query) > _SURELY_FITS:
+            check_size(request, call.operation.name)
         call.stamped = request
-        if logger.isEnabledFor(logging.DEBUG):
+        if logger.logger.isEnabledFor(logging.DEBUG):
             logger.debug("> %s %s", call.operation.name, loggable(request))
         return request
 

@@ -233,10 +233,10 @@ class Transport:
         if not isinstance(answer, DirectAnswer):
             raise _translated(answer, was_reused=was_reused) from None
         status, headers, body = answer
-        if "Content-Encoding" in headers or len(body) > self._config.max_reply_bytes:
+        if len(body) > self._config.max_reply_bytes or "Content-Encoding" in headers:
             body = self._unpacked(answer)
         kept = _NO_HEADERS
-        if headers.get("Age", "0") != "0" or "Retry-After" in headers:
+        if headers and (headers.get("Age", "0") != "0" or "Retry-After" in headers):
             kept = _kept(headers)
         return HttpReply(status=status, body=body, headers=kept)
 

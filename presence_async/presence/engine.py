@@ -161,11 +161,12 @@ class PresenceEngine:
             user = self._user(order.user_id)
             user.note_state(names, operation.state, order.version)
         elif lone.is_lone(order, self._users):
-            user = self._user(order.user_id)
-            user.orders = (order,)
-            self._expect(order, now_s)
+            user = self._users[order.user_id] = UserTable(order.user_id, self._shared)
+            user.orders, order.not_before_s = (order,), now_s
+            self._tickets += 1
+            order.tickets = (self._tickets,)
             self._dispatch.say_alone(user, now_s)
-            return order.tickets[-1]
+            return self._tickets
         return self._enqueue(order, now_s)
 
     def give_up(self, user_id: str, ticket: int, now_s: float) -> Send | None:
@@ -309,14 +310,11 @@ class PresenceEngine:
 
     def _owe(self, user: UserTable, order: Order, now_s: float) -> int:
         """Let a caller wait for an order of the user's queue."""
-        self._expect(order, now_s)
-        self._dispatch.plan(user, now_s)
-        return order.tickets[-1]
-
-    def _expect(self, order: Order, now_s: float) -> None:
         order.not_before_s = max(order.not_before_s, now_s)
         order.tickets += (self._next_ticket(),)
         order.is_known = True
+        self._dispatch.plan(user, now_s)
+        return order.tickets[-1]
 
     def _next_ticket(self) -> int:
         self._tickets += 1

@@ -54,5 +54,6 @@ def is_over(user: UserTable, send: Send, outcome: Outcome) -> bool:
         return False
     if not isinstance(outcome, Acknowledged) or outcome.age_s or outcome.is_in_doubt:
         return False
-    order_queue.finish(user, order, None, outcome.value)
+    user.orders, order.is_done = (), True
+    order_queue.settle(user, order, None, outcome.value)
     return True
