@@ -13,10 +13,15 @@ import pytest
 
 pytestmark = pytest.mark.real_time
 
+# What measures coverage, for one, is there before.
+BEFORE = """
+import sys
+before = set(sys.modules)
+"""
 TELL = """
-import json, sys
+import json
 ours = [name for name in sys.modules if name.split(".")[0] == "presence_async"]
-others = {name.split(".")[0] for name in sys.modules}
+others = {name.split(".")[0] for name in set(sys.modules) - before}
 attrs_classes = {
     value.__qualname__
     for name in ours
@@ -57,7 +62,7 @@ class Loaded:
 
 async def loaded_by(code: str) -> Loaded:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code + TELL),
+        *(sys.executable, "-c", BEFORE + code + TELL),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
