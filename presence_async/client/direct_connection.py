@@ -19,7 +19,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .plain_answer import plain_answer
 
-__all__ = ["DirectAnswer", "DirectConnection", "OnEnd", "readable_check"]
+__all__ = [
+    "DirectAnswer",
+    "DirectConnection",
+    "OnEnd",
+    "is_between_messages",
+    "readable_check",
+]
 
 _OK: Final = 200
 _FINAL_STATUS: Final = 200
@@ -139,10 +145,12 @@ class DirectConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits for an answer, and aiohttp."""
-        if self._on_end is not None:
-            self._end(exc)
-        self._handler.connection_lost(exc)
-        self._lent.close()
+        try:
+            if self._on_end is not None:
+                self._end(exc)
+        finally:
+            self._handler.connection_lost(exc)
+            self._lent.close()
 
     def pause_reading(self) -> None:
         """Do nothing: bodies are emptied after each read."""
@@ -156,9 +164,11 @@ class DirectConnection(asyncio.Protocol):
         self._is_parsing = True
         try:
             messages, is_over, _ = self._parser.feed_data(data)
-        except Exception as error:  # noqa: BLE001  # of many kinds, all about the bytes
-            is_known = isinstance(error, HttpProcessingError)
-            self._fail(error if is_known else HttpProcessingError())
+        except Exception:  # noqa: BLE001  # of many kinds, all about the bytes
+            messages = None
+        if messages is None:
+            # Not above: an error made there would carry the parser's, with the bytes.
+            self._fail_to_parse()
             return
         for head, content in messages:
             if self._head is not None:
@@ -169,6 +179,15 @@ class DirectConnection(asyncio.Protocol):
         if self._head is not None:
             self._read_on(is_over=is_over)
 
+    def _fail_to_parse(self) -> None:
+        """End with what came before the bytes that cannot be read, if it is whole."""
+        if self._head is None:
+            self._fail(HttpProcessingError())
+        elif self._content.is_eof():
+            self._read_on(is_over=True)
+        else:
+            self._fail(aiohttp.ClientPayloadError())
+
     def _read_on(self, *, is_over: bool) -> None:
         """Take in what has come of the body, and finish if that is all of it.
 
@@ -176,6 +195,10 @@ class DirectConnection(asyncio.Protocol):
             is_over: Whether the connection can carry nothing more.
         """
         head, content = self._head, self._content
+        if content.exception() is not None:
+            # The parser written in Python may leave it there instead of raising it.
+            self._fail(aiohttp.ClientPayloadError())
+            return
         body = content.read_nowait()
         is_complete = content.is_eof()
         if self._pieces or not is_complete:
@@ -187,8 +210,7 @@ class DirectConnection(asyncio.Protocol):
             body = bytes(self._pieces)
         on_end, self._on_end = self._on_end, None
         self._head = self._content = None
-        # Only the parser knows whether another message has begun.
-        if is_over or head.should_close or self._parser.feed_eof() is not None:
+        if is_over or head.should_close or not is_between_messages(self._parser):
             self._transport.abort()
         else:
             self._pieces.clear()
@@ -219,6 +241,16 @@ class DirectConnection(asyncio.Protocol):
         self._transport.abort()
         if on_end is not None:
             on_end(error)
+
+
+def is_between_messages(parser: Any) -> bool:  # noqa: ANN401  # aiohttp's, not documented
+    """Return True if a parser has kept nothing beyond the last message."""
+    try:
+        # Only the parser knows that a message has begun, and tells it at the end of
+        # input. The parser written in Python keeps lines that it cannot read.
+        return parser.feed_eof() is None and not getattr(parser, "_lines", ())
+    except Exception:  # noqa: BLE001  # whatever it read, it was not silence
+        return False
 
 
 def readable_check(transport: asyncio.BaseTransport) -> Callable[[], object]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from .direct_connection import readable_check
+from .direct_connection import is_between_messages, readable_check
 
 __all__ = [
     "Connector",
@@ -163,11 +163,4 @@ def _has_kept_nothing(protocol: ResponseHandler) -> bool:
     if protocol.should_close:
         return False
     parser = getattr(protocol, "_parser", None)
-    if parser is None:
-        return True
-    try:
-        # Only the parser knows that a message has begun, and tells it at the end of
-        # input. The parser written in Python keeps lines that it cannot read.
-        return parser.feed_eof() is None and not getattr(parser, "_lines", ())
-    except Exception:  # noqa: BLE001  # whatever it read, it was not silence
-        return False
+    return parser is None or is_between_messages(parser)
