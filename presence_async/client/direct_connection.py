@@ -8,6 +8,7 @@ plain goes through aiohttp's parser, of which there is one for each connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import select
 from collections.abc import Callable, Mapping
@@ -162,14 +163,14 @@ class DirectConnection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         self._is_parsing = True
-        try:
-            messages, is_over, _ = self._parser.feed_data(data)
-        except Exception:  # noqa: BLE001  # of many kinds, all about the bytes
-            messages = None
-        if messages is None:
+        parsed = None
+        with contextlib.suppress(Exception):  # of many kinds, all about the bytes
+            parsed = self._parser.feed_data(data)
+        if parsed is None:
             # Not above: an error made there would carry the parser's, with the bytes.
             self._fail_to_parse()
             return
+        messages, is_over, _ = parsed
         for head, content in messages:
             if self._head is not None:
                 # A second answer. The first one counts, and no other request can.
