@@ -40,7 +40,9 @@ class Wanted:
     def __init__(self, claim: Claim) -> None:
         self.timeout_s: int = claim.presence_timeout_s
         self.params: Params = claim.params
-        self.version, self.state = _state_of(claim)
+        version, state = _state_of(claim)
+        self.version: int = version
+        self.state: State | None = state
         self.claims: list[Claim] = [claim]
 
     def join(self, claim: Claim) -> None:
