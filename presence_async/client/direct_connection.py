@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import aiohttp
@@ -121,6 +122,14 @@ class DirectConnection(asyncio.Protocol):
         self._on_end = None
         self._transport.abort()
 
+    def give_up(self, on_end: OnEnd) -> None:
+        """Cut it, unless the answer that ``on_end`` waits for has come.
+
+        Then it is idle, or carries the request of somebody else.
+        """
+        if self._on_end is on_end:
+            self.cut()
+
     def give_back(self) -> None:
         """Return an idle connection to the connector's own pool."""
         self._transport.set_protocol(self._handler)
@@ -161,12 +170,11 @@ class DirectConnection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         self._is_parsing = True
-        try:
+        messages, is_over = None, True
+        # Errors of many kinds, all about the bytes, which no error of ours may carry.
+        with suppress(Exception):
             messages, is_over, _ = self._parser.feed_data(data)
-        except Exception:  # noqa: BLE001  # of many kinds, all about the bytes
-            messages = None
         if messages is None:
-            # Not above: an error made there would carry the parser's, with the bytes.
             self._fail_to_parse()
             return
         for head, content in messages:
