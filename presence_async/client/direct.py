@@ -93,14 +93,16 @@ class DirectGet:
 
         Cancellation: closes the connection.
         """
+        request = self._encoded(target)
         connection = self.take() or await self._connected()
         is_reused.set(connection.was_used)
         waiter: asyncio.Future[DirectAnswer | Exception] = self._loop.create_future()
+        on_end = functools.partial(_hand_over, waiter)
         try:
-            self.ask(connection, target, functools.partial(_hand_over, waiter))
+            connection.ask(request, on_end)
             answer = await waiter
         except BaseException:
-            connection.cut()
+            connection.give_up(on_end)
             raise
         if isinstance(answer, Exception):
             raise answer
@@ -108,7 +110,10 @@ class DirectGet:
 
     def ask(self, connection: DirectConnection, target: str, on_end: OnEnd) -> None:
         """Send one request on a connection; ``on_end`` is called with what comes."""
-        connection.ask(f"GET {target}{self._after_target}".encode("ascii"), on_end)
+        connection.ask(self._encoded(target), on_end)
+
+    def _encoded(self, target: str) -> bytes:
+        return f"GET {target}{self._after_target}".encode("ascii")
 
     async def _connected(self) -> DirectConnection:
         """Borrow a connection from the connector; skip those that are spoiled."""

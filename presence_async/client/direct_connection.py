@@ -8,10 +8,10 @@ plain goes through aiohttp's parser, of which there is one for each connection.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import select
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import aiohttp
@@ -123,6 +123,14 @@ class DirectConnection(asyncio.Protocol):
         self._on_end = None
         self._transport.abort()
 
+    def give_up(self, on_end: OnEnd) -> None:
+        """Cut it, unless the answer that ``on_end`` waits for has come.
+
+        Then it is idle, or carries the request of somebody else.
+        """
+        if self._on_end is on_end:
+            self.cut()
+
     def give_back(self) -> None:
         """Return an idle connection to the connector's own pool."""
         self._transport.set_protocol(self._handler)
@@ -163,14 +171,13 @@ class DirectConnection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         self._is_parsing = True
-        parsed = None
-        with contextlib.suppress(Exception):  # of many kinds, all about the bytes
-            parsed = self._parser.feed_data(data)
-        if parsed is None:
-            # Not above: an error made there would carry the parser's, with the bytes.
+        messages, is_over = None, True
+        # Errors of many kinds, all about the bytes, which no error of ours may carry.
+        with suppress(Exception):
+            messages, is_over, _ = self._parser.feed_data(data)
+        if messages is None:
             self._fail_to_parse()
             return
-        messages, is_over, _ = parsed
         for head, content in messages:
             if self._head is not None:
                 # A second answer. The first one counts, and no other request can.

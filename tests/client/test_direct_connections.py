@@ -16,6 +16,7 @@ from presence_async import (
     PresenceConfig,
 )
 from presence_async.client.direct import DirectGet
+from presence_async.client.direct_connection import DirectConnection
 
 BODY = b'{"status":200,"payload":{"channels":["lobby"]}}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n"
@@ -222,6 +223,30 @@ async def test_a_cancelled_call_cuts_its_connection_and_no_other(
         assert (await client.where_now()).channels == ("lobby",)
 
     assert service.connections == 2
+
+
+async def test_a_call_cancelled_as_its_answer_comes_cuts_nobody_else_off(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[asyncio.Task[Any]] = []
+    keep = DirectGet.keep
+
+    def keep_then_cancel(direct: DirectGet, connection: DirectConnection) -> None:
+        keep(direct, connection)
+        if not others:
+            # Its first step, on this connection, comes before the cancelled one's last.
+            others.append(asyncio.create_task(client.where_now()))
+            task.cancel()
+
+    monkeypatch.setattr(DirectGet, "keep", keep_then_cancel)
+    async with service.client(attempt_timeout_s=2) as client:
+        task = asyncio.create_task(client.where_now())
+        await asyncio.wait({task})
+
+        assert task.cancelled()
+        assert (await others[0]).channels == ("lobby",)
+
+    assert (service.connections, service.requests) == (1, 2)
 
 
 async def test_closing_ends_requests_and_connections(service: Service) -> None:
