@@ -176,7 +176,8 @@ class PresenceRequest:
     async def _go_on(self, failed: Exception | None) -> Outcome:
         send, call = self._send, self._call
         place = Place(self._queue, send)
-        if not self._pipeline.has_token(send.user_id):
+        if failed is not None or not self._pipeline.has_token(send.user_id):
+            # As between any two attempts: a token may have to be waited for.
             place.leave()
         try:
             if call is None:
