@@ -230,19 +230,20 @@ class DirectConnection(asyncio.Protocol):
 
     def _end(self, exc: Exception | None) -> None:
         """Finish a body that the end of the connection ends; else fail."""
-        error: Exception = aiohttp.ServerDisconnectedError()
-        if isinstance(exc, OSError):
-            error = aiohttp.ClientOSError(*exc.args)
-        elif exc is None:
-            try:
+        if self._head is None:
+            lost: Exception = aiohttp.ServerDisconnectedError()
+            if isinstance(exc, OSError):
+                lost = aiohttp.ClientOSError(*exc.args)
+            self._fail(lost)
+            return
+        if exc is None:
+            # It raises, errors of many kinds, if the body is too short.
+            with suppress(Exception):
                 self._parser.feed_eof()
-            except Exception:  # noqa: BLE001  # of many kinds: the body is too short
-                error = aiohttp.ClientPayloadError()
-            else:
-                if self._head is not None and self._content.is_eof():
-                    self._read_on(is_over=True)
-                    return
-        self._fail(error)
+            if self._content.is_eof():
+                self._read_on(is_over=True)
+                return
+        self._fail(aiohttp.ClientPayloadError())
 
     def _fail(self, error: Exception) -> None:
         on_end, self._on_end = self._on_end, None

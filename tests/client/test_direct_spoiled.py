@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from presence_async.client import direct_connection
 from .test_direct_connections import (
     CHUNKED,
     PLAIN,
+    UNTIL_CLOSE,
     Answer,
     Service,
     never,
@@ -34,6 +37,18 @@ def in_two(first: bytes, second: bytes) -> Answer:
         writer.write(first)
         await asyncio.sleep(0.001)
         writer.write(second)
+
+    return write
+
+
+def then_reset(answer: bytes) -> Answer:
+    async def write(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await asyncio.sleep(0.001)
+        linger = struct.pack("ii", 1, 0)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
 
     return write
 
@@ -87,6 +102,26 @@ async def test_a_whole_answer_counts_whatever_comes_after_it(
         assert (await client.where_now()).channels == ("lobby",)
 
     assert service.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (PLAIN[:20], "ClientOSError: Connection reset by peer"),
+        (PLAIN[:-1], "ClientPayloadError"),
+        (UNTIL_CLOSE, "ClientPayloadError"),
+    ],
+)
+async def test_a_reset_says_how_far_the_answer_had_come(
+    service: Service, answer: bytes, cause: str
+) -> None:
+    async with service.client() as client:
+        service.scripts = [then_reset(answer)]
+
+        with pytest.raises(ConnectionLostError) as caught:
+            await client.where_now()
+
+    assert caught.value.cause == cause
 
 
 async def test_a_broken_chunk_is_a_lost_connection(service: Service) -> None:
