@@ -1,7 +1,8 @@
 """The two plots of the README: measured, kept as JSON, and drawn.
 
-    python benchmarks/plots.py           # measures for ten minutes, then draws
-    python benchmarks/plots.py --draw    # draws plots.json again
+    python benchmarks/plots.py                    # measures for 15 minutes, then draws
+    python benchmarks/plots.py --users 300000     # for 8 minutes: no more users kept
+    python benchmarks/plots.py --draw             # draws plots.json again
 
 ``calls.svg``: where-now calls a second against calls in flight, slices of a second of
 every variant alternating. ``kept_users.svg``: the share of a core that keeps users
@@ -126,11 +127,11 @@ async def share_of_other(name: str, users: int) -> float | None:
     return beats.share
 
 
-def shares() -> dict[str, list[float | None]]:
+def shares(numbers: list[int]) -> dict[str, list[float | None]]:
     """Return the share of a core of each, by number of users."""
     found: dict[str, list[float | None]] = {name: [] for name in (OURS, *OTHERS)}
-    with bar("kept users: numbers", len(USERS) * len(found)) as step:
-        for users in USERS:
+    with bar("kept users: numbers", len(numbers) * len(found)) as step:
+        for users in numbers:
             for name, of in found.items():
                 # Whoever could not keep up with fewer cannot with more.
                 can = not of or of[-1] is not None
@@ -144,6 +145,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--draw", action="store_true", help="without measuring")
+    parser.add_argument("--users", type=int, default=USERS[-1], help="at most so many")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -151,6 +153,7 @@ def main() -> int:
         work = share_of_ours(users) if name == OURS else share_of_other(name, users)
         print(json.dumps(asyncio.run(work)))
         return 0
+    numbers = [users for users in USERS if users <= options.users]
     if not options.draw:
         measured = {
             "machine": machine(),
@@ -159,7 +162,7 @@ def main() -> int:
                 "in flight": IN_FLIGHT,
                 **asyncio.run(calls_per_s()),
             },
-            "share of a core": {"users": USERS, **shares()},
+            "share of a core": {"users": numbers, **shares(numbers)},
         }
         DATA.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     draw(json.loads(DATA.read_text(encoding="utf-8")), DATA.parent)
