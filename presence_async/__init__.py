@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .errors import LeaseReleasedError as LeaseReleasedError
     from .errors import PresenceError as PresenceError
     from .errors import RateLimitedError as RateLimitedError
+    from .errors import RegisterError as RegisterError
     from .errors import RejectedRequestError as RejectedRequestError
     from .errors import ReplyFormatError as ReplyFormatError
     from .errors import RequestError as RequestError
@@ -102,6 +103,7 @@ _HOMES = {
     "PresenceError": "errors",
     "PresenceEvent": "protocol.events",
     "RateLimitedError": "errors",
+    "RegisterError": "errors",
     "RejectedRequestError": "errors",
     "ReplyFormatError": "errors",
     "RequestError": "errors",

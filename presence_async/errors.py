@@ -5,6 +5,7 @@ PresenceError
 │   └── LeaseReleasedError                 the lease had ended before
 ├── ClientClosedError (RuntimeError)       not started, closed, or another event loop
 │   └── ConcurrencyError                   a stream or roster used twice; both above
+├── RegisterError                          the shared register is away
 └── RequestError                           operation, attempts, elapsed_s, cause
     ├── TransportError                     no complete answer arrived
     │   ├── ConnectError                   not connected: name, route, TLS
@@ -36,6 +37,7 @@ __all__ = [
     "LeaseReleasedError",
     "PresenceError",
     "RateLimitedError",
+    "RegisterError",
     "RejectedRequestError",
     "ReplyFormatError",
     "RequestError",
@@ -94,6 +96,10 @@ class ClientClosedError(PresenceError, RuntimeError):
 
 class ConcurrencyError(InvalidArgumentError, ClientClosedError):
     """A stream or roster was entered twice, or has two readers at once."""
+
+
+class RegisterError(PresenceError):
+    """The register that several clients share cannot be reached, or not in time."""
 
 
 class _Facts(TypedDict, total=False):

@@ -28,6 +28,10 @@ EXAMPLES: list[tuple[errors.PresenceError, str]] = [
         "stream: has a reader already",
     ),
     (
+        errors.RegisterError("the valkey register did not answer within 1 s"),
+        "the valkey register did not answer within 1 s",
+    ),
+    (
         errors.ConnectError(
             "no connection came about",
             operation="here now",

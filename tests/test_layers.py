@@ -19,12 +19,24 @@ LAYERS: dict[str, set[str]] = {
     "checks": {"errors"},
     "deadlines": set(),
     "protocol": {"errors"},
-    "presence": {"protocol", "deadlines", "errors"},
+    "register": {"protocol", "errors"},
+    # What is said to a register, as ``protocol`` is what is said to the service.
+    "presence": {"protocol", "deadlines", "errors", "register.values"},
     "roster": {"protocol", "errors"},
-    "client": {"presence", "roster", "protocol", "checks", "deadlines", "errors"},
+    "client": {
+        "presence",
+        "roster",
+        "register.register",
+        "register.values",
+        "register.hub",
+        "protocol",
+        "checks",
+        "deadlines",
+        "errors",
+    },
     "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "cli": {"client", "emulator", "testing", "protocol", "errors", ""},
+    "cli": {"client", "register", "emulator", "testing", "protocol", "errors", ""},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -42,6 +54,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
+    "register.sqlite": {"msgspec"},
+    "register.valkey": {"valkey"},
     "cli": {"typer", "rich"},
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {
@@ -50,6 +64,10 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     # Random numbers only come in as an argument, which needs its type.
     "presence": {"asyncio", "time", "logging", "socket"},
     "protocol": {"asyncio", "time", "random", "socket"},
+    "register.values": {"asyncio", "time", "random", "socket"},
+    "register.record": {"asyncio", "time", "random", "socket"},
+    "register.hub": {"asyncio", "time", "random", "socket"},
+    "register.ledger": {"asyncio", "time", "random", "socket"},
     "roster": {"asyncio", "time", "socket", "logging"},
     "emulator": {"asyncio", "time", "socket"},
     "emulator.expiry_timer": {"time", "socket"},

@@ -1,0 +1,38 @@
+"""Registers: who else keeps a user present, for clients in many processes.
+
+``register`` says what every register is able to do, ``values`` what is said to one and
+what it answers. ``record`` has the rules for one user, ``hub`` those for the workers,
+and ``ledger`` puts them together; ``memory`` runs them as they are.
+
+Names are imported when they are first used: a register costs nothing without one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .memory import MemoryRegister as MemoryRegister
+    from .register import Register as Register
+
+_HOMES = {
+    "MemoryRegister": "memory",
+    "Register": "register",
+}
+
+__all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
+    *sorted(_HOMES)
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(f".{home}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
