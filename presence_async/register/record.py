@@ -167,31 +167,30 @@ class Record:
     def claim(
         self, worker_id: str, life: int, claiming: Claiming, attempt_s: float, now: int
     ) -> Claimed:
-        """Take the names that are due and that nobody else is about to announce."""
+        """Take the turn if any name is due, then for all names: one heartbeat has room.
+
+        Whoever announced a name last has the turn whenever it asks. Others get it an
+        interval later, unless a heartbeat may be on its way.
+        """
         mine = self.holders.get(worker_id)
         if mine is None or mine.life != life:
             return UNKNOWN
         self._renew(mine, now)
         attempt, interval = ms(attempt_s), ms(claiming.interval_s)
-        answer: list[Standing] = []
-        next_, is_calm = math.inf, True
-        for name in mine.wishes:
-            entry = self.names.setdefault(name, Entry())
-            standing = self._standing(name, worker_id, now)
-            free = self._free(
-                name, worker_id, interval=interval, attempt=attempt, now=now
-            )
-            if free <= now:
+        free = [
+            self._free(name, worker_id, interval=interval, attempt=attempt, now=now)
+            for name in mine.wishes
+        ]
+        is_due = min(free, default=now) <= now
+        if is_due:
+            for name in mine.wishes:
+                entry = self.names[name]
                 entry.claimed, entry.claimer = now + attempt, worker_id
-                standing = standing._replace(is_due=True)
-            else:
-                next_ = min(next_, free - now)
-            is_shared = standing.others_timeout_s or standing.state is not None
-            is_calm = is_calm and standing.is_due and not is_shared
-            answer.append(standing)
-        if is_calm:
-            return CALM
-        return Claimed(names=tuple(answer), next_s=seconds(next_))
+        names = tuple(self._standing(name, worker_id, now) for name in mine.wishes)
+        if not is_due:
+            return Claimed(is_due=False, names=names, next_s=seconds(min(free) - now))
+        is_calm = not any(x.others_timeout_s or x.state is not None for x in names)
+        return CALM if is_calm else Claimed(names=names)
 
     def beaten(self, worker_id: str, beaten: Beaten, now: int) -> tuple[str, ...]:
         """Note an acknowledged heartbeat; return the names of which it said too little.
@@ -373,8 +372,8 @@ class Record:
     def _free(
         self, name: str, worker_id: str, *, interval: int, attempt: int, now: int
     ) -> int:
-        """Return when a worker may announce a name."""
-        entry, due = self.names[name], now
+        """Return when it is a worker's turn to announce a name."""
+        entry, due = self.names.setdefault(name, Entry()), now
         is_told = _NEVER < entry.beat <= now and not self._is_behind(name, entry, now)
         if is_told and entry.beater != worker_id:
             half = ms(max(entry.timeout / 2 - 1, 0.5))

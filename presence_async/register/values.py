@@ -94,8 +94,6 @@ class Standing(NamedTuple):
         leaving_s: Seconds during which a leave may still be on its way to the service.
         version: Of the state that counts; -1 if there is none.
         state: That state as JSON, if another worker set it.
-        is_due: In the answer to a claim: whether it is this worker's turn to send a
-            heartbeat; the turn is over when an attempt would be.
     """
 
     name: Name
@@ -105,7 +103,6 @@ class Standing(NamedTuple):
     leaving_s: float = 0.0
     version: int = -1
     state: str | None = None
-    is_due: bool = False
 
 
 # claim
@@ -129,18 +126,20 @@ class Claimed(NamedTuple):
     Attributes:
         is_known: Whether the register knows the worker as a holder. If not, it has to
             hold the user again.
-        names: How each name stands that the worker holds; none of them if the turn is
-            the worker's for all of them, and nobody else has any part in it.
-        next_s: Seconds until the first name is due whose turn is not the worker's.
+        is_due: Whether it is this worker's turn, for all names it holds. The turn is
+            over when an attempt would be.
+        names: How the names stand; empty if nobody else has any part in them.
+        next_s: If it is not: seconds until the first of them is due.
     """
 
     is_known: bool = True
+    is_due: bool = True
     names: tuple[Standing, ...] = ()
     next_s: float = math.inf
 
 
 CALM = Claimed()
-UNKNOWN = Claimed(is_known=False)
+UNKNOWN = Claimed(is_known=False, is_due=False)
 
 
 # beaten
