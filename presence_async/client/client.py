@@ -133,8 +133,9 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         Cancellation: cuts every connection at once; nothing remains.
 
         Source: the documentation of PubNub's SDKs (read 2026-11) has 20 s as the
-        shortest presence timeout. That a heartbeat without state keeps the state, and
-        that the latest timeout counts, are what the emulator does.
+        shortest presence timeout. That a heartbeat without state keeps the state and
+        that a shorter timeout replaces a longer one are unverified: no recording
+        shows either.
         """
         limit_s = checked_limit_s(timeout_s)
         if hand_over_s is not None:

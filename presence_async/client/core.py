@@ -17,6 +17,7 @@ from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
+from .presence_log import log_handing_over
 from .safe_log import SafeLogger
 from .tokens import Tokens
 from .transport import Session, Transport
@@ -129,6 +130,8 @@ class ClientCore:
             self.heartbeats.abort()
             self.pipeline.close()
             self.close_report = on_demand.report_of(self.heartbeats.engine.departures)
+            if hand_over_s:
+                log_handing_over(self.close_report)
             try:
                 if feed is not None:
                     await feed.finish()
