@@ -18,6 +18,7 @@ __all__ = [
     "Field",
     "at_least_one",
     "checked_buffer_size",
+    "checked_hand_over_s",
     "checked_linger_s",
     "checked_offset",
     "checked_page_size",
@@ -208,6 +209,11 @@ def checked_buffer_size(value: object) -> int:
 def checked_linger_s(value: object) -> float:
     """Return a wait in seconds, 0 or more and finite."""
     return number(value, "linger_s", least=0)
+
+
+def checked_hand_over_s(value: object) -> float:
+    """Return for how long users are handed over: seconds, 0 or more and finite."""
+    return number(value, "hand_over_s", least=0, most=MAX_PRESENCE_TIMEOUT_S)
 
 
 def checked_presence_timeout_s(

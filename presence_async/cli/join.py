@@ -27,6 +27,16 @@ def join(
         int | None,
         typer.Option(help="Seconds until a timeout [env: PUBNUB_PRESENCE_TIMEOUT_S]."),
     ] = None,
+    hand_over: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help=(
+                "At the end stay present for SECONDS, but 20 at least, instead of"
+                " leaving, so that another process can take over unseen."
+            ),
+        ),
+    ] = 0,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
@@ -37,9 +47,13 @@ def join(
     """Be present on CHANNELS until Ctrl-C, then leave.
 
     Example: presence-async join lobby --user-id alice --state '{"mood": "ok"}'
+
+    Across a restart: presence-async join lobby --user-id alice --hand-over 20
     """
+    from ..checks import checked_hand_over_s  # noqa: PLC0415  # as app says
 
     async def stay() -> None:
+        checked_hand_over_s(hand_over)
         config = options.config_of(
             subscribe_key, user_id, origin, proxy, presence_timeout_s=presence_timeout
         )
@@ -48,12 +62,14 @@ def join(
             lease = await client.join(
                 channels, channel_groups=group, state=first, timeout_s=timeout_s
             )
-            printing = asyncio.create_task(_print_health(lease, as_json=as_json))
+            printing = asyncio.create_task(
+                _print_health(lease, hand_over, as_json=as_json)
+            )
             try:
                 await asyncio.wait({printing})
             finally:
                 try:
-                    await lease.leave()
+                    await _end(client, lease, hand_over)
                 finally:
                     await asyncio.gather(printing, return_exceptions=True)
             printing.result()
@@ -61,8 +77,29 @@ def join(
     run(stay, until_stopped=True)
 
 
-async def _print_health(lease: presence_async.Lease, *, as_json: bool) -> None:
-    """Print each change of the lease's health."""
+async def _end(
+    client: presence_async.PresenceClient,
+    lease: presence_async.Lease,
+    hand_over_s: float,
+) -> None:
+    """Leave, or hand the user over.
+
+    Raises:
+        PresenceError: The service did not acknowledge it.
+    """
+    if not hand_over_s:
+        await lease.leave()
+        return
+    report = await client.close(hand_over_s=hand_over_s)
+    for presence in report.failed:
+        if presence.error is not None:
+            raise presence.error
+
+
+async def _print_health(
+    lease: presence_async.Lease, hand_over_s: float, *, as_json: bool
+) -> None:
+    """Print each change of the lease's health, and what happens at the end."""
     where = ", ".join([*lease.channels, *lease.channel_groups])
     async for change in lease.changes():
         if as_json:
@@ -73,6 +110,15 @@ async def _print_health(lease: presence_async.Lease, *, as_json: bool) -> None:
                 "remaining_s": round(change.remaining_s, 1),
             })
         elif change.health is presence_async.LeaseHealth.RELEASED:
-            say(f"leaving {shown(where)}")
+            say(_farewell(lease, shown(where), hand_over_s))
         else:
             say(f"{shown(lease.user_id)} on {shown(where)}: {change.health}")
+
+
+def _farewell(lease: presence_async.Lease, where: str, hand_over_s: float) -> str:
+    from ..presence import handing_over  # noqa: PLC0415  # as app says
+
+    if not hand_over_s:
+        return f"leaving {where}"
+    seconds = handing_over.presence_timeout_s(hand_over_s)
+    return f"handing over: {shown(lease.user_id)} stays on {where} for {seconds} s"

@@ -20,6 +20,7 @@ _FAILED = 1
 _WRONG_USAGE = 2
 _FLAGS = {
     "channel_groups": "--group",
+    "hand_over_s": "--hand-over",
     "limit": "--limit",
     "offset": "--offset",
     "origin": "--origin",

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 from ..checks import (
     checked_buffer_size,
+    checked_hand_over_s,
     checked_linger_s,
 )
 from ..errors import InvalidArgumentError
@@ -18,7 +19,7 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.identity import checked_query_params
 from ..protocol.json_codec import Json, plain_state
 from ..protocol.user_state import SetStateOperation
-from . import on_demand
+from . import ending, on_demand
 from .auth import Auth
 from .channel_group_calls import ChannelGroupCalls
 from .config import PresenceConfig
@@ -102,20 +103,44 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         await self._core.start()
         return self
 
-    async def close(self, timeout_s: float | None = None) -> on_demand.CloseReport:
+    async def close(
+        self, timeout_s: float | None = None, *, hand_over_s: float | None = None
+    ) -> on_demand.CloseReport:
         """Leave everything and end; never fails because of the service.
 
         Sends a leave for each presence held, waits for the leaves still owed, then
         ends whatever is under way and closes the session. A second call, also from
         another task, waits for the first and returns the same report.
 
+        With ``hand_over_s`` users do not leave: each is sent one last heartbeat
+        whose presence timeout is that time, or 20 s if it is shorter. Observers see
+        nothing of users whom another process joins again within it, and a timeout of
+        the others. The process has to join them after the last heartbeat: joined
+        before, they run out with it, until their next regular heartbeat. Leaves that
+        wait for ``linger_s`` are replaced as well; any other leave still goes out.
+
         Args:
             timeout_s: Seconds it may take; ``None``: the config's
                 ``close_timeout_s``.
+            hand_over_s: Seconds that the other process may take, finite, rounded up;
+                the service may clamp more than 320. Above 0 it wins over
+                ``leave_on_close=False``. ``None`` or 0: users leave.
+
+        Raises:
+            InvalidArgumentError: ``timeout_s`` is not above 0, or ``hand_over_s`` is
+                no finite number from 0 on; the client stays open.
 
         Cancellation: cuts every connection at once; nothing remains.
+
+        Source: the documentation of PubNub's SDKs (read 2026-11) has 20 s as the
+        shortest presence timeout. That a heartbeat without state keeps the state and
+        that a shorter timeout replaces a longer one are unverified: no recording
+        shows either.
         """
-        return await self._core.shut_down(checked_limit_s(timeout_s))
+        limit_s = checked_limit_s(timeout_s)
+        if hand_over_s is not None:
+            hand_over_s = checked_hand_over_s(hand_over_s)
+        return await self._core.shut_down(limit_s, hand_over_s)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -126,7 +151,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self.close(hand_over_s=ending.hand_over_s())
 
     def __del__(self) -> None:
         core = getattr(self, "_core", None)

@@ -11,12 +11,13 @@ from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
-from . import on_demand
+from . import ending, on_demand
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
+from .presence_log import log_handing_over
 from .safe_log import SafeLogger
 from .tokens import Tokens
 from .transport import Session, Transport
@@ -59,7 +60,7 @@ class ClientCore:
         self.heartbeats: HeartbeatLoop = HeartbeatLoop(
             config,
             self.pipeline,
-            on_orphaned=self.shut_down,
+            on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
         )
         self.presence: PresenceCalls = PresenceCalls(
@@ -106,8 +107,14 @@ class ClientCore:
                 LARGEST_UNCLAMPED_TIMEOUT_S,
             )
 
-    async def shut_down(self, timeout_s: float | None = None) -> on_demand.CloseReport:
-        """Leave everything, then end whatever is under way; once."""
+    async def _end_orphaned(self) -> None:
+        """End as the block of the client would have."""
+        await self.shut_down(hand_over_s=ending.hand_over_s())
+
+    async def shut_down(
+        self, timeout_s: float | None = None, hand_over_s: float | None = None
+    ) -> on_demand.CloseReport:
+        """Leave or hand over everything, then end whatever is under way; once."""
         if not self.life.begin_closing():
             await self.life.wait_closed()
             return self.close_report or on_demand.CloseReport()
@@ -116,13 +123,15 @@ class ClientCore:
         if feed is not None:
             feed.close()
         try:
-            await self._leave_all(timeout_s or self.config.close_timeout_s)
+            await self._leave_all(timeout_s or self.config.close_timeout_s, hand_over_s)
         finally:
             if feed is not None:
                 feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
             self.close_report = on_demand.report_of(self.heartbeats.engine.departures)
+            if hand_over_s:
+                log_handing_over(self.close_report)
             try:
                 if feed is not None:
                     await feed.finish()
@@ -135,11 +144,11 @@ class ClientCore:
                     self.life.end_closing()
         return self.close_report
 
-    async def _leave_all(self, timeout_s: float) -> None:
+    async def _leave_all(self, timeout_s: float, hand_over_s: float | None) -> None:
         limit = self.pipeline.limit(self.pipeline.budget(timeout_s))
         try:
             with limit:
-                await self.heartbeats.close(timeout_s)
+                await self.heartbeats.close(timeout_s, hand_over_s)
         except TimeoutError:
             if not limit.is_up:
                 raise

@@ -288,8 +288,8 @@ class HeartbeatLoop:
 
     # The end.
 
-    async def close(self, timeout_s: float) -> None:
-        """Leave everything; returns when nothing is left to say.
+    async def close(self, timeout_s: float, hand_over_s: float | None) -> None:
+        """Leave or hand over everything; returns when nothing is left to say.
 
         Cancellation: call ``abort`` then; ``engine.departures`` tell how far it got.
         """
@@ -298,7 +298,7 @@ class HeartbeatLoop:
         leave = self._config.leave_on_close
         now_s = self.now_s()
         patience = Patience(now_s, now_s + timeout_s, self._config.retry)
-        self.engine.close(patience, now_s, leave=leave)
+        self.engine.close(patience, now_s, leave=leave, hand_over_s=hand_over_s)
         cut_s = now_s + timeout_s * _CUT_AFTER
         cut = asyncio.get_running_loop().call_at(cut_s, self._cut_pointless)
         try:

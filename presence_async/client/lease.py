@@ -18,6 +18,7 @@ from ..presence.changes import HealthChanged
 from ..presence.claims import Claim, LeaseHealth
 from ..protocol import names
 from ..protocol.json_codec import Json, plain_state
+from . import ending
 from .presence_calls import PresenceCalls
 from .presence_log import log_failed_leave
 
@@ -215,6 +216,9 @@ class Lease:
     ) -> None:
         # Before the try: a use in another loop is the caller's fault, no failed leave.
         self._calls.loop.check_loop()
+        if ending.hand_over_s() is not None:
+            # The end of the client hands the user over.
+            return
         try:
             await self._calls.release(self._claim, is_end_of_block=True)
         except PresenceError as failure:

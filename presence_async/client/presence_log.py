@@ -18,9 +18,10 @@ from ..presence.changes import (
     OutageGoesOn,
 )
 from ..presence.claims import LeaseHealth
+from . import on_demand
 from .safe_log import SafeLogger
 
-__all__ = ["log_blocked", "log_change", "log_failed_leave"]
+__all__ = ["log_blocked", "log_change", "log_failed_leave", "log_handing_over"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
@@ -105,3 +106,18 @@ def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None
     """
     level = logging.DEBUG if is_shared else logging.WARNING
     logger.log(level, "%s may stay present: %s", user_id, error)
+
+
+def log_handing_over(report: on_demand.CloseReport) -> None:
+    """Write how many users a closing client has handed over, and how many not."""
+    done, failed = len(report.handed_over), report.failed
+    if failed:
+        logger.warning(
+            "handed over %d users, and failed to for %d, such as %s: %s",
+            done,
+            len(failed),
+            failed[0].user_id,
+            failed[0].error,
+        )
+    elif done:
+        logger.info("handed over %d users", done)

@@ -1,4 +1,4 @@
-"""What the client says about its end: which presences were left, and which not."""
+"""What the client says about its end: which presences were left or handed over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClosedPresence:
         user_id: Who.
         channels: The channels held.
         channel_groups: The channel groups held.
-        error: Why the leave failed; ``None`` when it did not.
+        error: Why the leave or the last heartbeat failed; ``None`` when it did not.
     """
 
     user_id: str
@@ -40,15 +40,19 @@ class ClosedPresence:
 
 @attrs.frozen(kw_only=True)
 class CloseReport:
-    """Which presences were left when the client closed, and which were not.
+    """Which presences were left or handed over when the client closed.
 
     Attributes:
         left: The service acknowledged the leave.
-        failed: It did not; these users time out.
+        handed_over: The service acknowledged the last heartbeat, as ``hand_over_s``
+            asks; these users time out unless another process joins them again.
+        failed: The service acknowledged neither; these users time out by the
+            heartbeats before.
         skipped: No leave was sent, as ``leave_on_close=False`` asks.
     """
 
     left: tuple[ClosedPresence, ...] = ()
+    handed_over: tuple[ClosedPresence, ...] = ()
     failed: tuple[ClosedPresence, ...] = ()
     skipped: tuple[ClosedPresence, ...] = ()
 
@@ -56,16 +60,15 @@ class CloseReport:
         """Return the fields ready for JSON."""
         return {
             "left": [presence.to_dict() for presence in self.left],
+            "handed_over": [presence.to_dict() for presence in self.handed_over],
             "failed": [presence.to_dict() for presence in self.failed],
             "skipped": [presence.to_dict() for presence in self.skipped],
         }
 
 
 def report_of(departures: Sequence[Departure]) -> CloseReport:
-    """Return which presences were left and which were not."""
-    left: list[ClosedPresence] = []
-    failed: list[ClosedPresence] = []
-    skipped: list[ClosedPresence] = []
+    """Return which presences were left or handed over, and which were not."""
+    kept: dict[str, list[ClosedPresence]] = {}
     for departure in departures:
         order = departure.order
         error = None if order is None else order.error
@@ -75,6 +78,14 @@ def report_of(departures: Sequence[Departure]) -> CloseReport:
             channel_groups=departure.channel_groups,
             error=error if isinstance(error, PresenceError) else None,
         )
-        kept = skipped if order is None else left if error is None else failed
-        kept.append(presence)
-    return CloseReport(left=tuple(left), failed=tuple(failed), skipped=tuple(skipped))
+        kept.setdefault(_fate(departure), []).append(presence)
+    return CloseReport(**{fate: tuple(those) for fate, those in kept.items()})
+
+
+def _fate(departure: Departure) -> str:
+    """Return the field of the report that a departure belongs to."""
+    if departure.order is None:
+        return "skipped"
+    if departure.order.error is not None:
+        return "failed"
+    return "handed_over" if departure.is_handed_over else "left"

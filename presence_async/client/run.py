@@ -1,4 +1,4 @@
-"""``presence_async.run``: a program whose end by a signal is an orderly leave."""
+"""``presence_async.run``: a program whose end by a signal is in order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from ..checks import checked_hand_over_s
+from ..errors import InvalidArgumentError
+from .ending import ProgramEnd
 
 __all__ = ["run"]
 
@@ -22,7 +26,12 @@ _SIGNALS = tuple(
 )
 
 
-def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> ResultT:
+def run(
+    main: Coroutine[Any, Any, ResultT],
+    *,
+    debug: bool | None = None,
+    hand_over_s: float | None = None,
+) -> ResultT:
     """Run a program like ``asyncio.run``; SIGINT, SIGTERM and SIGHUP end it in order.
 
     The first of these signals cancels ``main``, whose ``async with`` blocks then leave.
@@ -32,9 +41,21 @@ def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> Res
 
         presence_async.run(main())
 
+    A program that is restarted, as by a deploy, may hand its users over to the next
+    process instead, so that nobody sees them go::
+
+        presence_async.run(main(), hand_over_s=20)
+
+    After a signal the ends of ``async with client.join(…)`` and of other lease blocks
+    then send nothing, and those of ``async with PresenceClient(…)`` close the client
+    with ``hand_over_s``, as do clients that are left open. Calls of ``leave`` and
+    ``close`` do what they say. Without a signal nothing differs.
+
     Args:
-        main: The program.
+        main: The program; tasks that it starts belong to it.
         debug: As for ``asyncio.run``.
+        hand_over_s: Seconds that the next process may take to join the same users, as
+            in ``PresenceClient.close``; ``None`` or 0: users leave.
 
     Returns:
         What ``main`` returns, also if it returns after a signal.
@@ -43,10 +64,14 @@ def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> Res
         KeyboardInterrupt: SIGINT ended it (exit code 130).
         SystemExit: SIGTERM (exit code 143) or SIGHUP (129) ended it, or ``main``
             raised it.
+        InvalidArgumentError: ``hand_over_s`` is no finite number from 0 on; ``main``
+            does not run.
     """
+    if hand_over_s is not None:
+        _check_before(main, hand_over_s)
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(main, debug=debug)
-    ending = _Ending()
+    ending = _Ending(ProgramEnd(hand_over_s))
     # Not loop.add_signal_handler, which Windows does not have.
     before = {number: signal.signal(number, ending.begin) for number in _to_take()}
     try:
@@ -64,6 +89,14 @@ def run(main: Coroutine[Any, Any, ResultT], *, debug: bool | None = None) -> Res
     raise SystemExit(_SIGNAL_EXIT_BASE + ending.number)
 
 
+def _check_before(main: Coroutine[Any, Any, object], hand_over_s: float) -> None:
+    try:
+        checked_hand_over_s(hand_over_s)
+    except InvalidArgumentError:
+        main.close()
+        raise
+
+
 def _to_take() -> list[int]:
     hangup = getattr(signal, "SIGHUP", None)
     is_ignored = hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN
@@ -73,12 +106,14 @@ def _to_take() -> list[int]:
 class _Ending:
     """Turns the first signal into a cancel of the program."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: ProgramEnd) -> None:
+        self._end = end
         self.number: int | None = None
         self._cancel: Callable[[], object] | None = None
 
     async def watch(self, main: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run the program, which a signal cancels."""
+        self._end.watch()
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         if task is not None:
             self._cancel = functools.partial(loop.call_soon_threadsafe, task.cancel)
@@ -94,6 +129,7 @@ class _Ending:
     def begin(self, number: int, _: object = None) -> None:
         """Take the first signal; the next one ends the process at once."""
         self.number = number
+        self._end.has_begun = True
         for each in _to_take():
             signal.signal(each, signal.SIG_DFL)
         if self._cancel is not None:

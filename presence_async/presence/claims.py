@@ -183,7 +183,7 @@ class Claim:
 
 
 class OrderKind:
-    """The five things that callers ask for."""
+    """What callers ask for, and what closing does."""
 
     JOIN: Final = "join"
     """The first heartbeat of a claim, which travels alone."""
@@ -195,6 +195,8 @@ class OrderKind:
     """The state of a claim as it is when its turn comes."""
     LEAVE: Final = "leave"
     """The end of presence on names; kept until it is said or pointless."""
+    HAND_OVER: Final = "last heartbeat"
+    """The last heartbeat of a client that closes, instead of a leave."""
 
 
 class Order:
@@ -214,6 +216,7 @@ class Order:
         params: Query parameters beside the client's.
         not_before_s: Loop time of the next attempt.
         until_s: Of a leave: when the service will have timed the user out anyway.
+        present_until_s: Of a leave that lingers: when the user may time out.
         tickets: Numbers of the callers who wait for the result.
         has_begun: Whether an attempt was made; later orders then wait for its end.
         is_last: Of a leave: the client is closing and this is the last round.
@@ -234,6 +237,7 @@ class Order:
 
     caller: Patience | None = None
     not_before_s: float = 0.0
+    present_until_s: float = 0.0
     tickets: tuple[int, ...] = ()
     has_begun: bool = False
     is_last: bool = False

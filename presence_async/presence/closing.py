@@ -1,25 +1,26 @@
-"""The end of all presence: one last leave for each user, and what became of it."""
+"""The end of all presence: the last request about each user, and what became of it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from ..errors import ClientClosedError
-from . import health, leaving, orders
-from .claims import Order, OrderKind, Patience
+from . import handing_over, health, leaving, orders
+from .claims import Order, OrderKind, Params, Patience
+from .names import Name, channels_of, groups_of
 from .user import UserTable
 
 __all__ = ["Departure", "close"]
 
 
 class Departure(NamedTuple):
-    """One leave at the close.
+    """One leave or last heartbeat at the close.
 
     Attributes:
         user_id: The user.
         channels: The channels that were held.
         channel_groups: The groups that were held.
-        order: The leave, whose ``error`` tells how it went; ``None`` if none is sent.
+        order: The request, whose ``error`` tells how it went; ``None`` if none is sent.
     """
 
     user_id: str
@@ -27,23 +28,37 @@ class Departure(NamedTuple):
     channel_groups: tuple[str, ...]
     order: Order | None
 
+    @property
+    def is_handed_over(self) -> bool:
+        """Return True if the request is a last heartbeat, well or not."""
+        return self.order is not None and self.order.kind is OrderKind.HAND_OVER
+
 
 def close(
-    user: UserTable, patience: Patience, now_s: float, *, leave: bool
+    user: UserTable,
+    patience: Patience,
+    now_s: float,
+    *,
+    leave: bool,
+    last_timeout_s: int | None = None,
 ) -> list[Departure]:
-    """Release everything of a user and give every leave its last attempts.
+    """Release everything of a user and give every last request its attempts.
 
     Args:
         user: The user.
-        patience: For every leave.
+        patience: For every request.
         now_s: Loop time.
         leave: Whether what is held is left; leaves owed before always are.
+        last_timeout_s: The presence timeout of a last heartbeat, which is sent instead
+            of the leave; also where a leave only lingers. ``None``: none is sent.
     """
-    heard = [claim for claim in user.claims if user.has_heard(claim)]
-    channels = tuple(dict.fromkeys(c for x in heard for c in x.channels))
-    groups = tuple(dict.fromkeys(g for x in heard for g in x.channel_groups))
-    # One leave for what is held, whatever waits to be left as well.
-    leaving.drop_names(user, channels, groups)
+    held = _held(user)
+    if last_timeout_s is not None:
+        for name, params in handing_over.lingering(user, now_s).items():
+            held.setdefault(name, params)
+    refused = handing_over.refused(user)
+    # One request for what is held, whatever waits to be left as well.
+    leaving.drop_names(user, channels_of(held), groups_of(held))
     for claim in user.claims:
         health.release(user, claim, "the client was closed", now_s)
     departures = [
@@ -51,19 +66,47 @@ def close(
         for order in user.orders
         if order.kind is OrderKind.LEAVE
     ]
-    for order in user.orders:
-        if order.kind is OrderKind.LEAVE:
-            continue
-        error = ClientClosedError(f"the client was closed while {order.name} went on")
-        orders.fail(user, order, error, now_s)
-    if not heard:
+    _fail_the_rest(user, now_s)
+    if not held:
         return departures
-    if not leave:
-        return [*departures, Departure(user.user_id, channels, groups, None)]
-    order = leaving.leave(
-        user, channels, groups, heard[0].params, patience, until_s=patience.deadline_s
-    )
-    return [*departures, _last(order, patience, now_s)]
+    if last_timeout_s is not None:
+        return departures + [
+            _hand_over(user, part, patience, now_s, last_timeout_s)
+            for part in _apart(held, refused)
+        ]
+    if leave:
+        return [*departures, _leave(user, held, patience, now_s)]
+    names = (channels_of(held), groups_of(held))
+    return [*departures, Departure(user.user_id, *names, None)]
+
+
+def _held(user: UserTable) -> dict[Name, Params]:
+    """Return the names that the service may have heard of, with their parameters."""
+    held: dict[Name, Params] = {}
+    for claim in user.claims:
+        if user.has_heard(claim):
+            for name in claim.names:
+                held.setdefault(name, claim.params)
+    return held
+
+
+def _fail_the_rest(user: UserTable, now_s: float) -> None:
+    """Fail whatever callers wait for that is no leave."""
+    for order in user.orders:
+        if order.kind is not OrderKind.LEAVE:
+            problem = f"the client was closed while {order.name} went on"
+            orders.fail(user, order, ClientClosedError(problem), now_s)
+
+
+def _leave(
+    user: UserTable, held: dict[Name, Params], patience: Patience, now_s: float
+) -> Departure:
+    """Leave what was held in one go."""
+    params = next(iter(held.values()))
+    names = (channels_of(held), groups_of(held))
+    until_s = patience.deadline_s
+    order = leaving.leave(user, *names, params, patience, until_s=until_s)
+    return _last(order, patience, now_s)
 
 
 def _last(order: Order, patience: Patience, now_s: float) -> Departure:
@@ -72,5 +115,31 @@ def _last(order: Order, patience: Patience, now_s: float) -> Departure:
         order.caller = order.patience
     order.patience, order.is_last, order.failures = patience, True, 0
     order.not_before_s = now_s
+    return _departure(order)
+
+
+def _hand_over(
+    user: UserTable,
+    part: dict[Name, Params],
+    patience: Patience,
+    now_s: float,
+    timeout_s: int,
+) -> Departure:
+    """Send a last heartbeat for names."""
+    params = next(iter(part.values()))
+    order = handing_over.hand_over(
+        user, list(part), params, patience, now_s, timeout_s=timeout_s
+    )
+    return _departure(order)
+
+
+def _apart(held: dict[Name, Params], refused: set[Name]) -> list[dict[Name, Params]]:
+    """Part names that were refused from the others, which they would take down."""
+    fine = {name: params for name, params in held.items() if name not in refused}
+    rest = {name: params for name, params in held.items() if name in refused}
+    return [part for part in (fine, rest) if part]
+
+
+def _departure(order: Order) -> Departure:
     operation = order.operation
     return Departure(order.user_id, operation.channels, operation.channel_groups, order)

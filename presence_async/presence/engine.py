@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, health, joining, leaving, lone, orders, overview
+from . import closing, handing_over, health, joining, leaving, lone, orders, overview
 from .changes import Change
 from .claims import REFUSED, Claim, Order, OrderKind, Params, Patience, State
 from .dispatch import Dispatcher
@@ -75,6 +75,7 @@ class PresenceEngine:
         if not self.holds(claim):
             return None
         user = self._users[claim.user_id]
+        present_until_s = user.expires_s(claim)
         health.release(user, claim, "left", now_s)
         linger_s, timeout_s = claim.linger_s, claim.presence_timeout_s
         names = (claim.channels, claim.channel_groups)
@@ -83,6 +84,7 @@ class PresenceEngine:
         if not linger_s:
             return self._owe(user, order, now_s)
         order.not_before_s = now_s + linger_s
+        order.present_until_s = present_until_s
         order.patience = patience.later(linger_s)
         self._dispatch.plan(user, now_s)
         return None
@@ -205,14 +207,27 @@ class PresenceEngine:
             health.slept(user, seconds, now_s)
         self._dispatch.hasten(self, now_s)
 
-    def close(self, patience: Patience, now_s: float, *, leave: bool) -> None:
+    def close(
+        self,
+        patience: Patience,
+        now_s: float,
+        *,
+        leave: bool,
+        hand_over_s: float | None = None,
+    ) -> None:
         """Keep nothing any more; give every leave its last attempts.
 
         Args:
-            patience: For every leave.
+            patience: For every leave and last heartbeat.
             now_s: Loop time.
             leave: Whether users who are held are left; leaves owed before always are.
+            hand_over_s: Seconds for another process to join the users again. Above 0,
+                a last heartbeat with this presence timeout is sent instead of a leave,
+                whatever ``leave`` says.
         """
+        timeout_s = (
+            handing_over.presence_timeout_s(hand_over_s) if hand_over_s else None
+        )
         self._dispatch.is_closing = True
         self._dispatch.backoff.end_outage(now_s)
         # Later repeats would not be sent at all.
@@ -220,7 +235,9 @@ class PresenceEngine:
         for user in self:
             if user.doubts is not None:
                 user.doubts.bring_forward(self._shared.repeat_by_s)
-            self.departures += closing.close(user, patience, now_s, leave=leave)
+            self.departures += closing.close(
+                user, patience, now_s, leave=leave, last_timeout_s=timeout_s
+            )
             self._dispatch.plan(user, now_s)
 
     def abort(self, now_s: float) -> None:

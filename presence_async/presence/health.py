@@ -48,6 +48,9 @@ def slept(user: UserTable, seconds: float, now_s: float) -> None:
         told.until_s -= seconds
         # At risk until the next heartbeat, whatever else is acknowledged before.
         told.trouble = told.trouble or "time went by unseen"
+    for order in user.orders:
+        if order.present_until_s:
+            order.present_until_s -= seconds
     update(user, now_s, is_shared=True)
 
 

@@ -6,7 +6,7 @@ from ..protocol.leave import LeaveOperation
 from ..protocol.splitting import split
 from . import order_queue
 from .changes import LeaveGivenUp
-from .claims import Order, OrderKind, Params, Patience
+from .claims import Order, OrderKind, Params, Patience, PresenceOperation
 from .names import channels_of, groups_of, names_of
 from .patience import LEAVE_PACE_S, NO_RETRY
 from .user import UserTable
@@ -78,11 +78,21 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
 def acknowledged(user: UserTable, order: Order, send: Send) -> None:
     """Note what was left; the order ends with its last name."""
     operation = send.operation
+    _end_linger(user, order, operation)
     if operation is not order.operation:
         _shrink(order, {*operation.channels}, {*operation.channel_groups})
         if order.operation.channels or order.operation.channel_groups:
             return
     order_queue.finish(user, order)
+
+
+def _end_linger(user: UserTable, done: Order, operation: PresenceOperation) -> None:
+    """Take names that were left out of the leaves that linger: nobody is there now."""
+    for order in user.orders:
+        if order is not done and order.present_until_s and not order.has_begun:
+            _shrink(order, {*operation.channels}, {*operation.channel_groups})
+            if not order.operation.channels and not order.operation.channel_groups:
+                order_queue.finish(user, order)
 
 
 def failed(

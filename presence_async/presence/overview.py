@@ -20,6 +20,8 @@ __all__ = [
     "standing",
 ]
 
+_OWED = (OrderKind.LEAVE, OrderKind.HAND_OVER)
+
 
 class Standing(NamedTuple):
     """How many users are kept, and how many of their leases are not fresh."""
@@ -45,18 +47,18 @@ def standing(users: Collection[UserTable]) -> Standing:
 
 
 def leaving(users: Iterable[UserTable]) -> int:
-    """Return how many leaves and repeats are still owed."""
+    """Return how many leaves, last heartbeats and repeats are still owed."""
     return sum(_owed(user) for user in users)
 
 
 def is_leaving(users: Iterable[UserTable]) -> bool:
-    """Return True if a leave or a repeat is still owed."""
+    """Return True if a leave, a last heartbeat or a repeat is still owed."""
     # Asked after each leave of a close: it must not look at all users each time.
     return any(_owed(user) for user in users)
 
 
 def _owed(user: UserTable) -> int:
-    owed = sum(order.kind is OrderKind.LEAVE for order in user.orders)
+    owed = sum(order.kind in _OWED for order in user.orders)
     if user.doubts is not None:
         owed += len(user.doubts.repeats)
     return owed + (user.out is not None and user.out.purpose is Purpose.REPEAT)

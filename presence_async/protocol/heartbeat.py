@@ -6,7 +6,7 @@ and 66 recorded replies, all alike whether the user was present before or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 import msgspec
@@ -80,6 +80,11 @@ class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
     def from_reply(self, reply: HttpReply) -> None:
         envelope.acknowledge(reply)
 
+    @property
+    def is_divisible(self) -> bool:
+        # Each part would carry the states of all names.
+        return self.state is None
+
     def about(self, channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Self:
         return msgspec.structs.replace(
             self, channels=channels, channel_groups=channel_groups
@@ -87,3 +92,6 @@ class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_state(self, state: Mapping[str, Mapping[str, Json]] | None) -> Self:
         return msgspec.structs.replace(self, state=state)
+
+    def merged(self, _: Sequence[None]) -> None:
+        return

@@ -117,3 +117,43 @@ async def test_a_leave_that_fails_ends_join_with_1(
     assert errors.startswith(b"presence-async: leave failed")
     assert errors.count(b"\n") == 1
     assert process.returncode == 1
+
+
+async def test_a_signal_hands_the_user_over(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--hand-over", "24.5", **service)
+    await read_line(process)
+
+    process.send_signal(signal.SIGINT)
+    out, errors = await process.communicate()
+
+    assert out == b"handing over: bob stays on lobby for 25 s\n"
+    assert (errors, process.returncode) == (b"", 0)
+    assert [e.action for e in emulator.events("lobby")] == ["join"]
+    assert emulator.requests.of("heartbeat")[-1].params["heartbeat"] == "25"
+
+
+async def test_handing_over_that_fails_ends_join_with_1(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--hand-over", "20", **service)
+    await read_line(process)
+    emulator.inject(Fault(operation="heartbeat", status=403))
+
+    process.send_signal(signal.SIGTERM)
+    errors = await errors_of(process)
+
+    assert errors.startswith(b"presence-async: heartbeat failed")
+    assert errors.count(b"\n") == 1
+    assert process.returncode == 1
+
+
+async def test_seconds_to_hand_over_are_checked_first(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    code, _, errors = await ask("join", "lobby", "--hand-over", "-1", **service)
+
+    assert code == 2
+    assert "--hand-over: must be a number from 0" in errors
+    assert emulator.requests.total == 0

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import presence_async
+from presence_async import InvalidArgumentError
 from presence_async.emulator import PresenceEmulator
 
 PROGRAM = """
@@ -90,6 +91,72 @@ async def test_a_signal_ends_a_program_with_leaves(
     assert process.returncode == code
 
 
+HANDS_OVER = """
+import asyncio, sys
+import presence_async
+from presence_async import PresenceClient, PresenceConfig
+
+async def main():
+    config = PresenceConfig(subscribe_key="demo", user_id="bob", origin=sys.argv[1])
+    if sys.argv[2] == "open":
+        client = await PresenceClient(config).start()
+        await client.join("lobby")
+        print("in", flush=True)
+        await asyncio.sleep(60)
+    async with PresenceClient(config) as client, client.join("lobby"):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stay(client))
+            await client.join("lobby", user_id="carol")
+            print("in", flush=True)
+
+async def stay(client):
+    async with client.join("lobby", user_id="eve", linger_s=1):
+        await asyncio.sleep(60)
+
+presence_async.run(main(), hand_over_s=20)
+"""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("number", "how", "users"),
+    [
+        (signal.SIGTERM, "blocks", {"bob", "carol", "eve"}),
+        (signal.SIGINT, "open", {"bob"}),
+    ],
+)
+async def test_a_signal_hands_users_over(
+    emulator: PresenceEmulator, number: signal.Signals, how: str, users: set[str]
+) -> None:
+    process = await started(emulator, how, HANDS_OVER)
+    while set(emulator.occupants("lobby")) != users:  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0.01)
+
+    process.send_signal(number)
+    await process.wait()
+
+    last = {
+        request.user_id: request.params["heartbeat"]
+        for request in emulator.requests.of("heartbeat")
+    }
+    assert last == dict.fromkeys(users, "20")
+    assert {e.action for e in emulator.events("lobby")} == {"join"}
+    assert process.returncode == (143 if number == signal.SIGTERM else -number)
+
+
+def test_invalid_seconds_are_rejected_before_the_program_runs() -> None:
+    has_run = False
+
+    async def main() -> None:
+        nonlocal has_run
+        has_run = True
+
+    with pytest.raises(InvalidArgumentError, match="hand_over_s"):
+        presence_async.run(main(), hand_over_s=-1)
+
+    assert not has_run
+
+
 @pytest.mark.real_time
 async def test_a_second_signal_ends_the_process_at_once(
     emulator: PresenceEmulator,
@@ -105,10 +172,12 @@ async def test_a_second_signal_ends_the_process_at_once(
     assert process.returncode == -signal.SIGTERM
 
 
-async def started(emulator: PresenceEmulator, how: str) -> asyncio.subprocess.Process:
+async def started(
+    emulator: PresenceEmulator, how: str, program: str = PROGRAM
+) -> asyncio.subprocess.Process:
     origin = f"http://{emulator.origin}"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PROGRAM, origin, how),
+        *(sys.executable, "-c", program, origin, how),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
