@@ -11,6 +11,7 @@ from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
+from ..register.register import Register
 from . import ending, on_demand
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
@@ -42,7 +43,12 @@ class ClientCore:
         close_report: What the close came to; ``None`` before.
     """
 
-    def __init__(self, config: PresenceConfig, session: Session | None) -> None:
+    def __init__(
+        self,
+        config: PresenceConfig,
+        session: Session | None,
+        register: Register | None = None,
+    ) -> None:
         self.config = config
         self.tokens: Tokens = Tokens(config.auth)
         self.transport: Transport = Transport(config, session)
@@ -62,6 +68,7 @@ class ClientCore:
             self.pipeline,
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
+            register=register,
         )
         self.presence: PresenceCalls = PresenceCalls(
             config, self.pipeline, self.heartbeats
@@ -96,6 +103,8 @@ class ClientCore:
             self.life.check()
             return
         self.transport.check_session()
+        if self.heartbeats.register is not None:
+            await self.heartbeats.register.open()
         self.life.open()
         await self.transport.open()
         self.pipeline.open()

@@ -19,6 +19,8 @@ from ..presence.claims import Claim, Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
 from ..presence.wire import Outcome, Purpose, Send
+from ..register.register import Register
+from . import on_demand
 from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
@@ -44,9 +46,11 @@ class HeartbeatLoop:
         pipeline: Sends.
         on_orphaned: Awaited when the event loop ends while the client is open.
         on_unseen: Called with the seconds slept when time went by unseen.
+        register: What the clients of several processes share.
 
     Attributes:
         engine: Decides everything.
+        register: Speaks to the register, if there is one.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -58,6 +62,7 @@ class HeartbeatLoop:
         *,
         on_orphaned: Callable[[], Awaitable[object]],
         on_unseen: Callable[[float], None],
+        register: Register | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
@@ -75,7 +80,13 @@ class HeartbeatLoop:
                 retry=config.retry,
             ),
             random.Random(),  # noqa: S311  # spreads load, guards nothing
+            None if register is None else on_demand.membership_of(register, config),
         )
+        self.register: on_demand.RegisterLoop | None = None
+        if register is not None and self.engine.listings is not None:
+            self.register = on_demand.RegisterLoop(
+                register, self.engine.listings, self.pump
+            )
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
@@ -149,6 +160,8 @@ class HeartbeatLoop:
         self._loop = asyncio.get_running_loop()
         self.now_s = self._loop.time
         self._task.start(self._run(), name="presence heartbeats")
+        if self.register is not None:
+            self.register.start()
 
     async def _run(self) -> None:
         try:
@@ -212,6 +225,8 @@ class HeartbeatLoop:
             request.begin()
             next_s = engine.next_s
         self._tell(engine.drain())
+        if self.register is not None:
+            self.register.hasten()
         if next_s < self._sleeps_until_s:
             self._hasten()
 
@@ -296,19 +311,34 @@ class HeartbeatLoop:
         self._is_stopping = True
         self._task.abort()
         leave = self._config.leave_on_close
+        has_successors = False
+        if self.register is not None:
+            has_successors = await self.register.begin_closing()
+            if hand_over_s is None and leave and has_successors:
+                hand_over_s = self.register.register.hand_over_s
         now_s = self.now_s()
         patience = Patience(now_s, now_s + timeout_s, self._config.retry)
         self.engine.close(patience, now_s, leave=leave, hand_over_s=hand_over_s)
         cut_s = now_s + timeout_s * _CUT_AFTER
         cut = asyncio.get_running_loop().call_at(cut_s, self._cut_pointless)
         try:
-            while True:
-                self.pump()
-                if self.engine.is_done:
-                    return
-                await self._sleep()
+            await self._drain()
+            if self.register is not None:
+                await self.register.flush()
+                is_last = leave and not hand_over_s and not has_successors
+                while is_last and await self.register.see_off():
+                    await self._drain()
+                    await self.register.flush()
         finally:
             cut.cancel()
+
+    async def _drain(self) -> None:
+        """Send until nothing is left to say."""
+        while True:
+            self.pump()
+            if self.engine.is_done:
+                return
+            await self._sleep()
 
     def _cut_pointless(self) -> None:
         """Cut what nobody wants any more, for the leaves that wait behind it.
@@ -327,12 +357,16 @@ class HeartbeatLoop:
         self._tell(self.engine.drain())
         for request in list(self._requests.values()):
             request.cancel()
+        if self.register is not None:
+            self.register.abort()
 
     async def finish(self) -> None:
         """Wait until the tasks cancelled by ``abort`` have ended."""
         while tasks := [x.task for x in self._requests.values() if x.task is not None]:
             await asyncio.wait(tasks)
         await self._task.finish()
+        if self.register is not None:
+            await self.register.finish()
 
 
 def _running_time_s() -> float:

@@ -11,7 +11,33 @@ from ..presence.claims import LeaseHealth
 from .heartbeat_loop import HeartbeatLoop
 from .lease import Lease
 
-__all__ = ["HeartbeatManager", "HeartbeatStats"]
+__all__ = ["HeartbeatManager", "HeartbeatStats", "RegisterStats"]
+
+
+@attrs.frozen(kw_only=True)
+class RegisterStats:
+    """How a client stands with the register it shares with others.
+
+    Attributes:
+        engine: What the register is: ``"memory"``, ``"sqlite"``, ``"valkey"``.
+        is_up: Whether it answers. While it does not, heartbeats are sent without
+            asking whose turn it is, and leaves wait.
+        leading: Users this client sends heartbeats for.
+        following: Users held here for whom another client sends them at present.
+        lingering: Users, of whichever client, who wait for their departure.
+        unasked: Heartbeats sent since the start while the register was away.
+    """
+
+    engine: str
+    is_up: bool
+    leading: int
+    following: int
+    lingering: int
+    unasked: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields ready for JSON."""
+        return attrs.asdict(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +57,7 @@ class HeartbeatStats:
         lateness_p99_s: The same, 99th percentile.
         lateness_max_s: The same, maximum.
         next_due_s: Seconds until the next heartbeat; ``None``: none is due.
+        register: How it stands with the register; ``None``: there is none.
     """
 
     leases: int
@@ -45,6 +72,7 @@ class HeartbeatStats:
     lateness_p99_s: float
     lateness_max_s: float
     next_due_s: float | None
+    register: RegisterStats | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields ready for JSON."""
@@ -86,4 +114,18 @@ class HeartbeatManager:
             lateness_p99_s=late_s[len(late_s) * 99 // 100],
             lateness_max_s=late_s[-1],
             next_due_s=max(0.0, next_s) if next_s < math.inf else None,
+            register=self._register_stats(),
+        )
+
+    def _register_stats(self) -> RegisterStats | None:
+        loop, listings = self._loop.register, self._loop.engine.listings
+        if loop is None or listings is None:
+            return None
+        return RegisterStats(
+            engine=loop.register.engine,
+            is_up=listings.membership.is_up,
+            leading=listings.leading,
+            following=listings.following,
+            lingering=listings.membership.lingering,
+            unasked=listings.membership.unasked,
         )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .joining import Joining as Joining
     from .lease import Lease as Lease
     from .occupants import OccupantPages as OccupantPages
+    from .register_loop import RegisterLoop as RegisterLoop
+    from .register_loop import membership_of as membership_of
     from .reports import CloseReport as CloseReport
     from .reports import report_of as report_of
     from .roster import Roster as Roster
@@ -52,11 +54,13 @@ _HOMES = {
     "ListGroupsOperation": "..protocol.channel_groups",
     "OccupantPages": ".occupants",
     "PresenceFeed": ".feed.feed",
+    "RegisterLoop": ".register_loop",
     "RemoveChannelsOperation": "..protocol.channel_groups",
     "Roster": ".roster",
     "SnapshotRequests": ".snapshot_requests",
     "WhereNow": "..protocol.where_now",
     "WhereNowOperation": "..protocol.where_now",
+    "membership_of": ".register_loop",
     "report_of": ".reports",
 }
 

@@ -16,6 +16,8 @@ from ..presence.changes import (
     OutageBegan,
     OutageEnded,
     OutageGoesOn,
+    RegisterBack,
+    RegisterLost,
 )
 from ..presence.claims import LeaseHealth
 from . import on_demand
@@ -68,6 +70,17 @@ def log_change(change: Change) -> None:
                 since_s,
                 users,
                 lost,
+            )
+        case RegisterLost(error):
+            logger.warning(
+                "the register is away; heartbeats go on without it, leaves wait: %s",
+                error,
+            )
+        case RegisterBack(users, away_s):
+            logger.warning(
+                "the register is back after %.0f s; it is told of %d users again",
+                away_s,
+                users,
             )
         case _:
             pass

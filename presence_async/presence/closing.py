@@ -40,7 +40,7 @@ def close(
     now_s: float,
     *,
     leave: bool,
-    last_timeout_s: int | None = None,
+    hand_over_s: float | None = None,
 ) -> list[Departure]:
     """Release everything of a user and give every last request its attempts.
 
@@ -49,11 +49,12 @@ def close(
         patience: For every request.
         now_s: Loop time.
         leave: Whether what is held is left; leaves owed before always are.
-        last_timeout_s: The presence timeout of a last heartbeat, which is sent instead
-            of the leave; also where a leave only lingers. ``None``: none is sent.
+        hand_over_s: Seconds for another process to join the user again, who is sent a
+            last heartbeat instead of the leave; also where a leave only lingers. 0 or
+            ``None``: the user is left.
     """
     held = _held(user)
-    if last_timeout_s is not None:
+    if hand_over_s:
         for name, params in handing_over.lingering(user, now_s).items():
             held.setdefault(name, params)
     refused = handing_over.refused(user)
@@ -69,9 +70,9 @@ def close(
     _fail_the_rest(user, now_s)
     if not held:
         return departures
-    if last_timeout_s is not None:
+    if hand_over_s:
         return departures + [
-            _hand_over(user, part, patience, now_s, last_timeout_s)
+            _hand_over(user, part, patience, now_s, hand_over_s)
             for part in _apart(held, refused)
         ]
     if leave:
@@ -123,12 +124,12 @@ def _hand_over(
     part: dict[Name, Params],
     patience: Patience,
     now_s: float,
-    timeout_s: int,
+    hand_over_s: float,
 ) -> Departure:
     """Send a last heartbeat for names."""
     params = next(iter(part.values()))
     order = handing_over.hand_over(
-        user, list(part), params, patience, now_s, timeout_s=timeout_s
+        user, list(part), params, patience, now_s, hand_over_s=hand_over_s
     )
     return _departure(order)
 

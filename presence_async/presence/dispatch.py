@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
-from . import health, lone, orders, repeats, rounds
+from ..protocol.leave import LeaveOperation
+from ..protocol.user_state import SetStateOperation
+from . import departing, health, lone, orders, repeats, rounds, turns
 from .backoff import Backoff
 from .changes import UserForgotten
+from .listing import Ask, AskKind
 from .places import Places
 from .settings import Shared
 from .timetable import Timetable
@@ -73,6 +77,8 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
+        if self._shared.membership is not None:
+            _note(user, send, outcome)
         if lone.is_over(user, send, outcome):
             del self._users[user.user_id]
             self._shared.changes.append(UserForgotten(user.user_id))
@@ -87,6 +93,22 @@ class Dispatcher:
             if user.due_s <= end_s and not user.orders:
                 self._timetable.plan_calm(user)
                 return
+        self.plan(user, now_s)
+
+    def answered_ask(self, ask: Ask, answer: Any, now_s: float) -> None:  # noqa: ANN401  # by the kind
+        """Take in what the register answered; ``None`` if it did not."""
+        user = self._users.get(ask.user_id)
+        if user is None or user.out is not ask:
+            return
+        user.out = None
+        if answer is None:
+            turns.unanswered(user, ask)
+        elif ask.kind is AskKind.HOLD:
+            turns.held(user, ask, answer, now_s)
+        elif ask.kind is AskKind.CLAIM:
+            turns.claimed(user, ask, answer, now_s)
+        else:
+            departing.released(user, ask, answer, now_s)
         self.plan(user, now_s)
 
     def _take_in(
@@ -132,6 +154,21 @@ class Dispatcher:
         probe_s = max(self.backoff.probe_s, opens_s)
         return min(next_s, probe_s, self.backoff.report_at_s)
 
+    def everybody(self) -> list[UserTable]:
+        """Return all users."""
+        return list(self._users.values())
+
+    def user(self, user_id: str) -> UserTable | None:
+        """Return a user, if anything is known of it."""
+        return self._users.get(user_id)
+
+    def user_or_new(self, user_id: str) -> UserTable:
+        """Return a user of whom something is to be said."""
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = UserTable(user_id, self._shared)
+        return user
+
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
         """Put a user where it will be looked at next, or forget it."""
         ahead_s = math.inf
@@ -140,11 +177,12 @@ class Dispatcher:
             if passed_s < math.inf:
                 # Its alarm, if it has not rung yet, would be taken for one that has.
                 health.update(user, now_s)
-        if user.out is None and user.is_idle(now_s):
+        is_owing = self._shared.membership is not None and turns.owes(user)
+        if user.out is None and not is_owing and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
         else:
-            self._timetable.plan(user, now_s, ahead_s, not_before_s)
+            self._timetable.plan(user, now_s, ahead_s, not_before_s, is_owing=is_owing)
 
     def hasten(self, users: Iterable[UserTable], now_s: float) -> None:
         """Make users due within the bounds, first those who can still be saved."""
@@ -172,6 +210,9 @@ class Dispatcher:
         """Begin a user's next request; after a fault the user is looked at again."""
         try:
             send = self._next(user, now_s)
+            if isinstance(send, Ask):
+                self._ask(user, send, now_s)
+                return None
             if send is not None:
                 self._begin(user, send, now_s)
         except BaseException:
@@ -189,13 +230,25 @@ class Dispatcher:
         # Last: a place that is taken and not sent to would never be free again.
         self.places.enter(now_s)
 
-    def _next(self, user: UserTable, now_s: float) -> Send | None:
-        """Return a user's next request: heartbeats first, then orders, then repeats."""
+    def _ask(self, user: UserTable, ask: Ask, now_s: float) -> None:
+        user.out = ask
+        self.plan(user, now_s)
+        if self._shared.membership is not None:
+            self._shared.membership.asks[ask.kind].append(ask)
+
+    def _next(self, user: UserTable, now_s: float) -> Send | Ask | None:
+        """Return a user's next request: heartbeats first, then orders, then repeats.
+
+        Or the question to the register on which it depends.
+        """
+        has_register = self._shared.membership is not None
         is_calm = user.rare is None
         if not is_calm and (send := repeats.confirmation(user, now_s)):
             return send
         is_under_way = not is_calm and user.round is not None
         if not is_under_way and self._may_begin(user, now_s):
+            if has_register and (ask := turns.ask_turn(user, now_s)):
+                return ask
             attempt_s = self.backoff.attempt_s(user, now_s)
             if send := rounds.begin(user, attempt_s, now_s):
                 return send
@@ -203,7 +256,11 @@ class Dispatcher:
             if send := rounds.next_send(user, now_s):
                 return send
             self._settle(user, now_s)
-        return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
+        if order := orders.next_send(user, now_s):
+            return order
+        if repeat := repeats.next_send(user, now_s):
+            return repeat
+        return turns.next_ask(user, now_s) if has_register else None
 
     def say_alone(self, user: UserTable, now_s: float) -> None:
         """Let a user whose only order is new be the next, if nobody is before it."""
@@ -257,3 +314,15 @@ class Dispatcher:
             user.hasten(asked_s)
         else:
             rounds.plan_next(user, now_s)
+
+
+def _note(user: UserTable, send: Send, outcome: Outcome) -> None:
+    """Have noted what the other workers go by."""
+    if isinstance(send.operation, LeaveOperation):
+        departing.note(user, send, outcome)
+    elif not isinstance(outcome, Acknowledged) or outcome.age_s:
+        return
+    elif isinstance(send.operation, SetStateOperation):
+        turns.note_state(user, send.operation)
+    else:
+        turns.note_beaten(user, send, outcome)

@@ -12,10 +12,12 @@ import random
 from collections.abc import Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, handing_over, health, joining, leaving, lone, orders, overview
+from . import closing, health, joining, leaving, lone, orders, overview
 from .changes import Change
 from .claims import REFUSED, Claim, Order, OrderKind, Params, Patience, State
 from .dispatch import Dispatcher
+from .listings import Listings
+from .membership import Membership
 from .names import names_of
 from .places import Places
 from .settings import Settings, Shared
@@ -33,17 +35,27 @@ class PresenceEngine:
     Args:
         settings: The figures to go by.
         rng: Spreads retries; a seeded one makes every decision repeatable.
+        membership: What connects it to a register; ``None``: there is none.
 
     Attributes:
         departures: What became of every user at the close.
+        listings: What the register is asked and answers; ``None``: there is none.
     """
 
-    def __init__(self, settings: Settings, rng: random.Random) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rng: random.Random,
+        membership: Membership | None = None,
+    ) -> None:
         self._settings = settings
         self._users: dict[str, UserTable] = {}
         self._shared = Shared(settings, rng, self._users)
+        self._shared.membership = membership
         self._dispatch = Dispatcher(self._shared, self._users)
-        self._versions = 0
+        self.listings: Listings | None = None
+        if membership is not None:
+            self.listings = Listings(membership, self._shared, self._dispatch)
         self._tickets = 0
         self.departures: list[closing.Departure] = []
 
@@ -55,7 +67,7 @@ class PresenceEngine:
     def join(self, claim: Claim, patience: Patience, now_s: float) -> int:
         """Keep what a claim wants, from its first acknowledged heartbeat on."""
         if claim.state is not None and claim.extends is None:
-            claim.state_version = self._next_version()
+            claim.state_version = self._shared.next_version(now_s)
         user = self._user(claim.user_id)
         # The same strings for all leases of a user, and for all users of a channel.
         claim.user_id = user.user_id
@@ -139,7 +151,8 @@ class PresenceEngine:
             gather_s: Seconds during which further patches join this request.
         """
         user = self._holding(claim)
-        claim.state, claim.state_version = state, self._next_version()
+        claim.state = state
+        claim.state_version = self._shared.next_version(now_s)
         if gather_s is None:
             order = orders.about(OrderKind.CLAIM_STATE, claim, patience)
             return self._enqueue(order, now_s)
@@ -158,7 +171,7 @@ class PresenceEngine:
         """
         if order.kind is OrderKind.STATE:
             operation = order.operation
-            order.version = self._next_version()
+            order.version = self._shared.next_version(now_s)
             names = names_of(operation.channels, operation.channel_groups)
             user = self._user(order.user_id)
             user.note_state(names, operation.state, order.version)
@@ -203,6 +216,8 @@ class PresenceEngine:
     def slept(self, seconds: float, now_s: float) -> None:
         """Take in time that the loop clock did not see; everybody is due now."""
         self._dispatch.backoff.start_over(now_s)
+        if self._shared.membership is not None:
+            self._shared.membership.slept(seconds)
         for user in self:
             health.slept(user, seconds, now_s)
         self._dispatch.hasten(self, now_s)
@@ -225,9 +240,6 @@ class PresenceEngine:
                 a last heartbeat with this presence timeout is sent instead of a leave,
                 whatever ``leave`` says.
         """
-        timeout_s = (
-            handing_over.presence_timeout_s(hand_over_s) if hand_over_s else None
-        )
         self._dispatch.is_closing = True
         self._dispatch.backoff.end_outage(now_s)
         # Later repeats would not be sent at all.
@@ -236,7 +248,7 @@ class PresenceEngine:
             if user.doubts is not None:
                 user.doubts.bring_forward(self._shared.repeat_by_s)
             self.departures += closing.close(
-                user, patience, now_s, leave=leave, last_timeout_s=timeout_s
+                user, patience, now_s, leave=leave, hand_over_s=hand_over_s
             )
             self._dispatch.plan(user, now_s)
 
@@ -252,6 +264,8 @@ class PresenceEngine:
 
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
+        if self.listings is not None:
+            self.listings.keep(now_s)
         return self._dispatch.take(now_s)
 
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
@@ -265,7 +279,8 @@ class PresenceEngine:
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
-        return self._dispatch.next_s
+        next_s = self._dispatch.next_s
+        return next_s if self.listings is None else min(next_s, self.listings.next_s)
 
     @property
     def places(self) -> Places:
@@ -310,10 +325,7 @@ class PresenceEngine:
     # Users.
 
     def _user(self, user_id: str) -> UserTable:
-        user = self._users.get(user_id)
-        if user is None:
-            user = self._users[user_id] = UserTable(user_id, self._shared)
-        return user
+        return self._dispatch.user_or_new(user_id)
 
     def _holding(self, claim: Claim) -> UserTable:
         if not self.holds(claim):
@@ -336,7 +348,3 @@ class PresenceEngine:
     def _next_ticket(self) -> int:
         self._tickets += 1
         return self._tickets
-
-    def _next_version(self) -> int:
-        self._versions += 1
-        return self._versions

@@ -58,9 +58,12 @@ def hand_over(
     patience: Patience,
     now_s: float,
     *,
-    timeout_s: int,
+    hand_over_s: float,
 ) -> Order:
     """Owe a last heartbeat; without a state, so that the service keeps the one it has.
+
+    With a register none is sent: it keeps the user, and another worker leaves whoever
+    is not back in time.
 
     Args:
         user: The user.
@@ -68,17 +71,17 @@ def hand_over(
         params: Query parameters beside the client's.
         patience: How long to try.
         now_s: Loop time.
-        timeout_s: The presence timeout to send.
+        hand_over_s: Seconds for another process to join the user again.
     """
     operation = HeartbeatOperation(
         subscribe_key=user.shared.settings.subscribe_key,
         user_id=user.user_id,
         channels=channels_of(names),
         channel_groups=groups_of(names),
-        presence_timeout_s=timeout_s,
+        presence_timeout_s=presence_timeout_s(hand_over_s),
     )
     order = Order(OrderKind.HAND_OVER, user.user_id, patience, None, operation, params)
-    order.not_before_s = now_s
+    order.not_before_s, order.hand_over_s = now_s, hand_over_s
     user.orders += (order,)
     return order
 

@@ -13,8 +13,9 @@ from ..errors import ClientClosedError, DeadlineError, LeaseReleasedError
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
-from . import difference, health, joining, leaving, order_queue
+from . import difference, health, joining, leaving, order_queue, permission
 from .claims import Claim, Order, OrderKind, Patience
+from .listing import Ask
 from .names import groups_of, names_of
 from .patience import is_blocking, overdue
 from .user import UserTable
@@ -99,7 +100,7 @@ def _overdue(user: UserTable, order: Order) -> DeadlineError:
     return overdue(order, cause)
 
 
-def next_send(user: UserTable, now_s: float) -> Send | None:
+def next_send(user: UserTable, now_s: float) -> Send | Ask | None:
     """Return the request of the first order that may go out now."""
     if user.orders and deadline_s(user) <= now_s:
         # Of who waits for a turn that comes at once no alarm has rung.
@@ -116,12 +117,14 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
     return None
 
 
-def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
+def _send_of(user: UserTable, order: Order, now_s: float) -> Send | Ask | None:
     """Return the next request of an order; finish the order if there is none."""
     if order.kind is OrderKind.JOIN:
         return joining.next_send(user, order, now_s)
     if order.kind is OrderKind.LEAVE:
         return leaving.next_send(user, order, now_s)
+    if order.kind is OrderKind.HAND_OVER and user.shared.membership is not None:
+        return permission.ask_hand_over(user, order, now_s)
     if order.parts is None and not _begin(user, order):
         order_queue.finish(user, order, LeaseReleasedError())
         return None
@@ -246,5 +249,7 @@ def give_up(user: UserTable, ticket: int, now_s: float) -> Send | None:
     if order.kind is OrderKind.LEAVE or order.is_patch:
         return None
     out = user.out if order_queue.is_out(user, order) else None
+    # A question to the register is not cut.
+    out = None if isinstance(out, Ask) else out
     fail(user, order, ClientClosedError("nobody waits for it"), now_s)
     return out

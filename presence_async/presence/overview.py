@@ -61,7 +61,10 @@ def _owed(user: UserTable) -> int:
     owed = sum(order.kind in _OWED for order in user.orders)
     if user.doubts is not None:
         owed += len(user.doubts.repeats)
-    return owed + (user.out is not None and user.out.purpose is Purpose.REPEAT)
+    if user.out is not None and user.out.purpose is not Purpose.KEEP:
+        # A repeat; or a question to the register about a user who is gone.
+        owed += user.out.purpose is Purpose.REPEAT or not user.claims
+    return owed
 
 
 def next_heartbeat_s(users: Iterable[UserTable]) -> float:

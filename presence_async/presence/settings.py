@@ -8,6 +8,7 @@ from collections.abc import Callable, Sized
 
 from .changes import Change
 from .claims import RetryPolicy
+from .membership import Membership
 from .pace import slot_s
 from .patience import NO_RETRY
 
@@ -65,8 +66,10 @@ class Shared:
         intervals_s: The interval for each timeout that claims have had.
         widths_s: The width of slots for each interval and number of users lately.
         is_down: Whether the service cannot be reached.
+        version: Of the newest state.
         places: How many places in the interval have been given away.
         repeat_by_s: By when doubts have to be over.
+        membership: What is known of the register; ``None``: there is none.
     """
 
     __slots__ = (
@@ -74,11 +77,13 @@ class Shared:
         "channels",
         "intervals_s",
         "is_down",
+        "membership",
         "places",
         "repeat_by_s",
         "rng",
         "settings",
         "users",
+        "version",
         "widths_s",
     )
 
@@ -93,6 +98,16 @@ class Shared:
         self.is_down: bool = False
         self.places: int = 0
         self.repeat_by_s: float = math.inf
+        self.membership: Membership | None = None
+        self.version: int = 0
+
+    def next_version(self, now_s: float) -> int:
+        """Return the version of a state that is set now, newer than any before.
+
+        A time in milliseconds, so that states set by several clients can be compared.
+        """
+        self.version = max(self.version + 1, int(now_s * 1000))
+        return self.version
 
     def interval_s(self, presence_timeout_s: int) -> float:
         """Return the seconds between two heartbeats with a timeout."""
