@@ -138,9 +138,9 @@ class ClientCore:
                 feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
-            self.close_report = on_demand.report_of(self.heartbeats.engine.departures)
-            if hand_over_s:
-                log_handing_over(self.close_report)
+            departures = self.heartbeats.engine.departures
+            self.close_report = on_demand.report_of(departures)
+            log_handing_over(departures)
             try:
                 if feed is not None:
                     await feed.finish()

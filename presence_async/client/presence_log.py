@@ -20,7 +20,7 @@ from ..presence.changes import (
     RegisterLost,
 )
 from ..presence.claims import LeaseHealth
-from . import on_demand
+from ..presence.closing import Departure
 from .safe_log import SafeLogger
 
 __all__ = ["log_blocked", "log_change", "log_failed_leave", "log_handing_over"]
@@ -121,9 +121,11 @@ def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None
     logger.log(level, "%s may stay present: %s", user_id, error)
 
 
-def log_handing_over(report: on_demand.CloseReport) -> None:
+def log_handing_over(departures: Sequence[Departure]) -> None:
     """Write how many users a closing client has handed over, and how many not."""
-    done, failed = len(report.handed_over), report.failed
+    orders = [d.order for d in departures if d.order is not None and d.is_handed_over]
+    failed = [order for order in orders if order.error is not None]
+    done = len(orders) - len(failed)
     if failed:
         logger.warning(
             "handed over %d users, and failed to for %d, such as %s: %s",
