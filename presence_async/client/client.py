@@ -19,7 +19,6 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.identity import checked_query_params
 from ..protocol.json_codec import Json, plain_state
 from ..protocol.user_state import SetStateOperation
-from ..register.register import Register
 from . import ending, on_demand
 from .auth import Auth
 from .channel_group_calls import ChannelGroupCalls
@@ -70,7 +69,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         config: PresenceConfig,
         *,
         session: Session | None = None,
-        register: Register | None = None,
+        register: on_demand.Register | None = None,
     ) -> None:
         self._core = ClientCore(config, session, register)
 

@@ -11,7 +11,6 @@ from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
-from ..register.register import Register
 from . import ending, on_demand
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
@@ -41,13 +40,14 @@ class ClientCore:
 
     Attributes:
         close_report: What the close came to; ``None`` before.
+        register: Speaks to the register, if there is one.
     """
 
     def __init__(
         self,
         config: PresenceConfig,
         session: Session | None,
-        register: Register | None = None,
+        register: on_demand.Register | None = None,
     ) -> None:
         self.config = config
         self.tokens: Tokens = Tokens(config.auth)
@@ -68,8 +68,12 @@ class ClientCore:
             self.pipeline,
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
-            register=register,
         )
+        self.register: on_demand.RegisterLoop | None = None
+        if register is not None:
+            self.register = self.heartbeats.register = on_demand.RegisterLoop(
+                register, config, self.heartbeats.engine, self.heartbeats.pump
+            )
         self.presence: PresenceCalls = PresenceCalls(
             config, self.pipeline, self.heartbeats
         )
@@ -93,7 +97,10 @@ class ClientCore:
     @functools.cached_property
     def manager(self) -> on_demand.HeartbeatManager:
         """What users of the library see of the heartbeats."""
-        return on_demand.HeartbeatManager(self.heartbeats)
+        return on_demand.HeartbeatManager(self.heartbeats, self._register_stats)
+
+    def _register_stats(self) -> on_demand.RegisterStats | None:
+        return None if self.register is None else self.register.stats()
 
     # Opening and closing.
 
@@ -103,8 +110,8 @@ class ClientCore:
             self.life.check()
             return
         self.transport.check_session()
-        if self.heartbeats.register is not None:
-            await self.heartbeats.register.open()
+        if self.register is not None:
+            await self.register.open()
         self.life.open()
         await self.transport.open()
         self.pipeline.open()

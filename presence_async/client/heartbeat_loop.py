@@ -11,7 +11,7 @@ import copy
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
@@ -19,8 +19,6 @@ from ..presence.claims import Claim, Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
 from ..presence.wire import Outcome, Purpose, Send
-from ..register.register import Register
-from . import on_demand
 from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
@@ -38,6 +36,44 @@ _RESTART_PAUSE_S = 1.0
 _CUT_AFTER = 1 / 4
 
 
+class RegisterShell(Protocol):
+    """What speaks to a register beside the loop: ``RegisterLoop`` is the only one.
+
+    Attributes:
+        hand_over_s: Seconds in which users of a client that closes may come back.
+    """
+
+    hand_over_s: float
+
+    def start(self) -> None:
+        """Start to speak."""
+        ...
+
+    def hasten(self) -> None:
+        """Say what there is to say."""
+        ...
+
+    async def begin_closing(self) -> bool:
+        """Say that no more users are taken; return if other clients take them."""
+        ...
+
+    async def see_off(self) -> bool:
+        """Take departures that would come later; return if there may be more."""
+        ...
+
+    async def flush(self) -> None:
+        """Have noted what is still to be noted."""
+        ...
+
+    def abort(self) -> None:
+        """End, without waiting."""
+        ...
+
+    async def finish(self) -> None:
+        """Wait for the end."""
+        ...
+
+
 class HeartbeatLoop:
     """The asyncio side of presence: one loop around the engine.
 
@@ -46,11 +82,10 @@ class HeartbeatLoop:
         pipeline: Sends.
         on_orphaned: Awaited when the event loop ends while the client is open.
         on_unseen: Called with the seconds slept when time went by unseen.
-        register: What the clients of several processes share.
 
     Attributes:
         engine: Decides everything.
-        register: Speaks to the register, if there is one.
+        register: Speaks to the register, if there is one; set before the start.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -62,7 +97,6 @@ class HeartbeatLoop:
         *,
         on_orphaned: Callable[[], Awaitable[object]],
         on_unseen: Callable[[float], None],
-        register: Register | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
@@ -80,13 +114,8 @@ class HeartbeatLoop:
                 retry=config.retry,
             ),
             random.Random(),  # noqa: S311  # spreads load, guards nothing
-            None if register is None else on_demand.membership_of(register, config),
         )
-        self.register: on_demand.RegisterLoop | None = None
-        if register is not None and self.engine.listings is not None:
-            self.register = on_demand.RegisterLoop(
-                register, self.engine.listings, self.pump
-            )
+        self.register: RegisterShell | None = None
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
@@ -315,7 +344,7 @@ class HeartbeatLoop:
         if self.register is not None:
             has_successors = await self.register.begin_closing()
             if hand_over_s is None and leave and has_successors:
-                hand_over_s = self.register.register.hand_over_s
+                hand_over_s = self.register.hand_over_s
         now_s = self.now_s()
         patience = Patience(now_s, now_s + timeout_s, self._config.retry)
         self.engine.close(patience, now_s, leave=leave, hand_over_s=hand_over_s)

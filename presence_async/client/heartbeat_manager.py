@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 
@@ -87,8 +88,11 @@ class HeartbeatManager:
     long as its lease is held.
     """
 
-    def __init__(self, loop: HeartbeatLoop) -> None:
+    def __init__(
+        self, loop: HeartbeatLoop, register_stats: Callable[[], RegisterStats | None]
+    ) -> None:
         self._loop = loop
+        self._register_stats = register_stats
 
     @property
     def leases(self) -> tuple[Lease, ...]:
@@ -115,17 +119,4 @@ class HeartbeatManager:
             lateness_max_s=late_s[-1],
             next_due_s=max(0.0, next_s) if next_s < math.inf else None,
             register=self._register_stats(),
-        )
-
-    def _register_stats(self) -> RegisterStats | None:
-        loop, listings = self._loop.register, self._loop.engine.listings
-        if loop is None or listings is None:
-            return None
-        return RegisterStats(
-            engine=loop.register.engine,
-            is_up=listings.membership.is_up,
-            leading=listings.leading,
-            following=listings.following,
-            lingering=listings.membership.lingering,
-            unasked=listings.membership.unasked,
         )

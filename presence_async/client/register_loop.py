@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from ..errors import InvalidArgumentError, RegisterError
+from ..presence.engine import PresenceEngine
 from ..presence.listing import Ask, AskKind
 from ..presence.listings import Listings
 from ..presence.membership import Membership
@@ -23,9 +24,10 @@ from ..register.register import Register
 from ..register.values import Worker
 from .aio import TaskOwner
 from .config import PresenceConfig
+from .heartbeat_manager import RegisterStats
 from .safe_log import SafeLogger
 
-__all__ = ["RegisterLoop", "membership_of"]
+__all__ = ["RegisterLoop"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
@@ -38,29 +40,38 @@ _AT_ONCE = 256
 _RESTART_PAUSE_S = 1.0
 
 
-def membership_of(register: Register, config: PresenceConfig) -> Membership:
-    """Return a new member of those who share a register."""
-    label = f"{platform.node()}:{os.getpid()}"
-    worker = Worker(config.subscribe_key, secrets.token_urlsafe(6), 1, label)
-    return Membership(worker, register.crash_grace_s, config.attempt_timeout_s)
-
-
 class RegisterLoop:
     """The asyncio side of a register.
 
     Args:
         register: Is asked.
-        listings: Asks, and takes the answers in.
+        config: Whose users they are, and how long an attempt may take.
+        engine: Asks, and takes the answers in.
         pump: Sends what the answers allow.
+
+    Attributes:
+        register: As given.
+        hand_over_s: Seconds in which users of a client that closes may come back.
+        listings: What the engine has to do with a register.
     """
 
     def __init__(
-        self, register: Register, listings: Listings, pump: Callable[[], None]
+        self,
+        register: Register,
+        config: PresenceConfig,
+        engine: PresenceEngine,
+        pump: Callable[[], None],
     ) -> None:
+        label = f"{platform.node()}:{os.getpid()}"
+        worker = Worker(config.subscribe_key, secrets.token_urlsafe(6), 1, label)
+        self._member = Membership(
+            worker, register.crash_grace_s, config.attempt_timeout_s
+        )
         self.register: Register = register
-        self._listings = listings
+        self.hand_over_s: float = register.hand_over_s
+        self.listings: Listings = Listings(self._member, engine.shared, engine.dispatch)
+        engine.shared.sharing = self.listings
         self._pump = pump
-        self._member = listings.membership
         self._task = TaskOwner()
         self._wake = asyncio.Event()
         self._attended = asyncio.Event()
@@ -70,6 +81,17 @@ class RegisterLoop:
         self._is_closing = False
         self._is_last = False
         self._is_open = False
+
+    def stats(self) -> RegisterStats:
+        """Return the figures of this moment."""
+        return RegisterStats(
+            engine=self.register.engine,
+            is_up=self._member.is_up,
+            leading=self.listings.leading,
+            following=self.listings.following,
+            lingering=self._member.lingering,
+            unasked=self._member.unasked,
+        )
 
     # Opening, and the task.
 
@@ -82,7 +104,7 @@ class RegisterLoop:
         try:
             await self._limited(self.register.open())
         except RegisterError as error:
-            self._listings.lose(error, _now_s())
+            self.listings.lose(error, _now_s())
         self._is_open = True
 
     def start(self) -> None:
@@ -97,7 +119,7 @@ class RegisterLoop:
                     await self._sleep()
             except Exception as error:
                 logger.critical("the register loop crashed; restarting", exc_info=True)
-                self._listings.lose(error, _now_s())
+                self.listings.lose(error, _now_s())
             await asyncio.sleep(_RESTART_PAUSE_S)
 
     async def _speak(self) -> None:
@@ -109,7 +131,7 @@ class RegisterLoop:
                 await self._note()
                 await self._ask()
         except RegisterError as error:
-            self._listings.lose(error, _now_s())
+            self.listings.lose(error, _now_s())
             self._attend_at_s = _now_s() + random.uniform(*_ATTEND_S)  # noqa: S311
         self._pump()
 
@@ -160,7 +182,7 @@ class RegisterLoop:
             self._attended.set()
         wait_s = 0.0 if answer.has_more else random.uniform(*_ATTEND_S)  # noqa: S311
         self._attend_at_s = _now_s() + wait_s
-        self._listings.attended(answer, sent_s, _now_s())
+        self.listings.attended(answer, sent_s, _now_s())
 
     async def _note(self) -> None:
         """Have noted what was said to the service."""
@@ -177,12 +199,12 @@ class RegisterLoop:
                 answers = await self._limited(self.register.beaten(worker, beats))
                 for beat, behind in zip(beats, answers, strict=True):
                     if behind:
-                        self._listings.noted(beat.user_id, behind, _now_s())
+                        self.listings.noted(beat.user_id, behind, _now_s())
         departed, member.departed = member.departed, []
         for gone in _parts(departed):
             owed = await self._limited(self.register.departed(worker, gone))
             for leave, again in zip(gone, owed, strict=True):
-                self._listings.say_again(leave.user_id, again, _now_s())
+                self.listings.say_again(leave.user_id, again, _now_s())
         states, member.states = member.states, []
         for some in _parts(states):
             await self._limited(self.register.hold(worker, some))
@@ -211,7 +233,7 @@ class RegisterLoop:
     def _answer(self, asks: Sequence[Ask], answers: Sequence[Any] | None) -> None:
         now_s = _now_s()
         for ask, answer in zip(asks, answers or [None] * len(asks), strict=True):
-            self._listings.answered(ask, answer, now_s)
+            self.listings.answered(ask, answer, now_s)
         self._pump()
 
     async def _limited(self, call: Awaitable[AnswerT]) -> AnswerT:
@@ -270,7 +292,7 @@ class RegisterLoop:
             try:
                 await self._note()
             except RegisterError as error:
-                self._listings.lose(error, _now_s())
+                self.listings.lose(error, _now_s())
 
     def abort(self) -> None:
         """Cancel the task, without waiting."""

@@ -11,6 +11,7 @@ from ..register.values import Again, Departing, Release, Released
 from . import leaving, order_queue
 from .claims import Order, OrderKind, Patience
 from .listing import Ask
+from .membership import Membership
 from .names import Name, channels_of, groups_of, names_of, text_of
 from .user import UserTable
 from .wire import Failed, Outcome, Refused, Send
@@ -18,7 +19,9 @@ from .wire import Failed, Outcome, Refused, Send
 __all__ = ["again", "depart", "note", "released"]
 
 
-def released(user: UserTable, ask: Ask, answer: Released, now_s: float) -> None:
+def released(
+    user: UserTable, membership: Membership, ask: Ask, answer: Released, now_s: float
+) -> None:
     """Take in which names have to be left by this client."""
     _unlist(user, ask)
     order = ask.order
@@ -32,7 +35,7 @@ def released(user: UserTable, ask: Ask, answer: Released, now_s: float) -> None:
         refused = asked & rest
         if order.may_be_late and refused:
             # An attempt of this client's may have left what another one holds.
-            _note_departed(user, tuple(refused))
+            _note_departed(user, membership, tuple(refused))
         leaving.drop(user, order, refused)
         order.granted, order.granted_s = answer.leave, ask.taken_s
     again(user, answer.again, now_s)
@@ -48,10 +51,10 @@ def _unlist(user: UserTable, ask: Ask) -> None:
         listing.list_wishes(rest)
 
 
-def note(user: UserTable, send: Send, outcome: Outcome) -> None:
+def note(user: UserTable, membership: Membership, send: Send, outcome: Outcome) -> None:
     """Take in what became of a leave; a further attempt has to be allowed anew."""
     order = send.order
-    if order is None or user.shared.membership is None:
+    if order is None:
         return
     operation: LeaveOperation = send.operation  # type: ignore[assignment]  # a leave's
     order.granted = None
@@ -59,12 +62,13 @@ def note(user: UserTable, send: Send, outcome: Outcome) -> None:
         order.may_be_late |= outcome.has_effect
     elif not isinstance(outcome, Refused):
         names = names_of(operation.channels, operation.channel_groups)
-        _note_departed(user, names)
+        _note_departed(user, membership, names)
 
 
-def _note_departed(user: UserTable, names: tuple[Name, ...]) -> None:
-    membership = user.shared.membership
-    if membership is not None and membership.is_up:
+def _note_departed(
+    user: UserTable, membership: Membership, names: tuple[Name, ...]
+) -> None:
+    if membership.is_up:
         membership.departed.append(Departing(user.user_id, names))
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
-from ..protocol.leave import LeaveOperation
-from ..protocol.user_state import SetStateOperation
-from . import departing, health, lone, orders, repeats, rounds, turns
+from . import health, lone, orders, repeats, rounds
 from .backoff import Backoff
 from .changes import UserForgotten
-from .listing import Ask, AskKind
+from .listing import Ask
 from .places import Places
 from .settings import Shared
 from .timetable import Timetable
@@ -77,8 +74,8 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
-        if self._shared.membership is not None:
-            _note(user, send, outcome)
+        if self._shared.sharing is not None:
+            self._shared.sharing.note(user, send, outcome)
         if lone.is_over(user, send, outcome):
             del self._users[user.user_id]
             self._shared.changes.append(UserForgotten(user.user_id))
@@ -95,21 +92,13 @@ class Dispatcher:
                 return
         self.plan(user, now_s)
 
-    def answered_ask(self, ask: Ask, answer: Any, now_s: float) -> None:  # noqa: ANN401  # by the kind
-        """Take in what the register answered; ``None`` if it did not."""
+    def end_ask(self, ask: Ask) -> UserTable | None:
+        """Return the user whom an answer of the register is about; plan it after."""
         user = self._users.get(ask.user_id)
         if user is None or user.out is not ask:
-            return
+            return None
         user.out = None
-        if answer is None:
-            turns.unanswered(user, ask)
-        elif ask.kind is AskKind.HOLD:
-            turns.held(user, ask, answer, now_s)
-        elif ask.kind is AskKind.CLAIM:
-            turns.claimed(user, ask, answer, now_s)
-        else:
-            departing.released(user, ask, answer, now_s)
-        self.plan(user, now_s)
+        return user
 
     def _take_in(
         self, user: UserTable, send: Send, outcome: Outcome, now_s: float
@@ -177,7 +166,8 @@ class Dispatcher:
             if passed_s < math.inf:
                 # Its alarm, if it has not rung yet, would be taken for one that has.
                 health.update(user, now_s)
-        is_owing = self._shared.membership is not None and turns.owes(user)
+        sharing = self._shared.sharing
+        is_owing = sharing is not None and sharing.owes(user)
         if user.out is None and not is_owing and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
@@ -233,34 +223,41 @@ class Dispatcher:
     def _ask(self, user: UserTable, ask: Ask, now_s: float) -> None:
         user.out = ask
         self.plan(user, now_s)
-        if self._shared.membership is not None:
-            self._shared.membership.asks[ask.kind].append(ask)
+        if self._shared.sharing is not None:
+            self._shared.sharing.asked(ask)
 
     def _next(self, user: UserTable, now_s: float) -> Send | Ask | None:
         """Return a user's next request: heartbeats first, then orders, then repeats.
 
         Or the question to the register on which it depends.
         """
-        has_register = self._shared.membership is not None
-        is_calm = user.rare is None
-        if not is_calm and (send := repeats.confirmation(user, now_s)):
+        if user.rare is not None and (send := repeats.confirmation(user, now_s)):
             return send
-        is_under_way = not is_calm and user.round is not None
-        if not is_under_way and self._may_begin(user, now_s):
-            if has_register and (ask := turns.ask_turn(user, now_s)):
-                return ask
-            attempt_s = self.backoff.attempt_s(user, now_s)
-            if send := rounds.begin(user, attempt_s, now_s):
-                return send
+        is_between = user.rare is None or user.round is None
+        if is_between and (begun := self._begin_round(user, now_s)):
+            return begun
         if user.round is not None:
             if send := rounds.next_send(user, now_s):
                 return send
             self._settle(user, now_s)
+        return self._after_rounds(user, now_s)
+
+    def _begin_round(self, user: UserTable, now_s: float) -> Send | Ask | None:
+        """Begin a user's heartbeats if they are due and it is this client's turn."""
+        if not self._may_begin(user, now_s):
+            return None
+        sharing = self._shared.sharing
+        if sharing is not None and (ask := sharing.ask_turn(user, now_s)):
+            return ask
+        return rounds.begin(user, self.backoff.attempt_s(user, now_s), now_s)
+
+    def _after_rounds(self, user: UserTable, now_s: float) -> Send | Ask | None:
         if order := orders.next_send(user, now_s):
             return order
         if repeat := repeats.next_send(user, now_s):
             return repeat
-        return turns.next_ask(user, now_s) if has_register else None
+        sharing = self._shared.sharing
+        return None if sharing is None else sharing.ask_next(user, now_s)
 
     def say_alone(self, user: UserTable, now_s: float) -> None:
         """Let a user whose only order is new be the next, if nobody is before it."""
@@ -314,15 +311,3 @@ class Dispatcher:
             user.hasten(asked_s)
         else:
             rounds.plan_next(user, now_s)
-
-
-def _note(user: UserTable, send: Send, outcome: Outcome) -> None:
-    """Have noted what the other workers go by."""
-    if isinstance(send.operation, LeaveOperation):
-        departing.note(user, send, outcome)
-    elif not isinstance(outcome, Acknowledged) or outcome.age_s:
-        return
-    elif isinstance(send.operation, SetStateOperation):
-        turns.note_state(user, send.operation)
-    else:
-        turns.note_beaten(user, send, outcome)

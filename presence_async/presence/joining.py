@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import LeaseReleasedError
-from . import difference, health, leaving, order_queue, rounds, turns
+from . import difference, health, leaving, order_queue, rounds
 from .claims import FRESH, Claim, Order, Patience
 from .listing import Ask
 from .merging import Beat
@@ -22,8 +22,10 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | Ask | None:
     nothing else.
     """
     claim = order.its_claim
-    if claim in user.claims and (ask := turns.to_hold(user, order, now_s)):
-        # First: whoever is about to leave the names has to know.
+    sharing = user.shared.sharing
+    # First: whoever is about to leave the names has to know.
+    ask = None if sharing is None else sharing.ask_hold(user, order, now_s)
+    if ask is not None:
         return ask
     beats = _beats_of(user, claim, order.parts)
     if not beats:

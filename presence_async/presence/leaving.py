@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ..protocol.leave import LeaveOperation
 from ..protocol.splitting import split
-from . import order_queue, permission
+from . import order_queue
 from .changes import LeaveGivenUp
 from .claims import Order, OrderKind, Params, Patience, PresenceOperation
 from .listing import Ask
@@ -81,20 +81,16 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | Ask | None:
     if not rest:
         order_queue.finish(user, order)
         return None
-    membership = user.shared.membership
-    if membership is not None and not permission.is_granted(order, rest, now_s):
-        if membership.is_up:
-            return permission.ask(user, order, rest, now_s)
-        permission.wait(user, order, now_s)
-        return None
+    sharing = user.shared.sharing
+    if sharing is not None and not sharing.may_leave(user, order, rest, now_s):
+        return sharing.ask_leave(user, order, rest, now_s)
     if len(rest) < len(names):
         operation = operation.about(channels_of(rest), groups_of(rest))
     # Sent part by part: the order shrinks with each acknowledgement.
     part = split(operation)[0]
     send = order_queue.send(user, order, part, now_s)  # type: ignore[arg-type]  # a part of a leave
-    if membership is not None:
-        # After that others may take it that no leave is on its way.
-        send.patience = send.patience.ending(order.granted_s + membership.attempt_s)
+    if sharing is not None:
+        send.patience = send.patience.ending(sharing.leave_by_s(order))
     return send
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from ..register.values import Claiming, Holding, Release
 from .claims import Claim, Order, State
 from .names import Name
 
@@ -116,7 +115,7 @@ class Ask:
     Attributes:
         kind: What it asks, one of ``AskKind``.
         user_id: The user it is about.
-        value: The question.
+        value: The question: a ``Holding``, ``Claiming`` or ``Release``.
         taken_s: Loop time when it was asked.
         order: The order that waits for the answer, if one does.
         wishes: Of a hold: what is listed by it.
@@ -130,14 +129,14 @@ class Ask:
     def __init__(
         self,
         kind: str,
-        value: Holding | Claiming | Release,
+        value: Any,  # noqa: ANN401  # by the kind
         taken_s: float,
         order: Order | None = None,
         wishes: Wishes | None = None,
     ) -> None:
         self.kind: str = kind
         self.user_id: str = value.user_id
-        self.value: Holding | Claiming | Release = value
+        self.value: Any = value
         self.taken_s: float = taken_s
         self.order: Order | None = order
         self.wishes: Wishes | None = wishes

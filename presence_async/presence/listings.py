@@ -6,14 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..protocol.leave import LeaveOperation
+from ..protocol.user_state import SetStateOperation
 from ..register.values import Again, Departures
 from . import departing, permission, turns
 from .changes import RegisterBack, RegisterLost
+from .claims import Order
 from .dispatch import Dispatcher
-from .listing import Ask
+from .listing import Ask, AskKind
 from .membership import Membership
+from .names import Name
 from .settings import Shared
 from .user import UserTable
+from .wire import Acknowledged, Outcome, Send
 
 __all__ = ["Listings"]
 
@@ -30,6 +35,7 @@ class Listings:
 
     Attributes:
         membership: As given.
+        next_s: When to call ``keep`` again.
     """
 
     def __init__(
@@ -38,15 +44,11 @@ class Listings:
         self.membership: Membership = membership
         self._shared = shared
         self._dispatch = dispatch
+        self.next_s: float = math.inf
         self._again_s = math.inf
         self._lost_s: float | None = None
 
     # In time.
-
-    @property
-    def next_s(self) -> float:
-        """When to call ``keep`` again."""
-        return min(self._again_s, self.membership.everybody_s)
 
     def keep(self, now_s: float) -> None:
         """Hold users again at a pace, and send everybody a heartbeat if it is due."""
@@ -60,6 +62,78 @@ class Listings:
         if self.membership.everybody_s <= now_s:
             self.membership.everybody_s = math.inf
             self._dispatch.hasten(self._dispatch.everybody(), now_s)
+        self._plan()
+
+    def _plan(self) -> None:
+        self.next_s = min(self._again_s, self.membership.everybody_s)
+
+    def slept(self, seconds: float) -> None:
+        """Take in time that the loop clock did not see."""
+        self.membership.slept(seconds)
+
+    # What is asked: the questions that others wait for, and the difference.
+
+    def owes(self, user: UserTable) -> bool:
+        """Return True if the register lists something else than is wanted."""
+        return turns.owes(user, self.membership)
+
+    def is_listed(self, user: UserTable) -> bool:
+        """Return True if the register lists this client as a holder of the user."""
+        return turns.is_listed(user, self.membership)
+
+    def ask_turn(self, user: UserTable, now_s: float) -> Ask | None:
+        """Return what has to be asked before a regular heartbeat, if anything."""
+        return turns.ask_turn(user, self.membership, now_s)
+
+    def ask_hold(self, user: UserTable, order: Order, now_s: float) -> Ask | None:
+        """Return what has to be asked before a claim is announced, if anything."""
+        return turns.to_hold(user, self.membership, order, now_s)
+
+    def ask_next(self, user: UserTable, now_s: float) -> Ask | None:
+        """Return what else the register has to be told about a user."""
+        return turns.next_ask(user, self.membership, now_s)
+
+    def may_leave(
+        self,
+        user: UserTable,  # noqa: ARG002  # the shape of ``Sharing``
+        order: Order,
+        names: Sequence[Name],
+        now_s: float,
+    ) -> bool:
+        """Return True if the register has just allowed to leave names."""
+        return permission.is_granted(order, names, now_s)
+
+    def ask_leave(
+        self, user: UserTable, order: Order, names: Sequence[Name], now_s: float
+    ) -> Ask | None:
+        """Return what has to be asked before a leave; ``None``: it waits."""
+        if self.membership.is_up:
+            return permission.ask(user, order, names, now_s)
+        permission.wait(user, order, now_s)
+        return None
+
+    def leave_by_s(self, order: Order) -> float:
+        """Return when others may take it that no leave is on its way any more."""
+        return order.granted_s + self.membership.attempt_s
+
+    def asked(self, ask: Ask) -> None:
+        """Put a question to the register."""
+        self.membership.asks[ask.kind].append(ask)
+
+    def note(self, user: UserTable, send: Send, outcome: Outcome) -> None:
+        """Have noted what other clients go by."""
+        if isinstance(send.operation, LeaveOperation):
+            departing.note(user, self.membership, send, outcome)
+        elif (
+            not isinstance(outcome, Acknowledged)
+            or outcome.age_s
+            or not self.membership.is_up
+        ):
+            return
+        elif isinstance(send.operation, SetStateOperation):
+            turns.note_state(user, self.membership, send.operation)
+        else:
+            turns.note_beaten(user, self.membership, send, outcome)
 
     # Signs of life.
 
@@ -68,13 +142,13 @@ class Listings:
         was_up = self.membership.is_up
         if self.membership.attended(answer, sent_s):
             self._come_back(now_s, is_first=not was_up and self._lost_s is None)
-        if not self._dispatch.is_closing or answer.leaves:
-            for leaving in answer.leaves:
-                user = self._dispatch.user_or_new(leaving.user_id)
-                departing.depart(user, leaving.names, now_s)
-                self._dispatch.plan(user, now_s)
+        for leaving in answer.leaves:
+            user = self._dispatch.user_or_new(leaving.user_id)
+            departing.depart(user, leaving.names, now_s)
+            self._dispatch.plan(user, now_s)
         for user_id, names in answer.again:
             self.say_again(user_id, names, now_s)
+        self._plan()
 
     def _come_back(self, now_s: float, *, is_first: bool) -> None:
         users = self._dispatch.everybody()
@@ -96,15 +170,32 @@ class Listings:
             for ask in asks.copy():
                 self.answered(ask, None, now_s)
             asks.clear()
+        self._plan()
         if is_news:
             self._lost_s = now_s
             self._shared.changes.append(RegisterLost(error))
 
     # Questions and answers.
 
-    def answered(self, ask: Ask, answer: Any, now_s: float) -> None:  # noqa: ANN401  # by the kind
+    def answered(
+        self,
+        ask: Ask,
+        answer: Any,  # noqa: ANN401  # by the kind
+        now_s: float,
+    ) -> None:
         """Take in what the register answered; ``None`` if it did not."""
-        self._dispatch.answered_ask(ask, answer, now_s)
+        user = self._dispatch.end_ask(ask)
+        if user is None:
+            return
+        if answer is None:
+            turns.unanswered(user, ask)
+        elif ask.kind is AskKind.HOLD:
+            turns.held(user, self.membership, ask, answer, now_s)
+        elif ask.kind is AskKind.CLAIM:
+            turns.claimed(user, ask, answer, now_s)
+        else:
+            departing.released(user, self.membership, ask, answer, now_s)
+        self._dispatch.plan(user, now_s)
 
     def noted(self, user_id: str, behind: Sequence[str], now_s: float) -> None:
         """Take in that a heartbeat said something else than is wanted by now."""

@@ -10,8 +10,15 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
-from ..register.hub import ALIVE_S
-from ..register.values import Attendance, Beaten, Departing, Departures, Holding, Worker
+from ..register.values import (
+    ALIVE_S,
+    Attendance,
+    Beaten,
+    Departing,
+    Departures,
+    Holding,
+    Worker,
+)
 from .listing import Ask, AskKind
 
 __all__ = ["Membership"]

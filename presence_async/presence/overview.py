@@ -61,9 +61,12 @@ def _owed(user: UserTable) -> int:
     owed = sum(order.kind in _OWED for order in user.orders)
     if user.doubts is not None:
         owed += len(user.doubts.repeats)
-    if user.out is not None and user.out.purpose is not Purpose.KEEP:
-        # A repeat; or a question to the register about a user who is gone.
-        owed += user.out.purpose is Purpose.REPEAT or not user.claims
+    if user.out is not None:
+        owed += user.out.purpose is Purpose.REPEAT
+    if not owed and not user.claims and user.listing is not None:
+        # The register has to be told that the user is not held any more.
+        sharing = user.shared.sharing
+        owed += sharing is not None and sharing.is_listed(user)
     return owed
 
 

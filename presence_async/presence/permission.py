@@ -12,10 +12,10 @@ from ..register.values import Release
 from . import order_queue
 from .claims import Order, Patience
 from .listing import Ask, AskKind
-from .names import Name, names_of
+from .names import Name
 from .user import UserTable
 
-__all__ = ["ask", "ask_hand_over", "is_granted", "resume", "wait"]
+__all__ = ["ask", "is_granted", "resume", "wait"]
 
 _FRESH_S = 1.0
 
@@ -28,18 +28,6 @@ def ask(user: UserTable, order: Order, names: Sequence[Name], now_s: float) -> A
     doubt_s = max((listed[name][0] / 2 for name in names if name in listed), default=0)
     value = Release(user.user_id, tuple(names), order.hand_over_s, doubt_s)
     return Ask(AskKind.RELEASE, value, now_s, order)
-
-
-def ask_hand_over(user: UserTable, order: Order, now_s: float) -> Ask | None:
-    """Return what keeps a user for whoever takes over, instead of a last heartbeat."""
-    membership = user.shared.membership
-    if membership is None or not membership.is_up:
-        wait(user, order, now_s)
-        return None
-    operation = order.operation
-    return ask(
-        user, order, names_of(operation.channels, operation.channel_groups), now_s
-    )
 
 
 def is_granted(order: Order, names: Sequence[Name], now_s: float) -> bool:

@@ -74,7 +74,7 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
             user.doubts = None
         return None
     operation, params = due
-    if isinstance(operation, LeaveOperation) and user.shared.membership is not None:
+    if isinstance(operation, LeaveOperation) and user.shared.sharing is not None:
         _leave_again(user, operation, params, now_s)
         return None
     attempt_s = user.shared.settings.attempt_timeout_s

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sized
 
 from .changes import Change
 from .claims import RetryPolicy
-from .membership import Membership
 from .pace import slot_s
 from .patience import NO_RETRY
+from .sharing import Sharing
 
 __all__ = ["Settings", "Shared"]
 
@@ -69,7 +69,7 @@ class Shared:
         version: Of the newest state.
         places: How many places in the interval have been given away.
         repeat_by_s: By when doubts have to be over.
-        membership: What is known of the register; ``None``: there is none.
+        sharing: The connection to a register; ``None``: there is none.
     """
 
     __slots__ = (
@@ -77,11 +77,11 @@ class Shared:
         "channels",
         "intervals_s",
         "is_down",
-        "membership",
         "places",
         "repeat_by_s",
         "rng",
         "settings",
+        "sharing",
         "users",
         "version",
         "widths_s",
@@ -98,7 +98,7 @@ class Shared:
         self.is_down: bool = False
         self.places: int = 0
         self.repeat_by_s: float = math.inf
-        self.membership: Membership | None = None
+        self.sharing: Sharing | None = None
         self.version: int = 0
 
     def next_version(self, now_s: float) -> int:

@@ -38,6 +38,7 @@ __all__ = [
     "behind",
     "claimed",
     "held",
+    "is_listed",
     "next_ask",
     "note_beaten",
     "note_state",
@@ -50,10 +51,10 @@ __all__ = [
 # What the register is asked.
 
 
-def owes(user: UserTable) -> bool:
+def owes(user: UserTable, membership: Membership) -> bool:
     """Return True if the register lists something else than is wanted."""
-    membership, listing = user.shared.membership, user.listing
-    if membership is None or not membership.is_up:
+    listing = user.listing
+    if not membership.is_up:
         return False
     if listing is not None and listing.life == membership.life:
         if len(user.claims) == 1:
@@ -63,32 +64,33 @@ def owes(user: UserTable) -> bool:
                 return False
     elif not user.claims:
         return False
-    return _missing(user, membership, None) != {} or bool(_surplus(user))
+    return _missing(user, membership, None) != {} or bool(_surplus(user, membership))
 
 
-def next_ask(user: UserTable, now_s: float) -> Ask | None:
-    """Return what the register has to be told about a user, whatever it is due."""
-    membership = user.shared.membership
-    if membership is None or not membership.is_up or not owes(user):
+def next_ask(user: UserTable, membership: Membership, now_s: float) -> Ask | None:
+    """Return what the register has to be told about a user, whatever is due."""
+    if not owes(user, membership):
         return None
-    if ask := to_hold(user, None, now_s):
+    if ask := to_hold(user, membership, None, now_s):
         return ask
-    surplus = _surplus(user)
+    surplus = _surplus(user, membership)
     # They were never announced, so there is nothing to leave.
     value = Release(user.user_id, tuple(surplus), math.inf)
     return Ask(AskKind.RELEASE, value, now_s)
 
 
-def to_hold(user: UserTable, order: Order | None, now_s: float) -> Ask | None:
+def to_hold(
+    user: UserTable, membership: Membership, order: Order | None, now_s: float
+) -> Ask | None:
     """Return a hold if a name that is wanted is not listed as it is wanted.
 
     Args:
         user: The user.
+        membership: What is known of the register.
         order: The join whose claim is about to be announced.
         now_s: Loop time.
     """
-    membership = user.shared.membership
-    if membership is None or not membership.is_up:
+    if not membership.is_up:
         return None
     extra = None if order is None else order.its_claim
     missing = _missing(user, membership, extra)
@@ -100,20 +102,19 @@ def to_hold(user: UserTable, order: Order | None, now_s: float) -> Ask | None:
     return Ask(AskKind.HOLD, value, now_s, order, missing)
 
 
-def ask_turn(user: UserTable, now_s: float) -> Ask | None:
+def ask_turn(user: UserTable, membership: Membership, now_s: float) -> Ask | None:
     """Return the question whose turn it is, if it has to be asked now.
 
     Not of a user about whom anything is in doubt: one heartbeat too many does no harm.
     """
-    membership, listing = user.shared.membership, user.listing
-    if membership is None or (listing is not None and listing.has_turn):
+    if user.listing is not None and user.listing.has_turn:
         return None
     if not membership.is_up or user.shared.is_down:
         membership.unasked += 1
         return None
     if user.rare is not None and (user.is_pressed or user.failures or user.doubts):
         return None
-    if ask := to_hold(user, None, now_s):
+    if ask := to_hold(user, membership, None, now_s):
         return ask
     value = Claiming(user.user_id, user.interval_s)
     return Ask(AskKind.CLAIM, value, now_s)
@@ -149,17 +150,19 @@ def _missing(user: UserTable, membership: Membership, extra: Claim | None) -> Wi
     return missing
 
 
-def _surplus(user: UserTable) -> list[Name]:
+def is_listed(user: UserTable, membership: Membership) -> bool:
+    """Return True if the register lists this client as a holder of the user."""
+    return membership.is_up and bool(_listed(user, membership))
+
+
+def _surplus(user: UserTable, membership: Membership) -> list[Name]:
     """Return names that are listed, not wanted, and not about to be left."""
-    membership = user.shared.membership
-    if membership is None:
-        return []
     listed = _listed(user, membership)
     if not listed:
         return []
     kept = {name for claim in user.claims for name in claim.names}
     for order in user.orders:
-        if order.is_leave:
+        if order.is_leave or order.hand_over_s:
             operation = order.operation
             kept.update(names_of(operation.channels, operation.channel_groups))
     return [name for name in listed if name not in kept]
@@ -179,11 +182,14 @@ def _wish(user: UserTable, name: Name, entry: Wanted, now_s: float) -> Wish:
 # What the register answers.
 
 
-def held(user: UserTable, ask: Ask, answer: Sequence[Standing], now_s: float) -> None:
+def held(
+    user: UserTable,
+    membership: Membership,
+    ask: Ask,
+    answer: Sequence[Standing],
+    now_s: float,
+) -> None:
     """Note that the register lists what was wanted when it was asked."""
-    membership = user.shared.membership
-    if membership is None:
-        return
     listing = user.listing or Listing()
     if listing.life != membership.life:
         listing.life = membership.life
@@ -281,11 +287,11 @@ def _other(
 # What the register is told afterwards.
 
 
-def note_beaten(user: UserTable, send: Send, answer: Acknowledged) -> None:
+def note_beaten(
+    user: UserTable, membership: Membership, send: Send, answer: Acknowledged
+) -> None:
     """Have an acknowledged heartbeat noted, for the others to see."""
-    membership, operation = user.shared.membership, send.operation
-    if membership is None or not membership.is_up:
-        return
+    operation = send.operation
     if not isinstance(operation, HeartbeatOperation):
         return
     if send.beat is not None:
@@ -304,11 +310,10 @@ def note_beaten(user: UserTable, send: Send, answer: Acknowledged) -> None:
     membership.beaten.append((beaten, answer.sent_at_s - answer.age_s))
 
 
-def note_state(user: UserTable, operation: SetStateOperation) -> None:
+def note_state(
+    user: UserTable, membership: Membership, operation: SetStateOperation
+) -> None:
     """Have a state noted that was set for names this client does not hold."""
-    membership = user.shared.membership
-    if membership is None or not membership.is_up:
-        return
     kept = {name for claim in user.claims for name in claim.names}
     state = encode_state(operation.state)
     wishes = tuple(

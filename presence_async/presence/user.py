@@ -229,7 +229,7 @@ class UserTable:
         """
         if due_s <= self.due_s and self.has_joined:
             self.due_s = due_s
-            if self.shared.membership is not None:
+            if self.shared.sharing is not None:
                 self.pressing_s = due_s
 
     def expect(self, due_s: float) -> None:
