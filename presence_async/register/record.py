@@ -155,9 +155,11 @@ class Record:
         """Let a worker hold names; whatever lingers is not left then."""
         for wish in holding.wishes:
             if wish.timeout_s:
-                self._want(worker_id, life, wish, now)
+                self._want(worker_id, life, wish)
             if wish.name in self.names:
                 self._set_state(self.names[wish.name], worker_id, wish, now)
+        if any(wish.timeout_s for wish in holding.wishes):
+            self._renew(self.holders[worker_id], now)
         return tuple(
             self._standing(wish.name, worker_id, now)
             for wish in holding.wishes
@@ -313,14 +315,13 @@ class Record:
         ]
         return min(wanted, default=0)
 
-    def _want(self, worker_id: str, life: int, wish: Wish, now: int) -> None:
+    def _want(self, worker_id: str, life: int, wish: Wish) -> None:
         mine = self.holders.get(worker_id)
         if mine is None:
             mine = self.holders[worker_id] = Holder(0, life, {})
         mine.life = life
         mine.wishes[wish.name] = wish.timeout_s
         self.names.setdefault(wish.name, Entry()).linger = _NEVER
-        self._renew(mine, now)
 
     def _unwant(self, worker_id: str, release: Release) -> list[str]:
         """Take names from a holder; return those of which it has to be seen to."""
