@@ -243,7 +243,7 @@ class Record:
         if not is_known and release.doubt_s:
             wait = max(wait, ms(release.doubt_s))
         at = max(now + wait, not_before)
-        leave, again, due = [], [], math.inf
+        leave, again = [], []
         for name in freed:
             entry = self.names.get(name)
             self._withdraw(entry, worker_id)
@@ -255,15 +255,14 @@ class Record:
             elif at > now:
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = at
-                due = min(due, at)
             elif self._may_leave(entry, worker_id, attempt_s, now):
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = now
                 entry.leaving, entry.leaver = now + ms(attempt_s), worker_id
-                due = min(due, entry.leaving)
                 leave.append(name)
-        self._keep_for(max(due - now, 0) if due < math.inf else 0, now)
-        return Released(tuple(leave), tuple(again)), _due(due)
+        due = self._next_look(ms(attempt_s), now)
+        self._keep_for(0 if due is None else max(due - now, 0), now)
+        return Released(tuple(leave), tuple(again)), due
 
     def depart(
         self, worker_id: str, attempt_s: float, now: int, *, is_last: bool
@@ -338,6 +337,15 @@ class Record:
         longest = ms(max(mine.wishes.values(), default=0))
         mine.until = now + _TIMEOUTS_HELD * longest
         self._keep_for(_TIMEOUTS_KEPT * longest, now)
+
+    def _next_look(self, attempt: int, now: int) -> Due:
+        """Return when the first of all names that linger may depart."""
+        looks = [
+            max(entry.linger, min(entry.leaving, now + attempt))
+            for entry in self.names.values()
+            if entry.linger != _NEVER
+        ]
+        return min(looks, default=None)
 
     def _keep_for(self, span: float, now: int) -> None:
         self.expires = max(self.expires, now + int(span) + _KEPT_LONGER)
