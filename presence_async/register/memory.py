@@ -159,6 +159,10 @@ class MemoryShelf:
         else:
             self._due[user_id] = due
 
+    def advance_due(self, user_id: str, due: int) -> None:
+        """Note that a user's departure has to be looked at then, or earlier."""
+        self._due[user_id] = min(due, self._due.get(user_id, due))
+
     def due(self, now: int | None, limit: int) -> list[str]:
         """Return users whose time has come; ``None``: whose time may still come."""
         come = [x for x, at in self._due.items() if now is None or at <= now]
