@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from .holders import UserHolders, user_holders
 from .hub import Hub
 from .ledger import Ledger
 from .record import Due, Record, ms
@@ -96,6 +97,11 @@ class MemoryRegister:
     ) -> Sequence[tuple[Again, ...]]:
         """Note acknowledged leaves."""
         return self._ledger(worker).departed(leaves, self._now())
+
+    async def holders(self, subscribe_key: str, user_id: str) -> UserHolders:
+        """Say who holds a user, for people."""
+        shelf, now = self._shelves.get(subscribe_key, MemoryShelf()), self._now()
+        return user_holders(user_id, shelf.record(user_id, now), shelf.hub(), now)
 
     def _ledger(self, worker: Worker) -> Ledger:
         shelf = self._shelves.setdefault(worker.subscribe_key, MemoryShelf())
