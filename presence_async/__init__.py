@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .client.feed.listener import StreamHealth as StreamHealth
     from .client.heartbeat_manager import HeartbeatManager as HeartbeatManager
     from .client.heartbeat_manager import HeartbeatStats as HeartbeatStats
+    from .client.heartbeat_manager import RegisterStats as RegisterStats
     from .client.joining import Joining as Joining
     from .client.lease import Lease as Lease
     from .client.lease import LeaseChange as LeaseChange
@@ -104,6 +105,7 @@ _HOMES = {
     "PresenceEvent": "protocol.events",
     "RateLimitedError": "errors",
     "RegisterError": "errors",
+    "RegisterStats": "client.heartbeat_manager",
     "RejectedRequestError": "errors",
     "ReplyFormatError": "errors",
     "RequestError": "errors",

@@ -33,6 +33,7 @@ from presence_async import (
     LinearRetry,
     NoRetry,
     Occupant,
+    RegisterStats,
     SnapshotEvent,
     StateChangeEvent,
     StreamHealth,
@@ -86,6 +87,9 @@ OF_AN_EVENT: dict[str, Any] = {
 STATE = {"mood": "ok", "list": [1, None, {"deep": 1.5}]}
 LOBBY = ChannelOccupancy.of("lobby", {"bob": STATE, "eve": {}})
 LEFT = ClosedPresence(user_id="bob", channels=("lobby",), channel_groups=())
+REGISTER = RegisterStats(
+    engine="memory", is_up=True, leading=1, following=2, lingering=3, unasked=4
+)
 VALUES = [
     JoinEvent(**OF_AN_EVENT, user_id="bob", state=STATE),
     LeaveEvent(**OF_AN_EVENT, user_id="bob"),
@@ -108,7 +112,10 @@ VALUES = [
     AuthToken(value="t", expires_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC)),
     LEFT,
     CloseReport(left=(LEFT,)),
-    HeartbeatStats(**dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)),
+    HeartbeatStats(
+        **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)
+        | {"register": REGISTER}
+    ),
     ExponentialRetry(),
     LinearRetry(attempts=7),
     NoRetry(),

@@ -133,6 +133,7 @@ async def test_a_client_defines_only_public_values_as_attrs_classes() -> None:
     }
     assert everything.attrs_classes - client.attrs_classes == {
         *("ChannelOccupancy", "ClosedPresence", "CloseReport", "HeartbeatStats"),
+        "RegisterStats",
         *("HereNow", "HereNowCounts", "LeaseChange", "Occupant", "WhereNow"),
     }
 

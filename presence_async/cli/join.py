@@ -50,10 +50,8 @@ def join(
 
     Across a restart: presence-async join lobby --user-id alice --hand-over 20
     """
-    from ..checks import checked_hand_over_s  # noqa: PLC0415  # as app says
 
     async def stay() -> None:
-        checked_hand_over_s(hand_over)
         config = options.config_of(
             subscribe_key, user_id, origin, proxy, presence_timeout_s=presence_timeout
         )
@@ -63,7 +61,7 @@ def join(
                 channels, channel_groups=group, state=first, timeout_s=timeout_s
             )
             printing = asyncio.create_task(
-                _print_health(lease, hand_over, as_json=as_json)
+                _print_health(lease, hands_over=hand_over > 0, as_json=as_json)
             )
             try:
                 await asyncio.wait({printing})
@@ -74,7 +72,7 @@ def join(
                     await asyncio.gather(printing, return_exceptions=True)
             printing.result()
 
-    run(stay, until_stopped=True)
+    run(stay, until_stopped=True, hand_over_s=hand_over)
 
 
 async def _end(
@@ -97,9 +95,10 @@ async def _end(
 
 
 async def _print_health(
-    lease: presence_async.Lease, hand_over_s: float, *, as_json: bool
+    lease: presence_async.Lease, *, hands_over: bool, as_json: bool
 ) -> None:
     """Print each change of the lease's health, and what happens at the end."""
+    farewell = "handing over" if hands_over else "leaving"
     where = ", ".join([*lease.channels, *lease.channel_groups])
     async for change in lease.changes():
         if as_json:
@@ -110,15 +109,6 @@ async def _print_health(
                 "remaining_s": round(change.remaining_s, 1),
             })
         elif change.health is presence_async.LeaseHealth.RELEASED:
-            say(_farewell(lease, shown(where), hand_over_s))
+            say(f"{farewell} {shown(where)}")
         else:
             say(f"{shown(lease.user_id)} on {shown(where)}: {change.health}")
-
-
-def _farewell(lease: presence_async.Lease, where: str, hand_over_s: float) -> str:
-    from ..presence import handing_over  # noqa: PLC0415  # as app says
-
-    if not hand_over_s:
-        return f"leaving {where}"
-    seconds = handing_over.presence_timeout_s(hand_over_s)
-    return f"handing over: {shown(lease.user_id)} stays on {where} for {seconds} s"

@@ -32,7 +32,10 @@ _FLAGS = {
 
 
 def run(
-    work: Callable[[], Coroutine[Any, Any, None]], *, until_stopped: bool = False
+    work: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    until_stopped: bool = False,
+    hand_over_s: float = 0,
 ) -> None:
     """Run a command; a signal that asks the process to end cancels it.
 
@@ -42,6 +45,7 @@ def run(
     Args:
         work: The command.
         until_stopped: Whether a signal is the regular end of the command.
+        hand_over_s: As of ``presence_async.run``.
     """
     # Commands report problems themselves; without a handler Python would print every
     # warning of the library, too.
@@ -51,7 +55,7 @@ def run(
     for name in presence_async.__all__:
         getattr(presence_async, name)
     try:
-        presence_async.run(work())
+        presence_async.run(work(), hand_over_s=hand_over_s)
     except InvalidArgumentError as error:
         complain(f"{_FLAGS.get(error.argument, error.argument)}: {error.rule}")
         raise typer.Exit(_WRONG_USAGE) from None

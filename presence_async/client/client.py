@@ -59,12 +59,19 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         config: Keys, user and limits.
         session: An aiohttp session to use for everything; it is never closed by us.
             Its connector has to allow four connections to a host, or any number.
+        register: What the clients of several processes share, so that a user held by
+            any of them stays present; see ``presence_async.register``. It holds user
+            IDs, names and states, never a token or key.
     """
 
     def __init__(
-        self, config: PresenceConfig, *, session: Session | None = None
+        self,
+        config: PresenceConfig,
+        *,
+        session: Session | None = None,
+        register: on_demand.Register | None = None,
     ) -> None:
-        self._core = ClientCore(config, session)
+        self._core = ClientCore(config, session, register)
 
     def __repr__(self) -> str:
         life = self._core.life

@@ -40,9 +40,15 @@ class ClientCore:
 
     Attributes:
         close_report: What the close came to; ``None`` before.
+        register: Speaks to the register, if there is one.
     """
 
-    def __init__(self, config: PresenceConfig, session: Session | None) -> None:
+    def __init__(
+        self,
+        config: PresenceConfig,
+        session: Session | None,
+        register: on_demand.Register | None = None,
+    ) -> None:
         self.config = config
         self.tokens: Tokens = Tokens(config.auth)
         self.transport: Transport = Transport(config, session)
@@ -63,6 +69,11 @@ class ClientCore:
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
         )
+        self.register: on_demand.RegisterLoop | None = None
+        if register is not None:
+            self.register = self.heartbeats.register = on_demand.RegisterLoop(
+                register, config, self.heartbeats.engine, self.heartbeats.pump
+            )
         self.presence: PresenceCalls = PresenceCalls(
             config, self.pipeline, self.heartbeats
         )
@@ -86,7 +97,10 @@ class ClientCore:
     @functools.cached_property
     def manager(self) -> on_demand.HeartbeatManager:
         """What users of the library see of the heartbeats."""
-        return on_demand.HeartbeatManager(self.heartbeats)
+        return on_demand.HeartbeatManager(self.heartbeats, self._register_stats)
+
+    def _register_stats(self) -> on_demand.RegisterStats | None:
+        return None if self.register is None else self.register.stats()
 
     # Opening and closing.
 
@@ -96,6 +110,8 @@ class ClientCore:
             self.life.check()
             return
         self.transport.check_session()
+        if self.register is not None:
+            await self.register.open()
         self.life.open()
         await self.transport.open()
         self.pipeline.open()
@@ -129,9 +145,9 @@ class ClientCore:
                 feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
-            self.close_report = on_demand.report_of(self.heartbeats.engine.departures)
-            if hand_over_s:
-                log_handing_over(self.close_report)
+            departures = self.heartbeats.engine.departures
+            self.close_report = on_demand.report_of(departures)
+            log_handing_over(departures)
             try:
                 if feed is not None:
                     await feed.finish()

@@ -11,7 +11,7 @@ import copy
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
@@ -36,6 +36,44 @@ _RESTART_PAUSE_S = 1.0
 _CUT_AFTER = 1 / 4
 
 
+class RegisterShell(Protocol):
+    """What speaks to a register beside the loop: ``RegisterLoop`` is the only one.
+
+    Attributes:
+        hand_over_s: Seconds in which users of a client that closes may come back.
+    """
+
+    hand_over_s: float
+
+    def start(self) -> None:
+        """Start to speak."""
+        ...
+
+    def hasten(self) -> None:
+        """Say what there is to say."""
+        ...
+
+    async def begin_closing(self) -> bool:
+        """Say that no more users are taken; return if other clients take them."""
+        ...
+
+    async def see_off(self) -> bool:
+        """Take departures that would come later; return if there may be more."""
+        ...
+
+    async def flush(self) -> None:
+        """Have noted what is still to be noted."""
+        ...
+
+    def abort(self) -> None:
+        """End, without waiting."""
+        ...
+
+    async def finish(self) -> None:
+        """Wait for the end."""
+        ...
+
+
 class HeartbeatLoop:
     """The asyncio side of presence: one loop around the engine.
 
@@ -47,6 +85,7 @@ class HeartbeatLoop:
 
     Attributes:
         engine: Decides everything.
+        register: Speaks to the register, if there is one; set before the start.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -76,6 +115,7 @@ class HeartbeatLoop:
             ),
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
+        self.register: RegisterShell | None = None
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
@@ -149,6 +189,8 @@ class HeartbeatLoop:
         self._loop = asyncio.get_running_loop()
         self.now_s = self._loop.time
         self._task.start(self._run(), name="presence heartbeats")
+        if self.register is not None:
+            self.register.start()
 
     async def _run(self) -> None:
         try:
@@ -212,6 +254,8 @@ class HeartbeatLoop:
             request.begin()
             next_s = engine.next_s
         self._tell(engine.drain())
+        if self.register is not None:
+            self.register.hasten()
         if next_s < self._sleeps_until_s:
             self._hasten()
 
@@ -296,19 +340,34 @@ class HeartbeatLoop:
         self._is_stopping = True
         self._task.abort()
         leave = self._config.leave_on_close
+        has_successors = False
+        if self.register is not None:
+            has_successors = await self.register.begin_closing()
+            if hand_over_s is None and leave and has_successors:
+                hand_over_s = self.register.hand_over_s
         now_s = self.now_s()
         patience = Patience(now_s, now_s + timeout_s, self._config.retry)
         self.engine.close(patience, now_s, leave=leave, hand_over_s=hand_over_s)
         cut_s = now_s + timeout_s * _CUT_AFTER
         cut = asyncio.get_running_loop().call_at(cut_s, self._cut_pointless)
         try:
-            while True:
-                self.pump()
-                if self.engine.is_done:
-                    return
-                await self._sleep()
+            await self._drain()
+            if self.register is not None:
+                await self.register.flush()
+                is_last = leave and not hand_over_s and not has_successors
+                while is_last and await self.register.see_off():
+                    await self._drain()
+                    await self.register.flush()
         finally:
             cut.cancel()
+
+    async def _drain(self) -> None:
+        """Send until nothing is left to say."""
+        while True:
+            self.pump()
+            if self.engine.is_done:
+                return
+            await self._sleep()
 
     def _cut_pointless(self) -> None:
         """Cut what nobody wants any more, for the leaves that wait behind it.
@@ -327,12 +386,16 @@ class HeartbeatLoop:
         self._tell(self.engine.drain())
         for request in list(self._requests.values()):
             request.cancel()
+        if self.register is not None:
+            self.register.abort()
 
     async def finish(self) -> None:
         """Wait until the tasks cancelled by ``abort`` have ended."""
         while tasks := [x.task for x in self._requests.values() if x.task is not None]:
             await asyncio.wait(tasks)
         await self._task.finish()
+        if self.register is not None:
+            await self.register.finish()
 
 
 def _running_time_s() -> float:

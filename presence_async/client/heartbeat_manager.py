@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 
@@ -11,7 +12,33 @@ from ..presence.claims import LeaseHealth
 from .heartbeat_loop import HeartbeatLoop
 from .lease import Lease
 
-__all__ = ["HeartbeatManager", "HeartbeatStats"]
+__all__ = ["HeartbeatManager", "HeartbeatStats", "RegisterStats"]
+
+
+@attrs.frozen(kw_only=True)
+class RegisterStats:
+    """How a client stands with the register it shares with others.
+
+    Attributes:
+        engine: What the register is: ``"memory"``, ``"sqlite"``, ``"valkey"``.
+        is_up: Whether it answers. While it does not, heartbeats are sent without
+            asking whose turn it is, and leaves wait.
+        leading: Users this client sends heartbeats for.
+        following: Users held here for whom another client sends them at present.
+        lingering: Users, of whichever client, who wait for their departure.
+        unasked: Heartbeats sent since the start while the register was away.
+    """
+
+    engine: str
+    is_up: bool
+    leading: int
+    following: int
+    lingering: int
+    unasked: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields ready for JSON."""
+        return attrs.asdict(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +58,7 @@ class HeartbeatStats:
         lateness_p99_s: The same, 99th percentile.
         lateness_max_s: The same, maximum.
         next_due_s: Seconds until the next heartbeat; ``None``: none is due.
+        register: How it stands with the register; ``None``: there is none.
     """
 
     leases: int
@@ -45,6 +73,7 @@ class HeartbeatStats:
     lateness_p99_s: float
     lateness_max_s: float
     next_due_s: float | None
+    register: RegisterStats | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields ready for JSON."""
@@ -59,8 +88,11 @@ class HeartbeatManager:
     long as its lease is held.
     """
 
-    def __init__(self, loop: HeartbeatLoop) -> None:
+    def __init__(
+        self, loop: HeartbeatLoop, register_stats: Callable[[], RegisterStats | None]
+    ) -> None:
         self._loop = loop
+        self._register_stats = register_stats
 
     @property
     def leases(self) -> tuple[Lease, ...]:
@@ -86,4 +118,5 @@ class HeartbeatManager:
             lateness_p99_s=late_s[len(late_s) * 99 // 100],
             lateness_max_s=late_s[-1],
             next_due_s=max(0.0, next_s) if next_s < math.inf else None,
+            register=self._register_stats(),
         )

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from ..protocol.occupancy import HereNowCounts as HereNowCounts
     from ..protocol.where_now import WhereNow as WhereNow
     from ..protocol.where_now import WhereNowOperation as WhereNowOperation
+    from ..register.register import Register as Register
     from .event_stream import EventStream as EventStream
     from .feed.feed import PresenceFeed as PresenceFeed
     from .heartbeat_manager import HeartbeatManager as HeartbeatManager
+    from .heartbeat_manager import RegisterStats as RegisterStats
     from .joining import Joining as Joining
     from .lease import Lease as Lease
     from .occupants import OccupantPages as OccupantPages
+    from .register_loop import RegisterLoop as RegisterLoop
     from .reports import CloseReport as CloseReport
     from .reports import report_of as report_of
     from .roster import Roster as Roster
@@ -52,6 +55,9 @@ _HOMES = {
     "ListGroupsOperation": "..protocol.channel_groups",
     "OccupantPages": ".occupants",
     "PresenceFeed": ".feed.feed",
+    "Register": "..register.register",
+    "RegisterLoop": ".register_loop",
+    "RegisterStats": ".heartbeat_manager",
     "RemoveChannelsOperation": "..protocol.channel_groups",
     "Roster": ".roster",
     "SnapshotRequests": ".snapshot_requests",

@@ -16,9 +16,11 @@ from ..presence.changes import (
     OutageBegan,
     OutageEnded,
     OutageGoesOn,
+    RegisterBack,
+    RegisterLost,
 )
 from ..presence.claims import LeaseHealth
-from . import on_demand
+from ..presence.closing import Departure
 from .safe_log import SafeLogger
 
 __all__ = ["log_blocked", "log_change", "log_failed_leave", "log_handing_over"]
@@ -69,6 +71,17 @@ def log_change(change: Change) -> None:
                 users,
                 lost,
             )
+        case RegisterLost(error):
+            logger.warning(
+                "the register is away; heartbeats go on without it, leaves wait: %s",
+                error,
+            )
+        case RegisterBack(users, away_s):
+            logger.warning(
+                "the register is back after %.0f s; it is told of %d users again",
+                away_s,
+                users,
+            )
         case _:
             pass
 
@@ -108,9 +121,11 @@ def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None
     logger.log(level, "%s may stay present: %s", user_id, error)
 
 
-def log_handing_over(report: on_demand.CloseReport) -> None:
+def log_handing_over(departures: Sequence[Departure]) -> None:
     """Write how many users a closing client has handed over, and how many not."""
-    done, failed = len(report.handed_over), report.failed
+    orders = [d.order for d in departures if d.order is not None and d.is_handed_over]
+    failed = [order for order in orders if order.error is not None]
+    done = len(orders) - len(failed)
     if failed:
         logger.warning(
             "handed over %d users, and failed to for %d, such as %s: %s",

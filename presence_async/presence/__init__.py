@@ -29,8 +29,8 @@ The files, from the ground up; each imports only files that are named before it:
 - ``user``, made of ``doubt``, ``records`` and ``settings``: the two columns of one
   user. ``difference``: what has to be said. ``health``: what it means for a lease.
 - ``rounds``: regular heartbeats. ``order_queue``, ``leaving``, ``joining`` and
-  ``orders``: what callers asked for. ``repeats``: what is sent twice. ``closing``: the
-  last leaves.
+  ``orders``: what callers asked for. ``repeats``: what is sent twice. ``closing``,
+  made of ``handing_over``: the last requests.
 - ``places``: how many at once. ``outage``, ``overview`` and ``backoff``: who may send
   while something is wrong. ``timetable``: which user is next. ``dispatch``: what that
   user says, and what follows from the answer.

@@ -16,6 +16,8 @@ __all__ = [
     "OutageBegan",
     "OutageEnded",
     "OutageGoesOn",
+    "RegisterBack",
+    "RegisterLost",
     "Settled",
     "UserForgotten",
 ]
@@ -104,6 +106,19 @@ class OutageEnded(NamedTuple):
     since_s: float
 
 
+class RegisterLost(NamedTuple):
+    """The register is away; every client goes on by itself, leaves wait."""
+
+    error: Exception
+
+
+class RegisterBack(NamedTuple):
+    """The register answers again, or has lost its memory; users are held again."""
+
+    users: int
+    away_s: float
+
+
 class UserForgotten(NamedTuple):
     """Nothing is wanted for a user any more and nothing is left to be said."""
 
@@ -117,5 +132,7 @@ Change: TypeAlias = (
     | OutageBegan
     | OutageGoesOn
     | OutageEnded
+    | RegisterLost
+    | RegisterBack
     | UserForgotten
 )

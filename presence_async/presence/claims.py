@@ -95,6 +95,10 @@ class Patience(NamedTuple):
         """Return True if only a refusal ends the attempts."""
         return self.deadline_s == math.inf
 
+    def ending(self, by_s: float) -> Patience:
+        """Return the same patience, ending by a time."""
+        return self._replace(deadline_s=min(self.deadline_s, by_s))
+
     def later(self, seconds: float) -> Patience:
         """Return the same patience, beginning later."""
         return Patience(self.started_s + seconds, self.deadline_s + seconds, self.retry)
@@ -233,6 +237,15 @@ class Order:
         error: What the last attempt ran into.
         parts: What is still to be sent, once the order is split into requests.
         replies: Replies to the parts sent so far.
+        granted: Of a leave: the names that the register allows to leave now; ``None``:
+            it has to be asked.
+        granted_s: Loop time when it was asked.
+        may_be_late: Of a leave: whether an attempt may have left names that another
+            worker has held since.
+        is_waiting: Of a leave: whether it waits for the register to be back.
+        hand_over_s: Of a last one: seconds for which the register keeps the user.
+        versions: Of a heartbeat on behalf of others: the register's versions of the
+            states that it carries.
     """
 
     caller: Patience | None = None
@@ -253,6 +266,12 @@ class Order:
     error: Exception | None = None
     parts: Any = None
     replies: tuple[Any, ...] = ()
+    granted: tuple[Name, ...] | None = None
+    granted_s: float = 0.0
+    may_be_late: bool = False
+    is_waiting: bool = False
+    hand_over_s: float = 0.0
+    versions: tuple[int, ...] = ()
 
     def __init__(  # noqa: PLR0917  # by name it costs 0.3 us more
         self,
@@ -285,6 +304,11 @@ class Order:
         if self.caller is None or not self.tickets:
             return math.inf
         return self.caller.deadline_s
+
+    @property
+    def is_leave(self) -> bool:
+        """Return True if it ends presence."""
+        return self.kind is OrderKind.LEAVE
 
     @property
     def is_endless_join(self) -> bool:

@@ -8,6 +8,7 @@ from ..errors import ClientClosedError
 from . import handing_over, health, leaving, orders
 from .claims import Order, OrderKind, Params, Patience
 from .names import Name, channels_of, groups_of
+from .records import Told
 from .user import UserTable
 
 __all__ = ["Departure", "close"]
@@ -40,7 +41,7 @@ def close(
     now_s: float,
     *,
     leave: bool,
-    last_timeout_s: int | None = None,
+    hand_over_s: float | None = None,
 ) -> list[Departure]:
     """Release everything of a user and give every last request its attempts.
 
@@ -49,14 +50,15 @@ def close(
         patience: For every request.
         now_s: Loop time.
         leave: Whether what is held is left; leaves owed before always are.
-        last_timeout_s: The presence timeout of a last heartbeat, which is sent instead
-            of the leave; also where a leave only lingers. ``None``: none is sent.
+        hand_over_s: Seconds for another process to join the user again, who is sent a
+            last heartbeat instead of the leave; also where a leave only lingers. 0 or
+            ``None``: the user is left.
     """
     held = _held(user)
-    if last_timeout_s is not None:
+    if hand_over_s:
         for name, params in handing_over.lingering(user, now_s).items():
             held.setdefault(name, params)
-    refused = handing_over.refused(user)
+    refused, told = handing_over.refused(user), user.told
     # One request for what is held, whatever waits to be left as well.
     leaving.drop_names(user, channels_of(held), groups_of(held))
     for claim in user.claims:
@@ -69,10 +71,10 @@ def close(
     _fail_the_rest(user, now_s)
     if not held:
         return departures
-    if last_timeout_s is not None:
+    if hand_over_s:
+        parts = _apart(held, refused)
         return departures + [
-            _hand_over(user, part, patience, now_s, last_timeout_s)
-            for part in _apart(held, refused)
+            _hand_over(user, part, told, patience, hand_over_s) for part in parts
         ]
     if leave:
         return [*departures, _leave(user, held, patience, now_s)]
@@ -121,15 +123,14 @@ def _last(order: Order, patience: Patience, now_s: float) -> Departure:
 def _hand_over(
     user: UserTable,
     part: dict[Name, Params],
+    told: dict[Name, Told],
     patience: Patience,
-    now_s: float,
-    timeout_s: int,
+    hand_over_s: float,
 ) -> Departure:
-    """Send a last heartbeat for names."""
-    params = next(iter(part.values()))
-    order = handing_over.hand_over(
-        user, list(part), params, patience, now_s, timeout_s=timeout_s
-    )
+    """Send a last heartbeat, or have the register keep the user."""
+    order = handing_over.hand_over(user, part, patience, hand_over_s)
+    if user.shared.sharing is not None:
+        handing_over.keep(order, told)
     return _departure(order)
 
 

@@ -26,6 +26,7 @@ def beats(
     if names is None and len(user.claims) == 1:
         (only,) = user.claims
         is_plain = only.health is FRESH or only in extra
+        is_plain = is_plain and (user.listing is None or user.listing.others is None)
         if is_plain and (user.rare is None or user.states is None):
             beat = simple(key, only)
             if beat is not None:
@@ -61,6 +62,8 @@ def _is_plainly_as_wanted(user: UserTable) -> bool:
     told = user.only_told
     if told is None or user.rare is not None or len(user.claims) > 1:
         return False
+    if user.listing is not None and user.listing.others is not None:
+        return False
     (only,) = user.claims
     is_stateless = only.rare is None and told.version == -1
     return is_stateless and told.timeout_s == only.presence_timeout_s
@@ -68,4 +71,5 @@ def _is_plainly_as_wanted(user: UserTable) -> bool:
 
 def _wanted(user: UserTable, *extra: Claim) -> dict[Name, Wanted]:
     claims = [c for c in user.claims if c.health is not None or c in extra]
-    return wanted(claims, user.states or {})
+    others = None if user.listing is None else user.listing.others
+    return wanted(claims, user.states or {}, others)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from . import health, lone, orders, repeats, rounds
 from .backoff import Backoff
 from .changes import UserForgotten
+from .listing import Ask
 from .places import Places
 from .settings import Shared
 from .timetable import Timetable
@@ -73,6 +74,8 @@ class Dispatcher:
         # First: if anything below fails, others must not miss the place.
         user.out = None
         self.places.leave(send)
+        if self._shared.sharing is not None:
+            self._shared.sharing.note(user, send, outcome)
         if lone.is_over(user, send, outcome):
             del self._users[user.user_id]
             self._shared.changes.append(UserForgotten(user.user_id))
@@ -88,6 +91,14 @@ class Dispatcher:
                 self._timetable.plan_calm(user)
                 return
         self.plan(user, now_s)
+
+    def end_ask(self, ask: Ask) -> UserTable | None:
+        """Return the user whom an answer of the register is about; plan it after."""
+        user = self._users.get(ask.user_id)
+        if user is None or user.out is not ask:
+            return None
+        user.out = None
+        return user
 
     def _take_in(
         self, user: UserTable, send: Send, outcome: Outcome, now_s: float
@@ -132,6 +143,21 @@ class Dispatcher:
         probe_s = max(self.backoff.probe_s, opens_s)
         return min(next_s, probe_s, self.backoff.report_at_s)
 
+    def everybody(self) -> list[UserTable]:
+        """Return all users."""
+        return list(self._users.values())
+
+    def user(self, user_id: str) -> UserTable | None:
+        """Return a user, if anything is known of it."""
+        return self._users.get(user_id)
+
+    def user_or_new(self, user_id: str) -> UserTable:
+        """Return a user of whom something is to be said."""
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = UserTable(user_id, self._shared)
+        return user
+
     def plan(self, user: UserTable, now_s: float, not_before_s: float = 0.0) -> None:
         """Put a user where it will be looked at next, or forget it."""
         ahead_s = math.inf
@@ -140,11 +166,13 @@ class Dispatcher:
             if passed_s < math.inf:
                 # Its alarm, if it has not rung yet, would be taken for one that has.
                 health.update(user, now_s)
-        if user.out is None and user.is_idle(now_s):
+        sharing = self._shared.sharing
+        is_owing = sharing is not None and sharing.owes(user)
+        if user.out is None and not is_owing and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
         else:
-            self._timetable.plan(user, now_s, ahead_s, not_before_s)
+            self._timetable.plan(user, now_s, ahead_s, not_before_s, is_owing=is_owing)
 
     def hasten(self, users: Iterable[UserTable], now_s: float) -> None:
         """Make users due within the bounds, first those who can still be saved."""
@@ -172,6 +200,9 @@ class Dispatcher:
         """Begin a user's next request; after a fault the user is looked at again."""
         try:
             send = self._next(user, now_s)
+            if isinstance(send, Ask):
+                self._ask(user, send, now_s)
+                return None
             if send is not None:
                 self._begin(user, send, now_s)
         except BaseException:
@@ -189,21 +220,44 @@ class Dispatcher:
         # Last: a place that is taken and not sent to would never be free again.
         self.places.enter(now_s)
 
-    def _next(self, user: UserTable, now_s: float) -> Send | None:
-        """Return a user's next request: heartbeats first, then orders, then repeats."""
-        is_calm = user.rare is None
-        if not is_calm and (send := repeats.confirmation(user, now_s)):
+    def _ask(self, user: UserTable, ask: Ask, now_s: float) -> None:
+        user.out = ask
+        self.plan(user, now_s)
+        if self._shared.sharing is not None:
+            self._shared.sharing.asked(ask)
+
+    def _next(self, user: UserTable, now_s: float) -> Send | Ask | None:
+        """Return a user's next request: heartbeats first, then orders, then repeats.
+
+        Or the question to the register on which it depends.
+        """
+        if user.rare is not None and (send := repeats.confirmation(user, now_s)):
             return send
-        is_under_way = not is_calm and user.round is not None
-        if not is_under_way and self._may_begin(user, now_s):
-            attempt_s = self.backoff.attempt_s(user, now_s)
-            if send := rounds.begin(user, attempt_s, now_s):
-                return send
+        is_between = user.rare is None or user.round is None
+        if is_between and (begun := self._begin_round(user, now_s)):
+            return begun
         if user.round is not None:
             if send := rounds.next_send(user, now_s):
                 return send
             self._settle(user, now_s)
-        return orders.next_send(user, now_s) or repeats.next_send(user, now_s)
+        return self._after_rounds(user, now_s)
+
+    def _begin_round(self, user: UserTable, now_s: float) -> Send | Ask | None:
+        """Begin a user's heartbeats if they are due and it is this client's turn."""
+        if not self._may_begin(user, now_s):
+            return None
+        sharing = self._shared.sharing
+        if sharing is not None and (ask := sharing.ask_turn(user, now_s)):
+            return ask
+        return rounds.begin(user, self.backoff.attempt_s(user, now_s), now_s)
+
+    def _after_rounds(self, user: UserTable, now_s: float) -> Send | Ask | None:
+        if order := orders.next_send(user, now_s):
+            return order
+        if repeat := repeats.next_send(user, now_s):
+            return repeat
+        sharing = self._shared.sharing
+        return None if sharing is None else sharing.ask_next(user, now_s)
 
     def say_alone(self, user: UserTable, now_s: float) -> None:
         """Let a user whose only order is new be the next, if nobody is before it."""

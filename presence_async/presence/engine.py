@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 
 from ..errors import ClientClosedError, LeaseReleasedError
-from . import closing, handing_over, health, joining, leaving, lone, orders, overview
+from . import closing, health, joining, leaving, lone, orders, overview
 from .changes import Change
 from .claims import REFUSED, Claim, Order, OrderKind, Params, Patience, State
 from .dispatch import Dispatcher
@@ -35,15 +35,16 @@ class PresenceEngine:
         rng: Spreads retries; a seeded one makes every decision repeatable.
 
     Attributes:
+        shared: What all users share; with a register, the connection to it.
+        dispatch: Who sends what next.
         departures: What became of every user at the close.
     """
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
         self._users: dict[str, UserTable] = {}
-        self._shared = Shared(settings, rng, self._users)
-        self._dispatch = Dispatcher(self._shared, self._users)
-        self._versions = 0
+        self.shared: Shared = Shared(settings, rng, self._users)
+        self.dispatch: Dispatcher = Dispatcher(self.shared, self._users)
         self._tickets = 0
         self.departures: list[closing.Departure] = []
 
@@ -55,11 +56,11 @@ class PresenceEngine:
     def join(self, claim: Claim, patience: Patience, now_s: float) -> int:
         """Keep what a claim wants, from its first acknowledged heartbeat on."""
         if claim.state is not None and claim.extends is None:
-            claim.state_version = self._next_version()
+            claim.state_version = self.shared.next_version(now_s)
         user = self._user(claim.user_id)
         # The same strings for all leases of a user, and for all users of a channel.
         claim.user_id = user.user_id
-        claim.channels = self._shared.interned(claim.channels)
+        claim.channels = self.shared.interned(claim.channels)
         user.claims += (claim,)
         order = orders.about(OrderKind.JOIN, claim, patience)
         user.orders += (order,)
@@ -86,7 +87,7 @@ class PresenceEngine:
         order.not_before_s = now_s + linger_s
         order.present_until_s = present_until_s
         order.patience = patience.later(linger_s)
-        self._dispatch.plan(user, now_s)
+        self.dispatch.plan(user, now_s)
         return None
 
     def narrow(
@@ -139,7 +140,8 @@ class PresenceEngine:
             gather_s: Seconds during which further patches join this request.
         """
         user = self._holding(claim)
-        claim.state, claim.state_version = state, self._next_version()
+        claim.state = state
+        claim.state_version = self.shared.next_version(now_s)
         if gather_s is None:
             order = orders.about(OrderKind.CLAIM_STATE, claim, patience)
             return self._enqueue(order, now_s)
@@ -158,16 +160,16 @@ class PresenceEngine:
         """
         if order.kind is OrderKind.STATE:
             operation = order.operation
-            order.version = self._next_version()
+            order.version = self.shared.next_version(now_s)
             names = names_of(operation.channels, operation.channel_groups)
             user = self._user(order.user_id)
             user.note_state(names, operation.state, order.version)
         elif lone.is_lone(order, self._users):
-            user = self._users[order.user_id] = UserTable(order.user_id, self._shared)
+            user = self._users[order.user_id] = UserTable(order.user_id, self.shared)
             user.orders, order.not_before_s = (order,), now_s
             self._tickets += 1
             order.tickets = (self._tickets,)
-            self._dispatch.say_alone(user, now_s)
+            self.dispatch.say_alone(user, now_s)
             return self._tickets
         return self._enqueue(order, now_s)
 
@@ -182,7 +184,7 @@ class PresenceEngine:
         if user is None:
             return None
         send = orders.give_up(user, ticket, now_s)
-        self._dispatch.plan(user, now_s)
+        self.dispatch.plan(user, now_s)
         return send
 
     def take_back(self, claim: Claim, now_s: float) -> None:
@@ -190,7 +192,7 @@ class PresenceEngine:
         user = self._users.get(claim.user_id)
         if user is not None:
             joining.take_back(user, claim, now_s)
-            self._dispatch.plan(user, now_s)
+            self.dispatch.plan(user, now_s)
 
     def retry_refused(self, user_id: str | None, now_s: float) -> None:
         """Try at once what was refused, of one user or of all."""
@@ -198,14 +200,16 @@ class PresenceEngine:
             is_meant = user_id is None or user.user_id == user_id
             if is_meant and any(claim.health is REFUSED for claim in user.claims):
                 user.hasten(now_s)
-                self._dispatch.plan(user, now_s)
+                self.dispatch.plan(user, now_s)
 
     def slept(self, seconds: float, now_s: float) -> None:
         """Take in time that the loop clock did not see; everybody is due now."""
-        self._dispatch.backoff.start_over(now_s)
+        self.dispatch.backoff.start_over(now_s)
+        if self.shared.sharing is not None:
+            self.shared.sharing.slept(seconds)
         for user in self:
             health.slept(user, seconds, now_s)
-        self._dispatch.hasten(self, now_s)
+        self.dispatch.hasten(self, now_s)
 
     def close(
         self,
@@ -225,20 +229,17 @@ class PresenceEngine:
                 a last heartbeat with this presence timeout is sent instead of a leave,
                 whatever ``leave`` says.
         """
-        timeout_s = (
-            handing_over.presence_timeout_s(hand_over_s) if hand_over_s else None
-        )
-        self._dispatch.is_closing = True
-        self._dispatch.backoff.end_outage(now_s)
+        self.dispatch.is_closing = True
+        self.dispatch.backoff.end_outage(now_s)
         # Later repeats would not be sent at all.
-        self._shared.repeat_by_s = max(now_s, patience.deadline_s - _LAST_REPEAT_S)
+        self.shared.repeat_by_s = max(now_s, patience.deadline_s - _LAST_REPEAT_S)
         for user in self:
             if user.doubts is not None:
-                user.doubts.bring_forward(self._shared.repeat_by_s)
+                user.doubts.bring_forward(self.shared.repeat_by_s)
             self.departures += closing.close(
-                user, patience, now_s, leave=leave, last_timeout_s=timeout_s
+                user, patience, now_s, leave=leave, hand_over_s=hand_over_s
             )
-            self._dispatch.plan(user, now_s)
+            self.dispatch.plan(user, now_s)
 
     def abort(self, now_s: float) -> None:
         """Settle whatever callers wait for: nothing will be sent any more."""
@@ -252,35 +253,38 @@ class PresenceEngine:
 
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
-        return self._dispatch.take(now_s)
+        if self.shared.sharing is not None:
+            self.shared.sharing.keep(now_s)
+        return self.dispatch.take(now_s)
 
     def answered(self, send: Send, outcome: Outcome, now_s: float) -> None:
         """Take in the outcome of a request."""
-        self._dispatch.answered(send, outcome, now_s)
+        self.dispatch.answered(send, outcome, now_s)
 
     def abandon(self, send: Send, now_s: float) -> None:
         """End a request after a fault, with or without an outcome; its user goes on."""
-        self._dispatch.abandon(send, now_s)
+        self.dispatch.abandon(send, now_s)
 
     @property
     def next_s(self) -> float:
         """When to call ``take`` again; ``math.inf`` if only an answer can change it."""
-        return self._dispatch.next_s
+        next_s, sharing = self.dispatch.next_s, self.shared.sharing
+        return next_s if sharing is None else min(next_s, sharing.next_s)
 
     @property
     def places(self) -> Places:
         """Who may be on the wire."""
-        return self._dispatch.places
+        return self.dispatch.places
 
     @property
     def heartbeats_sent(self) -> int:
         """Heartbeats that kept claims, since the start."""
-        return self._dispatch.heartbeats_sent
+        return self.dispatch.heartbeats_sent
 
     @property
     def heartbeats_failed(self) -> int:
         """Of these, how many were not acknowledged."""
-        return self._dispatch.heartbeats_failed
+        return self.dispatch.heartbeats_failed
 
     @property
     def is_done(self) -> bool:
@@ -290,11 +294,11 @@ class PresenceEngine:
     @property
     def is_down(self) -> bool:
         """Return True while the service cannot be reached, as an outage is reported."""
-        return self._shared.is_down
+        return self.shared.is_down
 
     def drain(self) -> list[Change]:
         """Return what has changed since the last call."""
-        changes, self._shared.changes = self._shared.changes, []
+        changes, self.shared.changes = self.shared.changes, []
         return changes
 
     def holds(self, claim: Claim) -> bool:
@@ -310,10 +314,7 @@ class PresenceEngine:
     # Users.
 
     def _user(self, user_id: str) -> UserTable:
-        user = self._users.get(user_id)
-        if user is None:
-            user = self._users[user_id] = UserTable(user_id, self._shared)
-        return user
+        return self.dispatch.user_or_new(user_id)
 
     def _holding(self, claim: Claim) -> UserTable:
         if not self.holds(claim):
@@ -330,13 +331,9 @@ class PresenceEngine:
         order.not_before_s = max(order.not_before_s, now_s)
         order.tickets += (self._next_ticket(),)
         order.is_known = True
-        self._dispatch.plan(user, now_s)
+        self.dispatch.plan(user, now_s)
         return order.tickets[-1]
 
     def _next_ticket(self) -> int:
         self._tickets += 1
         return self._tickets
-
-    def _next_version(self) -> int:
-        self._versions += 1
-        return self._versions

@@ -7,13 +7,26 @@ see neither a leave nor a join.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ..protocol.heartbeat import HeartbeatOperation
 from .claims import Order, OrderKind, Params, Patience
 from .names import Name, channels_of, groups_of, names_of
+from .records import Told
 from .user import UserTable
 
-__all__ = ["SHORTEST_S", "hand_over", "lingering", "presence_timeout_s", "refused"]
+__all__ = [
+    "SHORTEST_S",
+    "hand_over",
+    "is_kept_on",
+    "keep",
+    "lasts",
+    "lingering",
+    "presence_timeout_s",
+    "refused",
+]
+
+_SPARE_S = 5
 
 SHORTEST_S = 20
 """The shortest presence timeout that PubNub documents.
@@ -53,34 +66,60 @@ def refused(user: UserTable) -> set[Name]:
 
 def hand_over(
     user: UserTable,
-    names: list[Name],
-    params: Params,
+    held: Mapping[Name, Params],
     patience: Patience,
-    now_s: float,
-    *,
-    timeout_s: int,
+    hand_over_s: float,
 ) -> Order:
     """Owe a last heartbeat; without a state, so that the service keeps the one it has.
 
+    With a register none is sent unless the user would run out: the register keeps the
+    user, and another worker leaves whoever is not back in time.
+
     Args:
         user: The user.
-        names: What to be present on.
-        params: Query parameters beside the client's.
-        patience: How long to try.
-        now_s: Loop time.
-        timeout_s: The presence timeout to send.
+        held: What to be present on, with query parameters beside the client's.
+        patience: How long to try, from now on.
+        hand_over_s: Seconds for another process to join the user again.
     """
+    params = next(iter(held.values()))
     operation = HeartbeatOperation(
         subscribe_key=user.shared.settings.subscribe_key,
         user_id=user.user_id,
-        channels=channels_of(names),
-        channel_groups=groups_of(names),
-        presence_timeout_s=timeout_s,
+        channels=channels_of(held),
+        channel_groups=groups_of(held),
+        presence_timeout_s=presence_timeout_s(hand_over_s),
     )
     order = Order(OrderKind.HAND_OVER, user.user_id, patience, None, operation, params)
-    order.not_before_s = now_s
+    order.not_before_s, order.hand_over_s = patience.started_s, hand_over_s
     user.orders += (order,)
     return order
+
+
+def keep(order: Order, table: Mapping[Name, Told]) -> None:
+    """With a register: see to it that nobody runs out while they may come back.
+
+    Nor may anybody run out sooner than other workers that hold the user expect.
+    """
+    told = [table[name] for name in _names(order) if name in table]
+    order.present_until_s = min((t.until_s for t in told), default=math.inf)
+    shortest_s = presence_timeout_s(order.hand_over_s) + _SPARE_S
+    timeout_s = max(shortest_s, max((t.timeout_s for t in told), default=0))
+    order.operation = order.operation.lasting(timeout_s)
+
+
+def lasts(order: Order, now_s: float) -> bool:
+    """Return True if a user is present for as long as the register is to keep it."""
+    if order.kind is not OrderKind.HAND_OVER:
+        return False
+    return now_s + order.hand_over_s + _SPARE_S <= order.present_until_s
+
+
+def is_kept_on(user: UserTable, order: Order) -> bool:
+    """Return True if the order goes on: the register has to keep the user now."""
+    if order.kind is not OrderKind.HAND_OVER or user.shared.sharing is None:
+        return False
+    order.present_until_s = math.inf
+    return True
 
 
 def _lingers(order: Order, now_s: float) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import LeaseReleasedError
 from . import difference, health, leaving, order_queue, rounds
 from .claims import FRESH, Claim, Order, Patience
+from .listing import Ask
 from .merging import Beat
 from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Send
@@ -14,13 +15,18 @@ from .wire import Acknowledged, Failed, Outcome, Send
 __all__ = ["acknowledged", "dismiss", "next_send", "note_heard", "take_back"]
 
 
-def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
+def next_send(user: UserTable, order: Order, now_s: float) -> Send | Ask | None:
     """Return a heartbeat for names of the joining claim alone.
 
     The first heartbeat travels alone, so that a refusal is about this claim and
     nothing else.
     """
     claim = order.its_claim
+    sharing = user.shared.sharing
+    # First: whoever is about to leave the names has to know.
+    ask = None if sharing is None else sharing.ask_hold(user, order, now_s)
+    if ask is not None:
+        return ask
     beats = _beats_of(user, claim, order.parts)
     if not beats:
         if claim in user.claims:
@@ -91,7 +97,11 @@ def _hasten_next(user: UserTable, claim: Claim, now_s: float) -> None:
     timeout_s = claim.presence_timeout_s
     counts_from_s = user.expires_s(claim) - timeout_s
     interval_s = user.shared.settings.interval_s(timeout_s)
-    user.hasten(max(now_s, counts_from_s + interval_s))
+    user.expect(max(now_s, counts_from_s + interval_s))
+    listing = user.listing
+    if listing is not None and counts_from_s < listing.repeat_s:
+        # A leave that another worker has sent may have overtaken it.
+        user.hasten(max(now_s, listing.repeat_s))
 
 
 def _extend(user: UserTable, claim: Claim, lease: Claim) -> None:

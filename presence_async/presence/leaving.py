@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..protocol.leave import LeaveOperation
 from ..protocol.splitting import split
 from . import order_queue
 from .changes import LeaveGivenUp
 from .claims import Order, OrderKind, Params, Patience, PresenceOperation
-from .names import channels_of, groups_of, names_of
+from .listing import Ask
+from .names import Name, channels_of, groups_of, names_of
 from .patience import LEAVE_PACE_S, NO_RETRY
 from .user import UserTable
 from .wire import Failed, Refused, Send
 
-__all__ = ["acknowledged", "drop_names", "failed", "leave", "next_send"]
+__all__ = ["acknowledged", "drop", "drop_names", "failed", "leave", "next_send"]
 
 
 def leave(
@@ -51,6 +54,13 @@ def drop_names(
                 order_queue.finish(user, order)
 
 
+def drop(user: UserTable, order: Order, names: Collection[Name]) -> None:
+    """Take names out of a leave, and end it with its last one."""
+    _shrink(order, {*channels_of(names)}, {*groups_of(names)})
+    if not order.operation.channels and not order.operation.channel_groups:
+        order_queue.finish(user, order)
+
+
 def _shrink(order: Order, channels: set[str], groups: set[str]) -> None:
     operation: LeaveOperation = order.operation
     order.operation = operation.about(
@@ -59,8 +69,11 @@ def _shrink(order: Order, channels: set[str], groups: set[str]) -> None:
     )
 
 
-def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
-    """Return the leave without names that a claim holds again by now."""
+def next_send(user: UserTable, order: Order, now_s: float) -> Send | Ask | None:
+    """Return the leave without names that a claim holds again by now.
+
+    With a register, first the question whether somebody else holds them.
+    """
     operation: LeaveOperation = order.operation
     held = user.held()
     names = names_of(operation.channels, operation.channel_groups)
@@ -68,11 +81,17 @@ def next_send(user: UserTable, order: Order, now_s: float) -> Send | None:
     if not rest:
         order_queue.finish(user, order)
         return None
+    sharing = user.shared.sharing
+    if sharing is not None and not sharing.may_leave(user, order, rest, now_s):
+        return sharing.ask_leave(user, order, rest, now_s)
     if len(rest) < len(names):
         operation = operation.about(channels_of(rest), groups_of(rest))
     # Sent part by part: the order shrinks with each acknowledgement.
     part = split(operation)[0]
-    return order_queue.send(user, order, part, now_s)  # type: ignore[arg-type]  # a part of a leave
+    send = order_queue.send(user, order, part, now_s)  # type: ignore[arg-type]  # a part of a leave
+    if sharing is not None:
+        send.patience = send.patience.ending(sharing.leave_by_s(order))
+    return send
 
 
 def acknowledged(user: UserTable, order: Order, send: Send) -> None:

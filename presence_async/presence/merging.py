@@ -12,6 +12,7 @@ from ..protocol.encoding import encode_name
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.json_codec import encode_state
 from .claims import Claim, Params, State
+from .listing import Other
 from .names import Name, channels_of, groups_of, text_of
 
 __all__ = ["Beat", "Wanted", "merged", "simple", "wanted"]
@@ -53,6 +54,13 @@ class Wanted:
         version, state = _state_of(claim)
         if version > self.version:
             self.version, self.state = version, state
+
+    def heed(self, other: Other) -> None:
+        """Take in what the claims of other clients want of the name."""
+        if 0 < other.timeout_s < self.timeout_s:
+            self.timeout_s = other.timeout_s
+        if other.rank > self.version:
+            self.version, self.state = other.rank, other.state
 
 
 class Beat:
@@ -109,12 +117,17 @@ def simple(subscribe_key: str, claim: Claim) -> Beat | None:
     return Beat(channels, operation, params, versions, (claim,))
 
 
-def wanted(claims: Iterable[Claim], states: States) -> dict[Name, Wanted]:
+def wanted(
+    claims: Iterable[Claim],
+    states: States,
+    others: Mapping[Name, Other] | None = None,
+) -> dict[Name, Wanted]:
     """Return what a user's claims want, name by name.
 
     Args:
         claims: In the order they came.
         states: States set for single names by ``client.set_state``, with versions.
+        others: What the claims of other clients want, as far as a register tells.
     """
     table: dict[Name, Wanted] = {}
     for claim in claims:
@@ -128,6 +141,10 @@ def wanted(claims: Iterable[Claim], states: States) -> dict[Name, Wanted]:
         entry = table.get(name)
         if entry is not None and version > entry.version:
             entry.version, entry.state = version, state
+    for name, other in (others or {}).items():
+        entry = table.get(name)
+        if entry is not None:
+            entry.heed(other)
     return table
 
 

@@ -13,12 +13,20 @@ from ..errors import ClientClosedError, DeadlineError, LeaseReleasedError
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.splitting import split
 from ..protocol.user_state import SetStateOperation
-from . import difference, health, joining, leaving, order_queue
+from . import (
+    difference,
+    handing_over,
+    health,
+    joining,
+    leaving,
+    order_queue,
+)
 from .claims import Claim, Order, OrderKind, Patience
+from .listing import Ask
 from .names import groups_of, names_of
 from .patience import is_blocking, overdue
 from .user import UserTable
-from .wire import Acknowledged, Failed, Outcome, Refused, Send
+from .wire import Acknowledged, Failed, Outcome, Send
 
 __all__ = [
     "about",
@@ -99,7 +107,7 @@ def _overdue(user: UserTable, order: Order) -> DeadlineError:
     return overdue(order, cause)
 
 
-def next_send(user: UserTable, now_s: float) -> Send | None:
+def next_send(user: UserTable, now_s: float) -> Send | Ask | None:
     """Return the request of the first order that may go out now."""
     if user.orders and deadline_s(user) <= now_s:
         # Of who waits for a turn that comes at once no alarm has rung.
@@ -116,12 +124,16 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
     return None
 
 
-def _send_of(user: UserTable, order: Order, now_s: float) -> Send | None:
+def _send_of(user: UserTable, order: Order, now_s: float) -> Send | Ask | None:
     """Return the next request of an order; finish the order if there is none."""
     if order.kind is OrderKind.JOIN:
         return joining.next_send(user, order, now_s)
     if order.kind is OrderKind.LEAVE:
         return leaving.next_send(user, order, now_s)
+    sharing = user.shared.sharing
+    if sharing is not None and handing_over.lasts(order, now_s):
+        names = names_of(order.operation.channels, order.operation.channel_groups)
+        return sharing.ask_leave(user, order, names, now_s)
     if order.parts is None and not _begin(user, order):
         order_queue.finish(user, order, LeaseReleasedError())
         return None
@@ -196,9 +208,12 @@ def answered(user: UserTable, send: Send, outcome: Outcome, now_s: float) -> Non
     order.failures += 1
     if order.kind is OrderKind.LEAVE:
         leaving.failed(user, order, outcome, now_s)
-    elif isinstance(outcome, Refused) or not order_queue.try_again(
+        return
+    if isinstance(outcome, Failed) and order_queue.try_again(
         user, order, outcome, now_s
     ):
+        return
+    if not handing_over.is_kept_on(user, order):
         fail(user, order, outcome.error, now_s)
 
 
@@ -219,7 +234,7 @@ def _acknowledged(
                 told.version = order.version
     replies = order.replies = (*order.replies, answer.value)
     order.parts.pop(0)
-    if not order.parts:
+    if not order.parts and not handing_over.is_kept_on(user, order):
         value = replies[0] if len(replies) == 1 else order.operation.merged(replies)
         order_queue.finish(user, order, None, value)
 
@@ -246,5 +261,7 @@ def give_up(user: UserTable, ticket: int, now_s: float) -> Send | None:
     if order.kind is OrderKind.LEAVE or order.is_patch:
         return None
     out = user.out if order_queue.is_out(user, order) else None
+    # A question to the register is not cut.
+    out = None if isinstance(out, Ask) else out
     fail(user, order, ClientClosedError("nobody waits for it"), now_s)
     return out

@@ -61,7 +61,13 @@ def _owed(user: UserTable) -> int:
     owed = sum(order.kind in _OWED for order in user.orders)
     if user.doubts is not None:
         owed += len(user.doubts.repeats)
-    return owed + (user.out is not None and user.out.purpose is Purpose.REPEAT)
+    if user.out is not None:
+        owed += user.out.purpose is Purpose.REPEAT
+    if not owed and not user.claims and user.listing is not None:
+        # The register has to be told that the user is not held any more.
+        sharing = user.shared.sharing
+        owed += sharing is not None and sharing.is_listed(user)
+    return owed
 
 
 def next_heartbeat_s(users: Iterable[UserTable]) -> float:

@@ -31,7 +31,7 @@ class Places:
         """When the next request may go out; ``math.inf`` until one has ended."""
         return self._next_entry_s if self.has_room else math.inf
 
-    def is_parked(self, send: Send | None) -> bool:
+    def is_parked(self, send: object) -> bool:
         """Return True if a request waits for its token."""
         return send in self._parked
 

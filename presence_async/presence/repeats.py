@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ..protocol.heartbeat import HeartbeatOperation
-from .claims import Patience
+from ..protocol.leave import LeaveOperation
+from . import leaving
+from .claims import Params, Patience
 from .doubt import Doubts
 from .names import channels_of, groups_of, names_of
 from .patience import NO_RETRY
@@ -72,9 +74,22 @@ def next_send(user: UserTable, now_s: float) -> Send | None:
             user.doubts = None
         return None
     operation, params = due
+    if isinstance(operation, LeaveOperation) and user.shared.sharing is not None:
+        _leave_again(user, operation, params, now_s)
+        return None
     attempt_s = user.shared.settings.attempt_timeout_s
     patience = _patience(user, now_s)
     return Send(user.user_id, operation, params, now_s, attempt_s, patience, now_s)
+
+
+def _leave_again(
+    user: UserTable, operation: LeaveOperation, params: Params, now_s: float
+) -> None:
+    """Leave as a caller would: by now another worker may hold the user."""
+    names = (operation.channels, operation.channel_groups)
+    until_s = now_s + user.shared.settings.presence_timeout_s
+    order = leaving.leave(user, *names, params, _patience(user, now_s), until_s=until_s)
+    order.not_before_s, order.is_known = now_s, True
 
 
 def _patience(user: UserTable, now_s: float) -> Patience:

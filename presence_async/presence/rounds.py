@@ -15,9 +15,19 @@ from .records import Round
 from .user import UserTable
 from .wire import Acknowledged, Failed, Outcome, Refused, Send
 
-__all__ = ["begin", "kept", "kept_calmly", "next_send", "place", "plan_next"]
+__all__ = [
+    "begin",
+    "follow_s",
+    "kept",
+    "kept_calmly",
+    "next_send",
+    "place",
+    "plan_next",
+]
 
 _REST = 1 / 16
+_BEHIND_S = (0.5, 3.0)
+_NO_HURRY_S = 24.0
 _SHORTEST_WAIT_S = 1.0
 _ROUNDING = 1e-6
 """Of a slot: by how much a time of a slot may be off for being a rounded product."""
@@ -42,6 +52,17 @@ def place(user: UserTable, now_s: float, *, rest: float = 0.0) -> None:
     if user.round is None:
         # A round that is due sooner counts, and becomes the place.
         user.due_s = user.place_s = min(place_s, user.due_s)
+
+
+def follow_s(user: UserTable, next_s: float, now_s: float) -> float:
+    """Return when to ask again whose turn it is: a little after it is another's.
+
+    If the other worker is gone by then the turn is this one's, in good time.
+    """
+    timeouts_s = [claim.presence_timeout_s for claim in user.joined]
+    scale = min(1.0, min(timeouts_s, default=0) / _NO_HURRY_S)
+    slack_s = user.shared.rng.uniform(*_BEHIND_S) * scale
+    return now_s + next_s + slack_s
 
 
 def plan_next(user: UserTable, now_s: float) -> None:
@@ -74,6 +95,9 @@ def begin(user: UserTable, attempt_s: float, now_s: float) -> Send | None:
     """
     beats = difference.beats(user)
     due_s, user.due_s = user.due_s, math.inf
+    if user.listing is not None:
+        user.listing.has_turn = False
+        user.pressing_s = None
     if len(beats) == 1 and user.is_calm:
         return _send(user, beats[0], attempt_s, due_s, now_s)
     user.is_held = False

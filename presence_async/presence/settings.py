@@ -10,6 +10,7 @@ from .changes import Change
 from .claims import RetryPolicy
 from .pace import slot_s
 from .patience import NO_RETRY
+from .sharing import Sharing
 
 __all__ = ["Settings", "Shared"]
 
@@ -65,8 +66,10 @@ class Shared:
         intervals_s: The interval for each timeout that claims have had.
         widths_s: The width of slots for each interval and number of users lately.
         is_down: Whether the service cannot be reached.
+        version: Of the newest state.
         places: How many places in the interval have been given away.
         repeat_by_s: By when doubts have to be over.
+        sharing: The connection to a register; ``None``: there is none.
     """
 
     __slots__ = (
@@ -78,7 +81,9 @@ class Shared:
         "repeat_by_s",
         "rng",
         "settings",
+        "sharing",
         "users",
+        "version",
         "widths_s",
     )
 
@@ -93,6 +98,16 @@ class Shared:
         self.is_down: bool = False
         self.places: int = 0
         self.repeat_by_s: float = math.inf
+        self.sharing: Sharing | None = None
+        self.version: int = 0
+
+    def next_version(self, now_s: float) -> int:
+        """Return the version of a state that is set now, newer than any before.
+
+        A time in milliseconds, so that states set by several clients can be compared.
+        """
+        self.version = max(self.version + 1, int(now_s * 1000))
+        return self.version
 
     def interval_s(self, presence_timeout_s: int) -> float:
         """Return the seconds between two heartbeats with a timeout."""

@@ -32,7 +32,13 @@ class Timetable:
         self.alarms: DueHeap[UserTable] = DueHeap()
 
     def plan(
-        self, user: UserTable, now_s: float, end_s: float, not_before_s: float
+        self,
+        user: UserTable,
+        now_s: float,
+        end_s: float,
+        not_before_s: float,
+        *,
+        is_owing: bool = False,
     ) -> None:
         """Put a user where it will be looked at next.
 
@@ -41,9 +47,10 @@ class Timetable:
             now_s: Loop time.
             end_s: When the first of the user's presence that is left runs out.
             not_before_s: When to look at the earliest.
+            is_owing: Whether there is something to tell the register.
         """
         if user.out is None:
-            wake_s = user.wake_s(now_s)
+            wake_s = now_s if is_owing else user.wake_s(now_s)
             if user.orders:
                 wake_s = min(wake_s, orders.wake_s(user, now_s))
             looked_at_s = max(not_before_s, wake_s)

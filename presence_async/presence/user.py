@@ -15,6 +15,7 @@ from ..deadlines import Slot
 from ..protocol.heartbeat import HeartbeatOperation
 from .claims import FRESH, REFUSED, Claim, Order, State
 from .doubt import Doubts
+from .listing import Ask, Listing
 from .merging import Beat
 from .names import Name, names_of
 from .rarely import Rarely
@@ -34,7 +35,7 @@ class UserTable:
         orders: What callers asked for, in the order they asked.
         doubts: What may still be applied or has to be said again; mostly ``None``.
         states: States set for single names, with their versions; mostly ``None``.
-        out: The request under way.
+        out: The request under way, or the question to the register.
         confirming: A request to send again since a cache answered it.
         round: The regular heartbeats under way, if there is more to say of them than
             that the only one is out.
@@ -44,6 +45,9 @@ class UserTable:
         failures: Rounds failed in a row.
         is_held: Whether the next round waits for the end of an outage.
         slot: Where the timetable has it.
+        listing: How the register lists this client for the user; mostly ``None``.
+        pressing_s: When a heartbeat has to be sent, whoever has sent one meanwhile;
+            mostly ``None``. Without a register all of them have to.
         rare: Whatever of this differs from its default.
     """
 
@@ -51,6 +55,7 @@ class UserTable:
         "_told",
         "claims",
         "due_s",
+        "listing",
         "orders",
         "out",
         "place_s",
@@ -66,6 +71,7 @@ class UserTable:
     round: Rarely[Round | None] = Rarely(None)
     failures: Rarely[int] = Rarely(0)
     is_held: Rarely[bool] = Rarely(default=False)
+    pressing_s: Rarely[float | None] = Rarely(None)
 
     def __init__(self, user_id: str, shared: Shared) -> None:
         self.user_id: str = user_id
@@ -74,10 +80,11 @@ class UserTable:
         # Most users have one name, and a dict is many times the size of what it holds.
         self._told: Told | dict[Name, Told] | None = None
         self.orders: tuple[Order, ...] = ()
-        self.out: Send | None = None
+        self.out: Send | Ask | None = None
         self.due_s: float = math.inf
         self.place_s: float = 0.0
         self.slot: Slot | None = None
+        self.listing: Listing | None = None
         self.rare: dict[str, Any] | None = None
 
     # What is wanted. Claims and orders are tuples: most users have one and none, and
@@ -216,9 +223,24 @@ class UserTable:
         return shortest_s
 
     def hasten(self, due_s: float) -> None:
-        """Make the next round due no later than a time, whatever failed before."""
+        """Make the next round due no later than a time, whatever failed before.
+
+        It is sent whoever else has sent one meanwhile.
+        """
+        if due_s <= self.due_s and self.has_joined:
+            self.due_s = due_s
+            if self.shared.sharing is not None:
+                self.pressing_s = due_s
+
+    def expect(self, due_s: float) -> None:
+        """Make the next round due no later than a time."""
         if due_s < self.due_s and self.has_joined:
             self.due_s = due_s
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether the next round is sent without asking whose turn it is."""
+        return self.pressing_s is not None and self.pressing_s <= self.due_s
 
     def wake_s(self, now_s: float) -> float:
         """Return when something of this, orders aside, has to be said."""

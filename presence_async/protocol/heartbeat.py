@@ -90,6 +90,10 @@ class HeartbeatOperation(msgspec.Struct, frozen=True, kw_only=True):
             self, channels=channels, channel_groups=channel_groups
         )
 
+    def lasting(self, presence_timeout_s: int) -> Self:
+        """Return the same heartbeat with another timeout."""
+        return msgspec.structs.replace(self, presence_timeout_s=presence_timeout_s)
+
     def with_state(self, state: Mapping[str, Mapping[str, Json]] | None) -> Self:
         return msgspec.structs.replace(self, state=state)
 

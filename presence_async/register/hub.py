@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from .values import Attendance, Worker
+from .values import ALIVE_S, Attendance, Worker
 
-__all__ = ["ALIVE_S", "GUARD_S", "Hub", "Seat"]
+__all__ = ["GUARD_S", "Hub", "Seat"]
 
-ALIVE_S: Final = 15.0
-"""Seconds after its last sign of life until a worker counts as dead."""
 GUARD_S: Final = 20.0
 """Seconds in which nobody departs after a register has lost its memory."""
 
-_ALIVE: Final = 15_000
-_GUARD: Final = 20_000
+_ALIVE: Final = int(ALIVE_S * 1000)
+_GUARD: Final = int(GUARD_S * 1000)
 _BURIAL: Final = 5_000
 
 

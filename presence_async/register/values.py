@@ -7,9 +7,10 @@ seconds, never points in time: only the register's own clock is the same for eve
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 __all__ = [
+    "ALIVE_S",
     "CALM",
     "NOTHING_OWED",
     "UNKNOWN",
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 Name: TypeAlias = str
+
+ALIVE_S: Final = 15.0
+"""Seconds after its last sign of life until a worker counts as dead."""
 
 WITHDRAWN = ""
 """In place of a state: the one this worker set counts no longer."""

@@ -232,6 +232,16 @@ def test_a_leave_that_was_due_or_failed_goes_on(direct: Direct) -> None:
     assert [fate for *_, fate in report(direct)] == ["handed over", "left", "left"]
 
 
+def test_a_leave_that_lingered_and_failed_goes_on(direct: Direct) -> None:
+    claim = direct.join("u", "a", linger_s=10)
+    direct.engine.release(claim, direct.patience(), direct.now_s)
+    direct.busy(direct.take_next())
+
+    close(direct)
+
+    assert said(direct.take()) == ("leave", ("a",))
+
+
 def test_a_user_who_timed_out_while_lingering_is_not_made_to_join(
     direct: Direct,
 ) -> None:

@@ -61,7 +61,7 @@ async def presence(client: PresenceClient) -> None:
     assert_type(await task, Lease)
     both = await asyncio.gather(client.join("a"), client.join("b"))
     assert_type(both, tuple[Lease, Lease])
-    assert_type(await client.close(), CloseReport)
+    assert_type(await client.close(5, hand_over_s=20), CloseReport)
 
 
 async def events(client: PresenceClient) -> None:
