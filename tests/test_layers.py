@@ -55,7 +55,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
     "register.sqlite": {"msgspec"},
-    "register.valkey": {"valkey"},
+    "register.server_link": {"valkey"},
     "cli": {"typer", "rich"},
 }
 FORBIDDEN_STDLIB: dict[str, set[str]] = {

@@ -2,7 +2,8 @@
 
 ``register`` says what every register is able to do, ``values`` what is said to one and
 what it answers. ``record`` has the rules for one user, ``hub`` those for the workers,
-and ``ledger`` puts them together; ``memory`` runs them as they are.
+and ``ledger`` puts them together; ``memory`` runs them as they are. ``valkey`` has them
+said in Lua (``scripts``), since its servers carry them out.
 
 Names are imported when they are first used: a register costs nothing without one.
 """
@@ -13,12 +14,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .holders import UserHolders as UserHolders
     from .memory import MemoryRegister as MemoryRegister
     from .register import Register as Register
+    from .valkey import ValkeyRegister as ValkeyRegister
 
 _HOMES = {
     "MemoryRegister": "memory",
     "Register": "register",
+    "UserHolders": "holders",
+    "ValkeyRegister": "valkey",
 }
 
 __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see

@@ -72,6 +72,10 @@ class Shelf(Protocol):
         """Note when a user's departure has to be looked at."""
         ...
 
+    def advance_due(self, user_id: str, due: int) -> None:
+        """Note that a user's departure has to be looked at then, or earlier."""
+        ...
+
     def due(self, now: int | None, limit: int) -> list[str]:
         """Return users whose time has come; ``None``: whose time may still come."""
         ...
@@ -165,7 +169,7 @@ class Ledger:
         )
         shelf.put_record(release.user_id, record)
         if due is not None:
-            shelf.set_due(release.user_id, due)
+            shelf.advance_due(release.user_id, due)
         if worker_id not in record.holders:
             shelf.drop(worker_id, release.user_id)
         return released

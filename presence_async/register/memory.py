@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from .holders import UserHolders, user_holders
 from .hub import Hub
 from .ledger import Ledger
 from .record import Due, Record, ms
@@ -97,6 +98,11 @@ class MemoryRegister:
         """Note acknowledged leaves."""
         return self._ledger(worker).departed(leaves, self._now())
 
+    async def holders(self, subscribe_key: str, user_id: str) -> UserHolders:
+        """Say who holds a user, for people."""
+        shelf, now = self._shelves.get(subscribe_key, MemoryShelf()), self._now()
+        return user_holders(user_id, shelf.record(user_id, now), shelf.hub(), now)
+
     def _ledger(self, worker: Worker) -> Ledger:
         shelf = self._shelves.setdefault(worker.subscribe_key, MemoryShelf())
         return Ledger(shelf, self.crash_grace_s)
@@ -158,6 +164,10 @@ class MemoryShelf:
             self._due.pop(user_id, None)
         else:
             self._due[user_id] = due
+
+    def advance_due(self, user_id: str, due: int) -> None:
+        """Note that a user's departure has to be looked at then, or earlier."""
+        self._due[user_id] = min(due, self._due.get(user_id, due))
 
     def due(self, now: int | None, limit: int) -> list[str]:
         """Return users whose time has come; ``None``: whose time may still come."""

@@ -155,9 +155,11 @@ class Record:
         """Let a worker hold names; whatever lingers is not left then."""
         for wish in holding.wishes:
             if wish.timeout_s:
-                self._want(worker_id, life, wish, now)
+                self._want(worker_id, life, wish)
             if wish.name in self.names:
                 self._set_state(self.names[wish.name], worker_id, wish, now)
+        if any(wish.timeout_s for wish in holding.wishes):
+            self._renew(self.holders[worker_id], now)
         return tuple(
             self._standing(wish.name, worker_id, now)
             for wish in holding.wishes
@@ -241,7 +243,7 @@ class Record:
         if not is_known and release.doubt_s:
             wait = max(wait, ms(release.doubt_s))
         at = max(now + wait, not_before)
-        leave, again, due = [], [], math.inf
+        leave, again = [], []
         for name in freed:
             entry = self.names.get(name)
             self._withdraw(entry, worker_id)
@@ -253,15 +255,14 @@ class Record:
             elif at > now:
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = at
-                due = min(due, at)
             elif self._may_leave(entry, worker_id, attempt_s, now):
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = now
                 entry.leaving, entry.leaver = now + ms(attempt_s), worker_id
-                due = min(due, entry.leaving)
                 leave.append(name)
-        self._keep_for(max(due - now, 0) if due < math.inf else 0, now)
-        return Released(tuple(leave), tuple(again)), _due(due)
+        due = self._next_look(ms(attempt_s), now)
+        self._keep_for(0 if due is None else max(due - now, 0), now)
+        return Released(tuple(leave), tuple(again)), due
 
     def depart(
         self, worker_id: str, attempt_s: float, now: int, *, is_last: bool
@@ -313,14 +314,13 @@ class Record:
         ]
         return min(wanted, default=0)
 
-    def _want(self, worker_id: str, life: int, wish: Wish, now: int) -> None:
+    def _want(self, worker_id: str, life: int, wish: Wish) -> None:
         mine = self.holders.get(worker_id)
         if mine is None:
             mine = self.holders[worker_id] = Holder(0, life, {})
         mine.life = life
         mine.wishes[wish.name] = wish.timeout_s
         self.names.setdefault(wish.name, Entry()).linger = _NEVER
-        self._renew(mine, now)
 
     def _unwant(self, worker_id: str, release: Release) -> list[str]:
         """Take names from a holder; return those of which it has to be seen to."""
@@ -337,6 +337,15 @@ class Record:
         longest = ms(max(mine.wishes.values(), default=0))
         mine.until = now + _TIMEOUTS_HELD * longest
         self._keep_for(_TIMEOUTS_KEPT * longest, now)
+
+    def _next_look(self, attempt: int, now: int) -> Due:
+        """Return when the first of all names that linger may depart."""
+        looks = [
+            max(entry.linger, min(entry.leaving, now + attempt))
+            for entry in self.names.values()
+            if entry.linger != _NEVER
+        ]
+        return min(looks, default=None)
 
     def _keep_for(self, span: float, now: int) -> None:
         self.expires = max(self.expires, now + int(span) + _KEPT_LONGER)
