@@ -54,7 +54,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
-    "register.sqlite": {"msgspec"},
+    "register.sqlite_shelf": {"msgspec"},
     "register.server_link": {"valkey"},
     "cli": {"typer", "rich"},
 }

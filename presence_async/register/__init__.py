@@ -2,8 +2,8 @@
 
 ``register`` says what every register is able to do, ``values`` what is said to one and
 what it answers. ``record`` has the rules for one user, ``hub`` those for the workers,
-and ``ledger`` puts them together; ``memory`` runs them as they are. ``valkey`` has them
-said in Lua (``scripts``), since its servers carry them out.
+and ``ledger`` puts them together; ``memory`` and ``sqlite`` run them as they are. For
+``valkey`` they are said once more in Lua (``scripts``), since the server runs them.
 
 Names are imported when they are first used: a register costs nothing without one.
 """
@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .holders import UserHolders as UserHolders
     from .memory import MemoryRegister as MemoryRegister
+    from .opening import register_at as register_at
     from .register import Register as Register
+    from .sqlite import SqliteRegister as SqliteRegister
     from .valkey import ValkeyRegister as ValkeyRegister
 
 _HOMES = {
     "MemoryRegister": "memory",
     "Register": "register",
+    "SqliteRegister": "sqlite",
     "UserHolders": "holders",
     "ValkeyRegister": "valkey",
+    "register_at": "opening",
 }
 
 __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
