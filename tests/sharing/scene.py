@@ -144,6 +144,9 @@ class Scene:
         emulator: The service.
         register: What they share; ``None``: a fresh one.
         settings: Of every client's config.
+
+    Attributes:
+        is_away: Whether processes that start cannot reach the register.
     """
 
     def __init__(
@@ -155,13 +158,16 @@ class Scene:
         self.emulator: PresenceEmulator = emulator
         self.register: MemoryRegister = register or MemoryRegister()
         self.processes: list[Process] = []
+        self.is_away: bool = False
         self._settings = settings
 
     async def start(self) -> Process:
         """Start a process."""
         config = self.emulator.config(user_id="worker", **self._settings)
         line = Line(self.register)
+        line.is_cut = self.is_away
         client = await PresenceClient(config, register=line).start()
+        client._core.heartbeats.engine.shared.rng.seed(len(self.processes))
         process = Process(client, line)
         self.processes.append(process)
         return process
