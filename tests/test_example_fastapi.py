@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -83,7 +83,10 @@ class Server:
 
 @asynccontextmanager
 async def uvicorn(
-    folder: Path, *options: str, reload_s: float = 0.3, **environment: str
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    reload_s: float = 0.3,
 ) -> AsyncIterator[Server]:
     """Run the example, with a short time for reloads and a register in a folder."""
     (folder / "quick.py").write_text(QUICK.format(reload_s))
@@ -93,7 +96,7 @@ async def uvicorn(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", "--app-dir", str(folder), "quick:app"),
         *("--port", "0", "--timeout-graceful-shutdown", "1", *options),
-        env=inherited | named | environment | {"PYTHONPATH": paths},
+        env={**inherited, **named, **(environment or {}), "PYTHONPATH": paths},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -149,7 +152,9 @@ def seen(emulator: PresenceEmulator) -> list[str]:
 async def test_closing_the_only_tab_on_one_of_two_workers_is_seen_by_nobody(
     emulator: PresenceEmulator, register: SqliteRegister, tmp_path: Path
 ) -> None:
-    async with uvicorn(tmp_path, "--workers", "2", **service(emulator)) as server:
+    async with uvicorn(
+        tmp_path, "--workers", "2", environment=service(emulator)
+    ) as server:
         await server.wait_until_up()
         on_one, on_another = await tabs_on_two_workers(server, register)
 
@@ -175,12 +180,12 @@ async def test_a_restart_of_all_workers_is_seen_by_nobody(
     emulator: PresenceEmulator, register: SqliteRegister, tmp_path: Path
 ) -> None:
     options, variables = ("--workers", "2"), service(emulator)
-    async with uvicorn(tmp_path, *options, reload_s=5, **variables) as server:
+    async with uvicorn(tmp_path, *options, reload_s=5, environment=variables) as server:
         await server.wait_until_up()
         await server.open_tab("alice")
         snapshot = await (await server.follow()).readuntil(b"\n\n")
     between = await register.holders("demo", "alice")
-    async with uvicorn(tmp_path, *options, **variables) as server:
+    async with uvicorn(tmp_path, *options, environment=variables) as server:
         await server.wait_until_up()
         await server.open_tab("alice")
         after = await register.holders("demo", "alice")
@@ -199,7 +204,7 @@ async def test_it_is_not_ready_while_heartbeats_fail_and_shows_ids_as_text(
 ) -> None:
     hostile = "</script><script>alert(1)</script>\ndata: {}"
     variables = service(emulator) | {"PUBNUB_PRESENCE_TIMEOUT_S": "4"}
-    async with uvicorn(tmp_path, **variables) as server:
+    async with uvicorn(tmp_path, environment=variables) as server:
         await server.wait_until_up()
 
         async def is_unready() -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.register import SqliteRegister
 
 from .commands import ask, errors_of, read_line, read_line_and_close, start
 
@@ -166,6 +167,16 @@ def sharing(service: dict[str, str], tmp_path: Path) -> dict[str, str]:
     return service | {"PRESENCE_REGISTER_URL": str(tmp_path / "presence.db")}
 
 
+async def is_held_by(count: int, file: str) -> None:
+    """Wait until so many processes hold bob."""
+    register = SqliteRegister(file)
+    await register.open()
+    async with asyncio.timeout(10):
+        while len((await register.holders("demo", "bob")).holders) < count:  # noqa: ASYNC110  # of other processes
+            await asyncio.sleep(0.05)
+    await register.close()
+
+
 async def test_a_user_whom_another_process_holds_stays(
     emulator: PresenceEmulator, sharing: dict[str, str]
 ) -> None:
@@ -173,6 +184,7 @@ async def test_a_user_whom_another_process_holds_stays(
     await read_line(first)
     second = await start("join", "lobby", **sharing)
     await read_line(second)
+    await is_held_by(2, sharing["PRESENCE_REGISTER_URL"])
 
     first.send_signal(signal.SIGINT)
     ends = [(await first.communicate(), first.returncode)]
