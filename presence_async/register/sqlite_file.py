@@ -29,6 +29,13 @@ _T = TypeVar("_T")
 
 _LOG = logging.getLogger("presence_async.register")
 _BUSY_S = 0.8
+_BEGINNING = f"""
+BEGIN IMMEDIATE;
+{TABLES}
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {LAYOUT};
+COMMIT;
+"""
 
 
 class _LayoutError(Exception):
@@ -155,28 +162,25 @@ class SqliteFile:
 def _connected(path: Path) -> sqlite3.Connection:
     file = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
     try:
+        is_fresh = _is_fresh(file, path)
         file.execute("PRAGMA journal_mode = WAL")
         # Nothing in it matters after a power failure: users are held again.
         file.execute("PRAGMA synchronous = OFF")
-        _prepare(file, path)
+        if is_fresh:
+            # The folder is locked: nobody else does the same.
+            file.executescript(_BEGINNING)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _prepare(file: sqlite3.Connection, path: Path) -> None:
+def _is_fresh(file: sqlite3.Connection, path: Path) -> bool:
     [application] = file.execute("PRAGMA application_id").fetchone()
     [layout] = file.execute("PRAGMA user_version").fetchone()
     [tables] = file.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if (application, layout) == (APPLICATION_ID, LAYOUT):
-        return
-    if application == APPLICATION_ID:
+    if application == APPLICATION_ID and layout != LAYOUT:
         raise _LayoutError("written by another version")
-    if tables or application:
+    if application != APPLICATION_ID and (tables or application):
         raise InvalidArgumentError("path", f"{path} is another program's database")
-    # The folder is locked: nobody else prepares it.
-    file.executescript(
-        f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID};"
-        f"PRAGMA user_version = {LAYOUT}; COMMIT;"
-    )
+    return application != APPLICATION_ID
