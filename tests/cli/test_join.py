@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -219,3 +220,22 @@ async def test_a_register_that_cannot_work_here_is_wrong_usage(
     assert (code, out) == (2, "")
     assert "--register: " in errors
     assert emulator.requests.total == 0
+
+
+async def test_a_register_that_is_away_at_the_end_ends_join_with_1(
+    emulator: PresenceEmulator, sharing: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", **sharing)
+    await read_line(process)
+    await is_held_by(1, sharing["PRESENCE_REGISTER_URL"])
+    lock = sqlite3.connect(sharing["PRESENCE_REGISTER_URL"], isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+
+    process.send_signal(signal.SIGINT)
+    errors = await errors_of(process)
+    lock.close()
+
+    assert errors.startswith(b"presence-async: the register is away")
+    assert errors.count(b"\n") == 1
+    assert process.returncode == 1
+    assert [e.action for e in emulator.events("lobby")] == ["join"]
