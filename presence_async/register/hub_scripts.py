@@ -42,7 +42,7 @@ end
 local function notice(epoch)
   local about = ask('INFO', 'server')
   local mark = string.match(about, 'run_id:(%w+)')
-  if mark and string.find(about, 'redis_mode:cluster', 1, true) then
+  if mark and string.find(about, '_mode:cluster', 1, true) then
     local epochs = ask('CLUSTER', 'INFO')
     mark = mark .. (string.match(epochs, 'cluster_current_epoch:(%d+)') or '')
   end

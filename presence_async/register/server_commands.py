@@ -25,6 +25,7 @@ __all__ = [
     "attend",
     "call",
     "keep",
+    "look_in",
     "note_gone",
     "note_held",
     "number",
@@ -84,9 +85,14 @@ def number(value: int) -> bytes:
     return b"%d" % value
 
 
-def opening(name: str) -> tuple[bytes, bytes, bytes]:
+def opening(name: str) -> tuple[str, bytes, bytes]:
     """Return how the call of a script begins; its key and arguments follow."""
-    return b"EVALSHA", SCRIPTS[name].sha, b"1"
+    return "EVALSHA", SCRIPTS[name].sha, b"1"
+
+
+def look_in(namespace: str) -> Command:
+    """See if the server answers, in a cluster one of them."""
+    return "EXISTS", Keys.of(namespace, "").hub
 
 
 def call(name: str, key: bytes, *arguments: Argument) -> Command:
@@ -109,17 +115,17 @@ def note_held(held: bytes, user_ids: Sequence[str]) -> list[Command]:
     """Note whom a worker holds."""
     if not user_ids:
         return []
-    return [(b"SADD", held, *user_ids), (b"EXPIRE", held, _DAY_S)]
+    return [("SADD", held, *user_ids), ("EXPIRE", held, _DAY_S)]
 
 
 def note_gone(held: bytes, user_ids: Sequence[str]) -> list[Command]:
     """Note whom a worker holds no longer."""
-    return [(b"SREM", held, *user_ids)] if user_ids else []
+    return [("SREM", held, *user_ids)] if user_ids else []
 
 
 def keep(keys: Keys, worker_id: str) -> list[Command]:
     """Keep for another day what does not expire by itself."""
-    return [(b"EXPIRE", keys.held(worker_id), _DAY_S), (b"EXPIRE", keys.due, _DAY_S)]
+    return [("EXPIRE", keys.held(worker_id), _DAY_S), ("EXPIRE", keys.due, _DAY_S)]
 
 
 def wanted(wishes: Sequence[Wish]) -> list[Argument]:

@@ -72,7 +72,7 @@ class ServerDepartures(NamedTuple):
         """Release the users of dead workers, some at a time."""
         lives = {read.text(x): read.integer(y) for x, y in read.pairs(dead)}
         held = await self.link.run([
-            (b"SRANDMEMBER", self.keys.held(x), _RELEASED_AT_ONCE) for x in lives
+            ("SRANDMEMBER", self.keys.held(x), _RELEASED_AT_ONCE) for x in lives
         ])
         users = dict(zip(lives, map(read.texts, held), strict=True))
         releases = [

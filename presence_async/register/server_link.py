@@ -55,8 +55,8 @@ class ServerLink:
             rule = f"must begin with one of {', '.join(_SCHEMES)}"
             raise InvalidArgumentError("url", rule)
 
-    async def open(self) -> None:
-        """Make a client of our own, if none is given, and see if the server is there.
+    async def open(self, first: Command) -> None:
+        """Make a client of our own, if none is given, and send it a first command.
 
         Raises:
             ImportError: The package for a client of our own is not installed.
@@ -66,7 +66,7 @@ class ServerLink:
         if self._url is not None and self._own is None:
             self._own = _client(self._url)
         self._openers += 1
-        await self.run([(b"PING",)])
+        await self.run([first])
 
     async def close(self) -> None:
         """Close our own client when the last opener closes."""
@@ -120,7 +120,7 @@ class ServerLink:
         return await pipeline.execute(raise_on_error=False)
 
     def _in_full(self, command: Command) -> Command:
-        return (b"EVAL", self._texts[cast("bytes", command[1])], *command[2:])
+        return ("EVAL", self._texts[cast("bytes", command[1])], *command[2:])
 
     @property
     def _client(self) -> ServerClient:

@@ -176,11 +176,15 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _is_fresh(file: sqlite3.Connection, path: Path) -> bool:
-    [application] = file.execute("PRAGMA application_id").fetchone()
-    [layout] = file.execute("PRAGMA user_version").fetchone()
-    [tables] = file.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    application = _number(file, "PRAGMA application_id")
+    layout = _number(file, "PRAGMA user_version")
+    tables = _number(file, "SELECT count(*) FROM sqlite_schema")
     if application == APPLICATION_ID and layout != LAYOUT:
         raise _LayoutError("written by another version")
     if application != APPLICATION_ID and (tables or application):
         raise InvalidArgumentError("path", f"{path} is another program's database")
     return application != APPLICATION_ID
+
+
+def _number(file: sqlite3.Connection, question: str) -> int:
+    return int(file.execute(question).fetchone()[0])

@@ -15,6 +15,7 @@ from .server_commands import (
     attend,
     call,
     keep,
+    look_in,
     note_gone,
     note_held,
     number,
@@ -93,7 +94,7 @@ class ValkeyRegister:
             InvalidArgumentError: The URL is none.
             RegisterError: The server is away; each operation tries again.
         """
-        await self._link.open()
+        await self._link.open(look_in(self._namespace))
 
     async def close(self) -> None:
         """Disconnect when the last client closes; a given one stays open."""
@@ -166,7 +167,7 @@ class ValkeyRegister:
         keys, now = self._keys_of(worker), self._now()
         epoch, is_last = secrets.token_hex(4), int(attendance.is_last)
         due = call("due", keys.due, now, DEPARTING_AT_ONCE, is_last)
-        look = [due, (b"ZCARD", keys.due)]
+        look = [due, ("ZCARD", keys.due)]
         attended, users, lingering, *_ = await self._link.run([
             attend(keys, now, worker, attendance, epoch),
             *look,
@@ -185,7 +186,7 @@ class ValkeyRegister:
         if read.items(users) and read.integer(at) >= not_before:
             found = read.items(users)
             leaves = await steps.departures(attendance, found)
-            [lingering] = await self._link.run([(b"ZCARD", keys.due)])
+            [lingering] = await self._link.run([("ZCARD", keys.due)])
             is_full = len(found) == 2 * DEPARTING_AT_ONCE
             has_more = has_more or (is_full and not attendance.is_last)
         return Departures(

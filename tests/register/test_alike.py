@@ -88,7 +88,7 @@ class Alike(RuleBasedStateMachine):
     )
     def open(self, now_s: float, grace_s: float) -> None:
         self.now_s = now_s
-        kind = {"crash_grace_s": grace_s, "clock": lambda: self.now_s}
+        kind: dict[str, Any] = {"crash_grace_s": grace_s, "clock": lambda: self.now_s}
         self.reference = MemoryRegister(**kind)
         self.other = self.make(**kind)
         self.runner.run(self.other.open())
@@ -99,9 +99,9 @@ class Alike(RuleBasedStateMachine):
         self.runner.close()
 
     def asked(self, operation: str, *values: Any) -> Sequence[Any]:
-        expected = self.run(getattr(self.reference, operation)(*values))
-        actual = self.run(getattr(self.other, operation)(*values))
-        assert list(actual) == list(expected)
+        expected = list(self.run(getattr(self.reference, operation)(*values)))
+        actual = list(self.run(getattr(self.other, operation)(*values)))
+        assert actual == expected
         return expected
 
     def run(self, answer: Coroutine[Any, Any, Any]) -> Any:
@@ -114,7 +114,9 @@ class Alike(RuleBasedStateMachine):
 
     @rule(
         i=numbers,
-        claimings=of_users(st.builds(Claiming, users, st.sampled_from([5.0, 9.5, 140]))),
+        claimings=of_users(
+            st.builds(Claiming, users, st.sampled_from([5.0, 9.5, 140]))
+        ),
     )
     def claim(self, i: int, claimings: list[Claiming]) -> None:
         self.asked("claim", self.workers[i], claimings, ATTEMPT_S)
@@ -201,8 +203,8 @@ def alike(departures: Departures) -> Departures:
 
 
 def hold_against_memory(make: MakeRegister) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # of Hypothesis
-        lambda: Alike(make),
+    run_state_machine_as_test(
+        lambda: Alike(make),  # type: ignore[arg-type]  # any callable will do
         settings=settings(max_examples=EXAMPLES, stateful_step_count=STEPS),
     )
 
