@@ -96,13 +96,14 @@ class RegisterLoop:
     # Opening, and the task.
 
     async def open(self) -> None:
-        """Get ready; a register that is away is tried again later.
+        """Get ready, up to the first sign of life; if it is away, later.
 
         Raises:
             InvalidArgumentError: It cannot work here.
         """
         try:
             await self._limited(self.register.open())
+            await self._attend()
         except RegisterError as error:
             self.listings.lose(error, _now_s())
         self._is_open = True

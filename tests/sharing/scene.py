@@ -124,13 +124,13 @@ class Process:
         """End it as SIGKILL does: nothing is said any more."""
         self.is_alive, self.leases = False, {}
         core = self.client._core
-        core._leave_all = nothing  # type: ignore[method-assign]
+        core._leave_all = nothing  # type: ignore[assignment, method-assign]
         await self.client.close()
 
     async def close(self, **more: float) -> None:
         """End it in order."""
         self.is_alive, self.leases = False, {}
-        await self.client.close(**more)  # type: ignore[arg-type]  # passed on
+        await self.client.close(**more)
 
 
 async def nothing(*_: object) -> None:

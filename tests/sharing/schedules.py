@@ -7,6 +7,7 @@ what goes wrong with processes, with the register, and on the way to both.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from presence_async.testing import VirtualLoop
 
 from .scene import Process, Scene
 
-__all__ = ["Violation", "failure_of", "play"]
+__all__ = ["RuleBrokenError", "failure_of", "play"]
 
 ATTEMPT_S = 10.0
 GRACE_S = 10.0
@@ -49,7 +50,7 @@ VERBS = {
 }
 
 
-class Violation(Exception):
+class RuleBrokenError(Exception):
     """A rule that a schedule broke, and when."""
 
 
@@ -166,7 +167,7 @@ class World(Scene):
             target = self.rng.choice(self.alive) if self.rng.random() < 0.5 else fresh
             await tried(target.join(user_id, channels))
         if self.events_of(tabs) != before and not self.is_slow:
-            raise Violation(f"observers saw the deploy: {self.events_of(tabs)}")
+            raise RuleBrokenError(f"observers saw the deploy: {self.events_of(tabs)}")
 
     def events_of(self, tabs: list[tuple[str, list[str]]]) -> list[tuple[str, ...]]:
         """Return what was seen of users on channels."""
@@ -281,7 +282,9 @@ class World(Scene):
                 # Others may have left who is held only where they cannot see it.
                 limit_s = max(CUT_OFF_S + GRACE_S + ATTEMPT_S, self.timeout_s / 2)
             if now_s - since_s > limit_s:
-                raise Violation(f"{place} is held and absent for {now_s - since_s:g} s")
+                raise RuleBrokenError(
+                    f"{place} is held and absent for {now_s - since_s:g} s"
+                )
 
     def _is_forsaken(self, process: Process) -> bool:
         """Whether others may not see, or not have seen, whom a process holds."""
@@ -302,7 +305,7 @@ class World(Scene):
             back_s = max(since_s, self.handed_over.get(place, since_s))
             is_known = place not in self._unseen
             if is_known and now_s - back_s > GHOST_S + ATTEMPT_S:
-                raise Violation(f"nobody holds {place} for {now_s - since_s:g} s")
+                raise RuleBrokenError(f"nobody holds {place} for {now_s - since_s:g} s")
 
     def check_leaves(self) -> None:
         """Each stay has ended at most once by a leave."""
@@ -313,11 +316,8 @@ class World(Scene):
                 if action in {"join", "leave", "timeout"}:
                     is_here = last.get(user_id) == "join"
                     if (action == "join") == is_here:
-                        raise Violation(f"{user_id} {action} twice on {channel}")
+                        raise RuleBrokenError(f"{user_id} {action} twice on {channel}")
                     last[user_id] = action
-
-    def check_timeouts(self) -> None:
-        """Nobody who is held times out for want of heartbeats."""
 
 
 def of(process: Process) -> set[Place]:
@@ -338,14 +338,12 @@ def holds(process: Process, place: Place) -> bool:
 
 async def tried(work: object) -> None:
     """Wait for something that may fail with an error of ours."""
-    try:
+    with contextlib.suppress(PresenceError, KeyError, IndexError):
         await work  # type: ignore[misc]  # a coroutine
-    except (PresenceError, KeyError, IndexError):
-        pass
 
 
 async def live(seed: int, story: list[str]) -> None:
-    """Live through the schedule of a seed; raises ``Violation``."""
+    """Live through the schedule of a seed; raises ``RuleBrokenError``."""
     rng = random.Random(seed)  # noqa: S311  # repeatable
     async with PresenceEmulator() as emulator:
         world = World(emulator, rng)
@@ -390,9 +388,9 @@ def play(seed: int) -> list[str]:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         try:
             runner.run(live(seed, story))
-        except Violation as violation:
-            story.append(f"          VIOLATION {violation}")
-            raise Violation("\n".join([f"seed {seed}", *story])) from None
+        except RuleBrokenError as violation:
+            story.append(f"          BROKEN {violation}")
+            raise RuleBrokenError("\n".join([f"seed {seed}", *story])) from None
     return story
 
 
@@ -400,6 +398,6 @@ def failure_of(seed: int) -> str | None:
     """Return the story of a schedule that breaks a rule."""
     try:
         play(seed)
-    except Violation as violation:
+    except RuleBrokenError as violation:
         return str(violation)
     return None
