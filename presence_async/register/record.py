@@ -188,11 +188,12 @@ class Record:
             for name in mine.wishes:
                 entry = self.names[name]
                 entry.claimed, entry.claimer = now + attempt, worker_id
+        if is_due and not any(self._has_part(x, worker_id, now) for x in mine.wishes):
+            return CALM
         names = tuple(self._standing(name, worker_id, now) for name in mine.wishes)
-        if not is_due:
-            return Claimed(is_due=False, names=names, next_s=seconds(min(free) - now))
-        is_calm = not any(x.others_timeout_s or x.state is not None for x in names)
-        return CALM if is_calm else Claimed(names=names)
+        if is_due:
+            return Claimed(names=names)
+        return Claimed(is_due=False, names=names, next_s=seconds(min(free) - now))
 
     def beaten(self, worker_id: str, beaten: Beaten, now: int) -> tuple[str, ...]:
         """Note an acknowledged heartbeat; return the names of which it said too little.
@@ -378,13 +379,19 @@ class Record:
         wanted = self.others(name, "", now)
         return entry.timeout != wanted or entry.said != entry.version
 
+    def _has_part(self, name: str, worker_id: str, now: int) -> bool:
+        """Return True if anybody else holds a name, or has set its state."""
+        entry = self.names[name]
+        is_others = entry.version != -1 and entry.author != worker_id
+        return is_others or self.others(name, worker_id, now) > 0
+
     def _free(
         self, name: str, worker_id: str, *, interval: int, attempt: int, now: int
     ) -> int:
         """Return when it is a worker's turn to announce a name."""
         entry, due = self.names.setdefault(name, Entry()), now
-        is_told = _NEVER < entry.beat <= now and not self._is_behind(name, entry, now)
-        if is_told and entry.beater != worker_id:
+        is_by_other = entry.beater != worker_id and _NEVER < entry.beat <= now
+        if is_by_other and not self._is_behind(name, entry, now):
             half = ms(max(entry.timeout / 2 - 1, 0.5))
             due = entry.beat + min(interval, half)
         is_claimed = now < entry.claimed <= now + attempt

@@ -196,7 +196,7 @@ async def test_another_server_that_takes_over_begins_another_epoch(
     start_server: StartServer,
 ) -> None:
     """As Sentinel does it: a replica becomes the server, perhaps with writes lost."""
-    first, second = start_server(), start_server()
+    first, second = start_server("--repl-diskless-sync-delay", "0"), start_server()
     register = await opened(first)
     epoch = (await register.depart(ME, Attendance(10.0))).epoch
     await register.hold(ME, [ALICE])
