@@ -51,20 +51,19 @@ if mine then
   if linger ~= 0 then freed = held end
 end
 count(worker)
-local wait = linger
-if not mine and linger >= 0 then wait = math.max(wait, doubt) end
-local at = math.max(now + wait, tonumber(ARGV[7]))
+local at = math.max(now + linger, tonumber(ARGV[7]))
+local doubted = mine and at or math.max(at, now + doubt)
 local leave, owed = {}, {}
 for _, name in ipairs(freed) do
   local e = known[name]
   withdraw(e, worker)
+  local ends = e and e.linger and math.max(at, e.linger) or doubted
   if wanted[name] then
     if e and is_behind(e) then again(owed, e) end
   elseif linger < 0 then
     known[name] = nil
-  elseif at > now then
-    local e = entry(name)
-    e.linger = math.min(e.linger or at, at)
+  elseif ends > now then
+    entry(name).linger = ends
   elseif may_leave(e, worker, attempt) then
     e = entry(name)
     e.linger, e.leaving, e.leaver = now, now + attempt, worker

@@ -245,22 +245,23 @@ class Record:
         """
         is_known = worker_id in self.holders
         freed = self._unwant(worker_id, release)
-        wait = ms(min(release.linger_s, 1e9))
-        if not is_known and release.doubt_s:
-            wait = max(wait, ms(release.doubt_s))
-        at = max(now + wait, not_before)
+        at = max(now + ms(min(release.linger_s, 1e9)), not_before)
+        doubted = at if is_known else max(at, now + ms(release.doubt_s))
         leave, again = [], []
         for name in freed:
             entry = self.names.get(name)
             self._withdraw(entry, worker_id)
+            # What lingers for somebody else is known here, and goes on to.
+            known = 0 if entry is None else entry.linger
+            ends = max(at, known) if known else doubted
             if self.others(name, "", now):
                 if entry is not None and self._is_behind(name, entry, now):
                     again.append(self._again(name, entry, now))
             elif release.linger_s == math.inf:
                 self.names.pop(name, None)
-            elif at > now:
+            elif ends > now:
                 entry = self.names.setdefault(name, Entry())
-                entry.linger = min(entry.linger or at, at)
+                entry.linger = ends
             elif self._may_leave(entry, worker_id, attempt_s, now):
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = now
