@@ -112,9 +112,11 @@ VALUES = [
     AuthToken(value="t", expires_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC)),
     LEFT,
     CloseReport(left=(LEFT,)),
-    HeartbeatStats(
-        **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)
-        | {"register": REGISTER}
+    attrs.evolve(
+        HeartbeatStats(
+            **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)  # type: ignore[arg-type]
+        ),
+        register=REGISTER,
     ),
     ExponentialRetry(),
     LinearRetry(attempts=7),

@@ -15,6 +15,7 @@ import pytest
 
 from presence_async import PresenceClient
 from presence_async.emulator import PresenceEmulator
+from presence_async.register import SqliteRegister
 
 pytestmark = pytest.mark.real_time
 
@@ -125,6 +126,60 @@ async def test_the_gateway_leaves_for_all_users_on_sigterm(
     assert not emulator.occupants("lobby")
 
 
+async def browse(session: aiohttp.ClientSession, url: str) -> None:
+    """Keep a tab open, as a browser does that reconnects."""
+    while True:
+        try:
+            async with session.ws_connect(url) as tab:
+                async for _ in tab:
+                    pass
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.05)
+
+
+async def test_the_gateways_workers_share_users_and_are_replaced_unseen(
+    emulator: PresenceEmulator, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "presence.db")
+    process = await start(
+        *("gateway.py", "--workers", "2", "--port", "0"),
+        **service(emulator, "gate"),
+        PRESENCE_REGISTER_URL=file,
+    )
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    register = SqliteRegister(file)
+    await register.open()
+
+    async def workers() -> set[str]:
+        found = await register.holders("demo", "alice")
+        return {holder.label for holder in found.holders}
+
+    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+        tabs = []
+        while len(before := await workers()) < 2:
+            tabs.append(asyncio.create_task(browse(session, url)))
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        told = await process.stdout.readline()
+        while not (after := await workers()):  # noqa: ASYNC110  # of other processes
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+        for tab in tabs:
+            tab.cancel()
+        await asyncio.wait(tabs)
+    between = await register.holders("demo", "alice")
+    await register.close()
+
+    assert told == b"replaced the workers\n"
+    assert not before & after
+    assert process.returncode == 0
+    assert [e.action for e in emulator.events("lobby")] == ["join"]
+    assert between.holders == ()
+    assert between.names[0].lingers_s is not None
+
+
 async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "test_my_bot.py", tmp_path)
     process = await asyncio.create_subprocess_exec(
@@ -220,6 +275,7 @@ async def test_the_roster_page_shows_visitors_on_its_own_emulator() -> None:
 
 
 def test_every_example_has_a_test() -> None:
-    text = Path(__file__).read_text(encoding="utf-8")
+    tests = Path(__file__).parent.glob("test_example*.py")
+    text = "".join(path.read_text(encoding="utf-8") for path in tests)
 
     assert [p.name for p in EXAMPLES.glob("*.py") if p.name not in text] == []

@@ -14,6 +14,7 @@ from .demo import demo
 from .emulate import emulate
 from .get_state import get_state
 from .here_now import here_now
+from .holders import holders
 from .join import join
 from .output import complain
 from .set_state import set_state
@@ -27,8 +28,8 @@ app: typer.Typer = typer.Typer(
     help="Ask PubNub who is present, and keep users present.",
     epilog=(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
-        " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like; secrets from there"
-        " only."
+        " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like, the register from"
+        " --register or PRESENCE_REGISTER_URL; secrets from there only."
         " Exit code: 0 for success, 1 if the service or the network failed, 2 for wrong"
         " usage."
     ),
@@ -44,6 +45,7 @@ app.command("get-state")(get_state)
 app.command("set-state")(set_state)
 app.command("join")(join)
 app.command("watch")(watch)
+app.command("holders")(holders)
 app.command("emulate")(emulate)
 
 

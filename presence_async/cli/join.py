@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import presence_async
+import presence_async.register
 
 from . import options
 from .output import print_json, say, shown
@@ -37,6 +38,7 @@ def join(
             ),
         ),
     ] = 0,
+    register: options.Register = None,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
     origin: options.Origin = None,
@@ -49,6 +51,9 @@ def join(
     Example: presence-async join lobby --user-id alice --state '{"mood": "ok"}'
 
     Across a restart: presence-async join lobby --user-id alice --hand-over 20
+
+    With --register the user stays present while another process that shares it holds
+    the user, too.
     """
 
     async def stay() -> None:
@@ -56,7 +61,8 @@ def join(
             subscribe_key, user_id, origin, proxy, presence_timeout_s=presence_timeout
         )
         first = parsed_state(state) if state is not None else None
-        async with presence_async.PresenceClient(config) as client:
+        shared = presence_async.register.register_at(register) if register else None
+        async with presence_async.PresenceClient(config, register=shared) as client:
             lease = await client.join(
                 channels, channel_groups=group, state=first, timeout_s=timeout_s
             )
@@ -87,7 +93,7 @@ async def _end(
     """
     if not hand_over_s:
         await lease.leave()
-        return
+    # A register that is away may have put the leave off until now.
     report = await client.close(hand_over_s=hand_over_s)
     for presence in report.failed:
         if presence.error is not None:

@@ -14,6 +14,7 @@ __all__ = [
     "Groups",
     "Origin",
     "Proxy",
+    "Register",
     "SubscribeKey",
     "TimeoutS",
     "UserId",
@@ -51,6 +52,21 @@ Proxy = Annotated[
         help=(
             "URL of an HTTP proxy [env: PUBNUB_PROXY; use this for a URL with a"
             " password, which other users could read on the command line]."
+        ),
+        show_default=False,
+    ),
+]
+Register = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL|FILE",
+        envvar="PRESENCE_REGISTER_URL",
+        show_envvar=False,
+        help=(
+            "What the processes share that keep the same users present: the URL of a"
+            " Valkey or Redis server, or a file [env: PRESENCE_REGISTER_URL; use this"
+            " for a URL with a password, which other users could read on the command"
+            " line]."
         ),
         show_default=False,
     ),

@@ -24,10 +24,13 @@ _FLAGS = {
     "limit": "--limit",
     "offset": "--offset",
     "origin": "--origin",
+    "path": "--register",
     "presence_timeout_s": "--presence-timeout",
     "proxy": "--proxy",
+    "register": "--register",
     "subscribe_key": "--subscribe-key",
     "timeout_s": "--timeout",
+    "url": "--register",
 }
 
 
@@ -61,7 +64,7 @@ def run(
         raise typer.Exit(_WRONG_USAGE) from None
     except OutputClosedError:
         raise typer.Exit(_FAILED) from None
-    except (PresenceError, OSError) as error:
+    except (PresenceError, OSError, ImportError) as error:
         complain(str(error))
         raise typer.Exit(_FAILED) from None
     except (KeyboardInterrupt, SystemExit):

@@ -238,6 +238,9 @@ class HeartbeatLoop:
         except Exception:
             logger.critical("sending what is due crashed; going on", exc_info=True)
             self._wake.set()
+        if self._is_stopping:
+            # An answer of the register may have been the last that was waited for.
+            self._wake.set()
 
     def _send_and_tell(self) -> None:
         if self._is_aborted:

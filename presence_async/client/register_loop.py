@@ -10,7 +10,6 @@ import asyncio
 import math
 import os
 import platform
-import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -72,6 +71,7 @@ class RegisterLoop:
         self.listings: Listings = Listings(self._member, engine.shared, engine.dispatch)
         engine.shared.sharing = self.listings
         self._pump = pump
+        self._rng = engine.shared.rng
         self._task = TaskOwner()
         self._wake = asyncio.Event()
         self._attended = asyncio.Event()
@@ -96,13 +96,14 @@ class RegisterLoop:
     # Opening, and the task.
 
     async def open(self) -> None:
-        """Get ready; a register that is away is tried again later.
+        """Get ready, up to the first sign of life; if it is away, later.
 
         Raises:
             InvalidArgumentError: It cannot work here.
         """
         try:
             await self._limited(self.register.open())
+            await self._attend()
         except RegisterError as error:
             self.listings.lose(error, _now_s())
         self._is_open = True
@@ -132,7 +133,7 @@ class RegisterLoop:
                 await self._ask()
         except RegisterError as error:
             self.listings.lose(error, _now_s())
-            self._attend_at_s = _now_s() + random.uniform(*_ATTEND_S)  # noqa: S311
+            self._attend_at_s = _now_s() + self._rng.uniform(*_ATTEND_S)
         self._pump()
 
     async def _sleep(self) -> None:
@@ -180,7 +181,7 @@ class RegisterLoop:
             )
         finally:
             self._attended.set()
-        wait_s = 0.0 if answer.has_more else random.uniform(*_ATTEND_S)  # noqa: S311
+        wait_s = 0.0 if answer.has_more else self._rng.uniform(*_ATTEND_S)
         self._attend_at_s = _now_s() + wait_s
         self.listings.attended(answer, sent_s, _now_s())
 
@@ -271,11 +272,11 @@ class RegisterLoop:
         """As the last client: take the departures that would come later.
 
         Returns:
-            True if there may be more of them.
+            True if there were any, so that there may be more.
         """
         self._is_last = True
         await self._attend_now()
-        return self._member.is_up and self._member.lingering > 0
+        return self._member.is_up and self._member.departures > 0
 
     async def _attend_now(self) -> None:
         if not self._task:

@@ -44,7 +44,11 @@ class Membership:
         states: States set for names that this client does not hold.
         workers: How many clients are open, as far as is known.
         lingering: How many users wait for their departure.
+        departures: How many of them this client was told to leave when it attended
+            last.
         unasked: Heartbeats sent without asking since the start.
+        was_left: Whether the others may have left its users since they took it for
+            dead: whoever is held again is sent a heartbeat.
         everybody_s: When everybody is due a heartbeat, since others took this client
             for dead and may have left its users.
     """
@@ -63,7 +67,9 @@ class Membership:
         self.states: list[Holding] = []
         self.workers: int = 1
         self.lingering: int = 0
+        self.departures: int = 0
         self.unasked: int = 0
+        self.was_left: bool = False
         self.everybody_s: float = math.inf
         self._crash_grace_s = crash_grace_s
         self._epoch = ""
@@ -93,13 +99,13 @@ class Membership:
         """Take in the answer to one; return if everybody has to be held again."""
         epoch, self._epoch = self._epoch, answer.epoch
         self.workers, self.lingering = answer.workers, answer.lingering
+        self.departures = len(answer.leaves)
         has_forgotten = epoch not in {"", answer.epoch}
         is_new = answer.is_new and not self._is_expected_new
         was_dead = sent_s - self._attended_s > ALIVE_S or is_new
-        if has_forgotten:
-            self.everybody_s = math.inf
-        elif was_dead and self._attended_s > -math.inf:
-            self._plan_everybody(sent_s)
+        self.was_left = was_dead and self._attended_s > -math.inf
+        # Holding a user again tells of any leave that is still on its way.
+        self.everybody_s = math.inf
         self._attended_s, self._is_expected_new = sent_s, False
         if has_forgotten or is_new:
             self._begin_life()
@@ -112,17 +118,15 @@ class Membership:
         was_up, self.is_up = self.is_up, False
         if was_up:
             self._begin_life()
-            self._plan_everybody(self._attended_s + ALIVE_S)
+            # Once, when the others have left whom they were going to leave.
+            dead_s = self._attended_s + ALIVE_S
+            self.everybody_s = dead_s + self._crash_grace_s + self.attempt_s
         return was_up
 
     def _begin_life(self) -> None:
         """Be somebody new: what was said before and comes too late must not count."""
         self.worker = self.worker._replace(life=self.worker.life + 1)
         self._is_expected_new = True
-
-    def _plan_everybody(self, dead_s: float) -> None:
-        """Once, when the others have left whom they were going to leave."""
-        self.everybody_s = dead_s + self._crash_grace_s + self.attempt_s
 
     def slept(self, seconds: float) -> None:
         """Take in time that the loop clock did not see."""

@@ -98,6 +98,10 @@ def begin(user: UserTable, attempt_s: float, now_s: float) -> Send | None:
     if user.listing is not None:
         user.listing.has_turn = False
         user.pressing_s = None
+        if user.listing.repeat_s > now_s:
+            # A leave on its way may overtake this one.
+            user.hasten(user.listing.repeat_s)
+            user.listing.repeat_s = -math.inf
     if len(beats) == 1 and user.is_calm:
         return _send(user, beats[0], attempt_s, due_s, now_s)
     user.is_held = False

@@ -190,24 +190,28 @@ def held(
     now_s: float,
 ) -> None:
     """Note that the register lists what was wanted when it was asked."""
-    listing = user.listing or Listing()
+    listing, wishes = user.listing or Listing(), ask.wishes or {}
+    was_seen = not membership.was_left and wishes.keys() <= listing.listed().keys()
     if listing.life != membership.life:
         listing.life = membership.life
         listing.list_wishes({})
     claims = user.claims
     is_plain = len(claims) == 1 and claims[0].rare is None
-    if is_plain and not listing.listed() and ask.wishes is not None:
+    if is_plain and not listing.listed() and wishes:
         listing.list_claim(claims[0])
-        if listing.listed() != ask.wishes:
-            listing.list_wishes(ask.wishes)
+        if listing.listed() != wishes:
+            listing.list_wishes(wishes)
     else:
-        listing.list_wishes({**listing.listed(), **(ask.wishes or {})})
+        listing.list_wishes({**listing.listed(), **wishes})
     user.listing = listing
     _note_others(user, listing, answer, now_s)
     catch_up(user, now_s)
     leaving_s = max((standing.leaving_s for standing in answer), default=0.0)
     if leaving_s:
         listing.repeat_s = now_s + leaving_s
+    if ask.order is None and (leaving_s or not was_seen):
+        # Others who saw nobody hold the names may have left them.
+        user.hasten(now_s)
 
 
 def claimed(user: UserTable, ask: Ask, answer: Claimed, now_s: float) -> None:
@@ -218,7 +222,9 @@ def claimed(user: UserTable, ask: Ask, answer: Claimed, now_s: float) -> None:
     if not answer.is_known:
         listing.life = 0
         return
-    if listing.others is not None or answer.names:
+    if not answer.names:
+        listing.others = None
+    else:
         _note_others(user, listing, answer.names, now_s)
     listing.has_turn = listing.is_leading = answer.is_due
     if answer.is_due:
@@ -256,10 +262,11 @@ def _note_heartbeats(
 def _note_others(
     user: UserTable, listing: Listing, names: Iterable[Standing], now_s: float
 ) -> None:
-    before, others = listing.others or {}, {}
+    before, others = listing.others or {}, dict(listing.others or {})
     versions = dict(listing.versions or {})
     for standing in names:
         name = standing.name
+        others.pop(name, None)
         if standing.state is None:
             versions[name] = standing.version
         if standing.others_timeout_s or standing.state is not None:

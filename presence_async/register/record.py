@@ -255,7 +255,7 @@ class Record:
                 self.names.pop(name, None)
             elif at > now:
                 entry = self.names.setdefault(name, Entry())
-                entry.linger = at
+                entry.linger = min(entry.linger or at, at)
             elif self._may_leave(entry, worker_id, attempt_s, now):
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = now

@@ -13,6 +13,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("PUBNUB_"):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("PRESENCE_REGISTER_URL", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+from pathlib import Path
 
 import pytest
 
 from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.register import SqliteRegister
 
 from .commands import ask, errors_of, read_line, read_line_and_close, start
 
@@ -157,3 +160,82 @@ async def test_seconds_to_hand_over_are_checked_first(
     assert code == 2
     assert "--hand-over: must be a number from 0" in errors
     assert emulator.requests.total == 0
+
+
+@pytest.fixture
+def sharing(service: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The variables that point to the emulator and to a register."""
+    return service | {"PRESENCE_REGISTER_URL": str(tmp_path / "presence.db")}
+
+
+async def is_held_by(count: int, file: str) -> None:
+    """Wait until so many processes hold bob."""
+    register = SqliteRegister(file)
+    await register.open()
+    async with asyncio.timeout(10):
+        while len((await register.holders("demo", "bob")).holders) < count:  # noqa: ASYNC110  # of other processes
+            await asyncio.sleep(0.05)
+    await register.close()
+
+
+async def test_a_user_whom_another_process_holds_stays(
+    emulator: PresenceEmulator, sharing: dict[str, str]
+) -> None:
+    first = await start("join", "lobby", **sharing)
+    await read_line(first)
+    second = await start("join", "lobby", **sharing)
+    await read_line(second)
+    await is_held_by(2, sharing["PRESENCE_REGISTER_URL"])
+
+    first.send_signal(signal.SIGINT)
+    ends = [(await first.communicate(), first.returncode)]
+    seen = [e.action for e in emulator.events("lobby")]
+    second.send_signal(signal.SIGTERM)
+    ends.append((await second.communicate(), second.returncode))
+
+    assert ends == [((b"leaving lobby\n", b""), 0)] * 2
+    assert seen == ["join"]
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_a_register_lets_the_user_be_handed_over(
+    emulator: PresenceEmulator, sharing: dict[str, str]
+) -> None:
+    for hand_over in (["--hand-over", "20"], []):
+        process = await start("join", "lobby", *hand_over, **sharing)
+        await read_line(process)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        assert (errors, process.returncode) == (b"", 0)
+
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_a_register_that_cannot_work_here_is_wrong_usage(
+    emulator: PresenceEmulator, service: dict[str, str], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "missing" / "presence.db")
+    code, out, errors = await ask("join", "lobby", "--register", file, **service)
+
+    assert (code, out) == (2, "")
+    assert "--register: " in errors
+    assert emulator.requests.total == 0
+
+
+async def test_a_register_that_is_away_at_the_end_ends_join_with_1(
+    emulator: PresenceEmulator, sharing: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", **sharing)
+    await read_line(process)
+    await is_held_by(1, sharing["PRESENCE_REGISTER_URL"])
+    lock = sqlite3.connect(sharing["PRESENCE_REGISTER_URL"], isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+
+    process.send_signal(signal.SIGINT)
+    errors = await errors_of(process)
+    lock.close()
+
+    assert errors.startswith(b"presence-async: the register is away")
+    assert errors.count(b"\n") == 1
+    assert process.returncode == 1
+    assert [e.action for e in emulator.events("lobby")] == ["join"]

@@ -194,7 +194,7 @@ async def test_a_crash_of_the_engine_is_survived(
     lease = await client.join("lobby", presence_timeout_s=20)
     engine: object = client._core.heartbeats.engine
     if method.startswith("_"):
-        engine = client._core.heartbeats.engine._dispatch
+        engine = client._core.heartbeats.engine.dispatch
     if method == "_settle":
         # A heartbeat that goes well leaves nothing to settle.
         emulator.inject(Fault(operation="heartbeat", status=503, times=1))

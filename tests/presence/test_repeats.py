@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from presence_async.presence.claims import LeaseHealth
-from presence_async.presence.wire import Purpose
+from presence_async.presence.wire import Purpose, Send
 from presence_async.protocol.heartbeat import HeartbeatOperation
 from presence_async.protocol.leave import LeaveOperation
 
@@ -141,7 +141,7 @@ def test_a_leave_acknowledged_in_doubt_is_sent_once_more_and_only_once(
     direct.lose(direct.take())
     assert isinstance(direct.take().operation, LeaveOperation)
     leave = next(iter(direct.engine)).out
-    assert leave is not None
+    assert isinstance(leave, Send)
     direct.acknowledge(leave)
     left_s = direct.now_s
 

@@ -124,13 +124,13 @@ class Process:
         """End it as SIGKILL does: nothing is said any more."""
         self.is_alive, self.leases = False, {}
         core = self.client._core
-        core._leave_all = nothing  # type: ignore[method-assign]
+        core._leave_all = nothing  # type: ignore[assignment, method-assign]
         await self.client.close()
 
     async def close(self, **more: float) -> None:
         """End it in order."""
         self.is_alive, self.leases = False, {}
-        await self.client.close(**more)  # type: ignore[arg-type]  # passed on
+        await self.client.close(**more)
 
 
 async def nothing(*_: object) -> None:
@@ -144,6 +144,9 @@ class Scene:
         emulator: The service.
         register: What they share; ``None``: a fresh one.
         settings: Of every client's config.
+
+    Attributes:
+        is_away: Whether processes that start cannot reach the register.
     """
 
     def __init__(
@@ -155,13 +158,16 @@ class Scene:
         self.emulator: PresenceEmulator = emulator
         self.register: MemoryRegister = register or MemoryRegister()
         self.processes: list[Process] = []
+        self.is_away: bool = False
         self._settings = settings
 
     async def start(self) -> Process:
         """Start a process."""
         config = self.emulator.config(user_id="worker", **self._settings)
         line = Line(self.register)
+        line.is_cut = self.is_away
         client = await PresenceClient(config, register=line).start()
+        client._core.heartbeats.engine.shared.rng.seed(len(self.processes))
         process = Process(client, line)
         self.processes.append(process)
         return process
