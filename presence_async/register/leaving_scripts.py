@@ -63,7 +63,8 @@ for _, name in ipairs(freed) do
   elseif linger < 0 then
     known[name] = nil
   elseif at > now then
-    entry(name).linger = at
+    local e = entry(name)
+    e.linger = math.min(e.linger or at, at)
   elseif may_leave(e, worker, attempt) then
     e = entry(name)
     e.linger, e.leaving, e.leaver = now, now + attempt, worker
@@ -125,12 +126,12 @@ for _, e in ipairs(r.names) do groups = groups or string.byte(e.name) == 44 end
 local out, names = {-1}, {}
 for _, e in ipairs(r.names) do
   local is_wanted = wanted[e.name]
+  if is_wanted and left[e.name] then e.leaving, e.linger, e.leaver = nil, nil, nil end
   if is_wanted and (groups or left[e.name]) then
-    e.beat, e.claimed, e.leaving, e.linger = nil, nil, nil, nil
-    e.claimer, e.leaver = nil, nil
+    e.beat, e.claimed, e.claimer = nil, nil, nil
     again(out, e)
   end
-  if is_wanted or not left[e.name] then
+  if is_wanted or not left[e.name] or not e.leaving then
     names[#names + 1] = e
     if e.linger and (out[1] < 0 or e.linger < out[1]) then out[1] = e.linger end
   end

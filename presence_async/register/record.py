@@ -117,9 +117,14 @@ class Entry:
         self.state: str = ""
 
     def forget_heartbeat(self) -> None:
-        """Know of no heartbeat since the name was left."""
-        self.beat = self.claimed = self.leaving = self.linger = _NEVER
-        self.claimer = self.leaver = ""
+        """Know of no heartbeat: the name may have been left since."""
+        self.beat = self.claimed = _NEVER
+        self.claimer = ""
+
+    def forget_leave(self) -> None:
+        """Know of no leave."""
+        self.leaving = self.linger = _NEVER
+        self.leaver = ""
 
     def forget_state(self) -> None:
         """Know of no state."""
@@ -289,17 +294,20 @@ class Record:
         """Note an acknowledged leave; return names that are held all the same.
 
         Channels may be members of a group: where groups are involved, leaving one name
-        may have ended any other.
+        may have ended any other. Names that nobody was allowed to leave stay: the leave
+        was sent when the register was away.
         """
         left = set(names)
         groups = any(name[0] == "," for name in (*left, *self.names))
         again = []
         for name, entry in list(self.names.items()):
             if self.others(name, "", now):
+                if name in left:
+                    entry.forget_leave()
                 if name in left or groups:
                     entry.forget_heartbeat()
                     again.append(self._again(name, entry, now))
-            elif name in left:
+            elif name in left and entry.leaving != _NEVER:
                 del self.names[name]
         lingering = [e.linger for e in self.names.values() if e.linger != _NEVER]
         return tuple(again), min(lingering, default=None)
