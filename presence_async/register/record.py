@@ -255,6 +255,9 @@ class Record:
             known = 0 if entry is None else entry.linger
             ends = max(at, known) if known else doubted
             if self.others(name, "", now):
+                if entry is not None and 0 < release.linger_s < math.inf:
+                    # They may all go before this one's time is over.
+                    entry.linger = max(entry.linger, at)
                 if entry is not None and self._is_behind(name, entry, now):
                     again.append(self._again(name, entry, now))
             elif release.linger_s == math.inf:
@@ -280,7 +283,7 @@ class Record:
             if entry.linger == _NEVER:
                 continue
             if self.others(name, "", now):
-                entry.linger = _NEVER
+                entry.linger = entry.linger if entry.linger > now else _NEVER
             elif entry.linger > now and not is_last:
                 due = min(due, entry.linger)
             elif not self._may_leave(entry, "", attempt_s, now):
@@ -310,7 +313,11 @@ class Record:
                     again.append(self._again(name, entry, now))
             elif name in left and entry.leaving != _NEVER:
                 del self.names[name]
-        lingering = [e.linger for e in self.names.values() if e.linger != _NEVER]
+        lingering = [
+            entry.linger
+            for name, entry in self.names.items()
+            if entry.linger != _NEVER and not self.others(name, "", now)
+        ]
         return tuple(again), min(lingering, default=None)
 
     # What the operations share.
@@ -352,8 +359,8 @@ class Record:
         """Return when the first of all names that linger may depart."""
         looks = [
             max(entry.linger, min(entry.leaving, now + attempt))
-            for entry in self.names.values()
-            if entry.linger != _NEVER
+            for name, entry in self.names.items()
+            if entry.linger != _NEVER and not self.others(name, "", now)
         ]
         return min(looks, default=None)
 

@@ -166,6 +166,24 @@ async def test_workers_that_close_together_leave_everybody(scene: Scene) -> None
     assert scene.sent("leave", "everywhere") == 1
 
 
+async def test_a_tab_that_closes_elsewhere_cuts_no_hand_over_short(
+    scene: Scene,
+) -> None:
+    one, two, _ = [await scene.start() for _ in range(3)]
+    await one.join("alice")
+    await two.join("alice")
+
+    await one.close(hand_over_s=20)
+    await asyncio.sleep(5)
+    await two.leave("alice")
+    await asyncio.sleep(10)
+    fresh = await scene.start()
+    await fresh.join("alice")
+    await asyncio.sleep(1000)
+
+    assert scene.seen() == ["alice join"]
+
+
 # All workers are gone.
 
 
