@@ -114,7 +114,7 @@ VALUES = [
     CloseReport(left=(LEFT,)),
     attrs.evolve(
         HeartbeatStats(
-            **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)
+            **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)  # type: ignore[arg-type]
         ),
         register=REGISTER,
     ),

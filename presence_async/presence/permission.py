@@ -51,7 +51,8 @@ def wait(user: UserTable, order: Order, now_s: float) -> None:
         return
     order_queue.settle(user, order, None)
     order.error = error
-    order.is_overdue = order.is_waiting = True
+    # What was said meanwhile the others do not know of.
+    order.is_overdue = order.is_waiting = order.may_be_late = True
     order.not_before_s = order.until_s
     order.patience = Patience(now_s, order.until_s, order.patience.retry)
 

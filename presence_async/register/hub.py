@@ -41,6 +41,10 @@ class Seat:
         self.undertaker: str = ""
 
 
+def _is_over(seat: Seat, now: int) -> bool:
+    return not now < seat.until <= now + _ALIVE
+
+
 class Hub:
     """What the workers of one subscribe key know of each other.
 
@@ -64,10 +68,13 @@ class Hub:
 
         Each dead worker comes with its life.
         """
-        if attendance.had_epoch not in {"", self.epoch}:
-            # Others may not have come back to say whom they hold.
-            self.guard = max(self.guard, now + _GUARD)
         seat = self.seats.get(worker.worker_id)
+        was_gone = worker.life > 1
+        if seat is not None:
+            was_gone = seat.undertaker != "" or _is_over(seat, now)
+        if was_gone or attendance.had_epoch not in {"", self.epoch}:
+            # Others may not have come back yet to say whom they hold.
+            self.guard = max(self.guard, now + _GUARD)
         is_new = seat is None or seat.undertaker != "" or seat.life != worker.life
         if seat is None or is_new:
             seat = Seat(0, worker.life, worker.label)
@@ -78,8 +85,7 @@ class Hub:
     def _bury(self, worker_id: str, now: int) -> list[tuple[str, int]]:
         taken = []
         for id_, seat in self.seats.items():
-            is_alive = now < seat.until <= now + _ALIVE
-            if not is_alive or seat.undertaker == worker_id:
+            if _is_over(seat, now) or seat.undertaker == worker_id:
                 seat.until, seat.undertaker = now + _BURIAL, worker_id
                 taken.append((id_, seat.life))
         return taken

@@ -61,14 +61,19 @@ end
 _ATTEND = """
 local worker, life, had = ARGV[2], tonumber(ARGV[3]), ARGV[5]
 notice(ARGV[7])
-if had ~= '' and had ~= hub.epoch then
-  hub.guard = math.max(hub.guard, now + 20000)
+local function is_alive(seat)
+  return now < seat.till and seat.till <= now + 15000
 end
 local place, workers, dead = #hub.seats + 1, 0, {}
 for i, seat in ipairs(hub.seats) do
   if seat.worker == worker then place = i end
 end
 local seat = hub.seats[place]
+local was_gone = life > 1
+if seat then was_gone = seat.undertaker ~= '' or not is_alive(seat) end
+if was_gone or had ~= '' and had ~= hub.epoch then
+  hub.guard = math.max(hub.guard, now + 20000)
+end
 local is_new = not seat or seat.undertaker ~= '' or seat.life ~= life
 if is_new then
   seat = {worker, 0, life, ARGV[4], 0, ''}
@@ -76,8 +81,7 @@ if is_new then
 end
 seat.till, seat.closing = now + 15000, tonumber(ARGV[6])
 for _, other in ipairs(hub.seats) do
-  local is_alive = now < other.till and other.till <= now + 15000
-  if not is_alive or other.undertaker == worker then
+  if not is_alive(other) or other.undertaker == worker then
     other.till, other.undertaker = now + 5000, worker
     dead[#dead + 1], dead[#dead + 2] = other.worker, other.life
   end

@@ -51,19 +51,20 @@ if mine then
   if linger ~= 0 then freed = held end
 end
 count(worker)
-local wait = linger
-if not mine and linger >= 0 then wait = math.max(wait, doubt) end
-local at = math.max(now + wait, tonumber(ARGV[7]))
+local at = math.max(now + linger, tonumber(ARGV[7]))
+local doubted = mine and at or math.max(at, now + doubt)
 local leave, owed = {}, {}
 for _, name in ipairs(freed) do
   local e = known[name]
   withdraw(e, worker)
+  local ends = e and e.linger and math.max(at, e.linger) or doubted
   if wanted[name] then
+    if e and linger > 0 then e.linger = math.max(e.linger or 0, at) end
     if e and is_behind(e) then again(owed, e) end
   elseif linger < 0 then
     known[name] = nil
-  elseif at > now then
-    entry(name).linger = at
+  elseif ends > now then
+    entry(name).linger = ends
   elseif may_leave(e, worker, attempt) then
     e = entry(name)
     e.linger, e.leaving, e.leaver = now, now + attempt, worker
@@ -74,7 +75,7 @@ local due, names = -1, {}
 for _, e in ipairs(r.names) do
   if known[e.name] then
     names[#names + 1] = e
-    if e.linger then
+    if e.linger and not wanted[e.name] then
       local at = math.max(e.linger, math.min(e.leaving or 0, now + attempt))
       if due < 0 or at < due then due = at end
     end
@@ -96,7 +97,7 @@ for _, e in ipairs(r.names) do
   local due
   if not e.linger then
   elseif wanted[e.name] then
-    e.linger = nil
+    if e.linger <= now then e.linger = nil end
   elseif e.linger > now and not is_last then
     due = e.linger
   elseif not may_leave(e, '', attempt) then
@@ -125,14 +126,15 @@ for _, e in ipairs(r.names) do groups = groups or string.byte(e.name) == 44 end
 local out, names = {-1}, {}
 for _, e in ipairs(r.names) do
   local is_wanted = wanted[e.name]
+  if is_wanted and left[e.name] then e.leaving, e.linger, e.leaver = nil, nil, nil end
   if is_wanted and (groups or left[e.name]) then
-    e.beat, e.claimed, e.leaving, e.linger = nil, nil, nil, nil
-    e.claimer, e.leaver = nil, nil
+    e.beat, e.claimed, e.claimer = nil, nil, nil
     again(out, e)
   end
-  if is_wanted or not left[e.name] then
+  if is_wanted or not left[e.name] or not e.leaving then
     names[#names + 1] = e
-    if e.linger and (out[1] < 0 or e.linger < out[1]) then out[1] = e.linger end
+    local due = not is_wanted and e.linger
+    if due and (out[1] < 0 or due < out[1]) then out[1] = due end
   end
 end
 r.names = names

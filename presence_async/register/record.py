@@ -117,9 +117,14 @@ class Entry:
         self.state: str = ""
 
     def forget_heartbeat(self) -> None:
-        """Know of no heartbeat since the name was left."""
-        self.beat = self.claimed = self.leaving = self.linger = _NEVER
-        self.claimer = self.leaver = ""
+        """Know of no heartbeat: the name may have been left since."""
+        self.beat = self.claimed = _NEVER
+        self.claimer = ""
+
+    def forget_leave(self) -> None:
+        """Know of no leave."""
+        self.leaving = self.linger = _NEVER
+        self.leaver = ""
 
     def forget_state(self) -> None:
         """Know of no state."""
@@ -188,11 +193,12 @@ class Record:
             for name in mine.wishes:
                 entry = self.names[name]
                 entry.claimed, entry.claimer = now + attempt, worker_id
+        if is_due and not any(self._has_part(x, worker_id, now) for x in mine.wishes):
+            return CALM
         names = tuple(self._standing(name, worker_id, now) for name in mine.wishes)
-        if not is_due:
-            return Claimed(is_due=False, names=names, next_s=seconds(min(free) - now))
-        is_calm = not any(x.others_timeout_s or x.state is not None for x in names)
-        return CALM if is_calm else Claimed(names=names)
+        if is_due:
+            return Claimed(names=names)
+        return Claimed(is_due=False, names=names, next_s=seconds(min(free) - now))
 
     def beaten(self, worker_id: str, beaten: Beaten, now: int) -> tuple[str, ...]:
         """Note an acknowledged heartbeat; return the names of which it said too little.
@@ -239,22 +245,26 @@ class Record:
         """
         is_known = worker_id in self.holders
         freed = self._unwant(worker_id, release)
-        wait = ms(min(release.linger_s, 1e9))
-        if not is_known and release.doubt_s:
-            wait = max(wait, ms(release.doubt_s))
-        at = max(now + wait, not_before)
+        at = max(now + ms(min(release.linger_s, 1e9)), not_before)
+        doubted = at if is_known else max(at, now + ms(release.doubt_s))
         leave, again = [], []
         for name in freed:
             entry = self.names.get(name)
             self._withdraw(entry, worker_id)
+            # What lingers for somebody else is known here, and goes on to.
+            known = 0 if entry is None else entry.linger
+            ends = max(at, known) if known else doubted
             if self.others(name, "", now):
+                if entry is not None and 0 < release.linger_s < math.inf:
+                    # They may all go before this one's time is over.
+                    entry.linger = max(entry.linger, at)
                 if entry is not None and self._is_behind(name, entry, now):
                     again.append(self._again(name, entry, now))
             elif release.linger_s == math.inf:
                 self.names.pop(name, None)
-            elif at > now:
+            elif ends > now:
                 entry = self.names.setdefault(name, Entry())
-                entry.linger = at
+                entry.linger = ends
             elif self._may_leave(entry, worker_id, attempt_s, now):
                 entry = self.names.setdefault(name, Entry())
                 entry.linger = now
@@ -273,7 +283,7 @@ class Record:
             if entry.linger == _NEVER:
                 continue
             if self.others(name, "", now):
-                entry.linger = _NEVER
+                entry.linger = entry.linger if entry.linger > now else _NEVER
             elif entry.linger > now and not is_last:
                 due = min(due, entry.linger)
             elif not self._may_leave(entry, "", attempt_s, now):
@@ -288,19 +298,26 @@ class Record:
         """Note an acknowledged leave; return names that are held all the same.
 
         Channels may be members of a group: where groups are involved, leaving one name
-        may have ended any other.
+        may have ended any other. Names that nobody was allowed to leave stay: the leave
+        was sent when the register was away.
         """
         left = set(names)
         groups = any(name[0] == "," for name in (*left, *self.names))
         again = []
         for name, entry in list(self.names.items()):
             if self.others(name, "", now):
+                if name in left:
+                    entry.forget_leave()
                 if name in left or groups:
                     entry.forget_heartbeat()
                     again.append(self._again(name, entry, now))
-            elif name in left:
+            elif name in left and entry.leaving != _NEVER:
                 del self.names[name]
-        lingering = [e.linger for e in self.names.values() if e.linger != _NEVER]
+        lingering = [
+            entry.linger
+            for name, entry in self.names.items()
+            if entry.linger != _NEVER and not self.others(name, "", now)
+        ]
         return tuple(again), min(lingering, default=None)
 
     # What the operations share.
@@ -342,8 +359,8 @@ class Record:
         """Return when the first of all names that linger may depart."""
         looks = [
             max(entry.linger, min(entry.leaving, now + attempt))
-            for entry in self.names.values()
-            if entry.linger != _NEVER
+            for name, entry in self.names.items()
+            if entry.linger != _NEVER and not self.others(name, "", now)
         ]
         return min(looks, default=None)
 
@@ -378,13 +395,19 @@ class Record:
         wanted = self.others(name, "", now)
         return entry.timeout != wanted or entry.said != entry.version
 
+    def _has_part(self, name: str, worker_id: str, now: int) -> bool:
+        """Return True if anybody else holds a name, or has set its state."""
+        entry = self.names[name]
+        is_others = entry.version != -1 and entry.author != worker_id
+        return is_others or self.others(name, worker_id, now) > 0
+
     def _free(
         self, name: str, worker_id: str, *, interval: int, attempt: int, now: int
     ) -> int:
         """Return when it is a worker's turn to announce a name."""
         entry, due = self.names.setdefault(name, Entry()), now
-        is_told = _NEVER < entry.beat <= now and not self._is_behind(name, entry, now)
-        if is_told and entry.beater != worker_id:
+        is_by_other = entry.beater != worker_id and _NEVER < entry.beat <= now
+        if is_by_other and not self._is_behind(name, entry, now):
             half = ms(max(entry.timeout / 2 - 1, 0.5))
             due = entry.beat + min(interval, half)
         is_claimed = now < entry.claimed <= now + attempt

@@ -34,7 +34,13 @@ class _Pipeline(Protocol):
     async def execute(self, *, raise_on_error: bool) -> list[object]: ...
 
 
+class _Pool(Protocol):
+    async def disconnect(self, *, inuse_connections: bool) -> None: ...
+
+
 class _OwnClient(ServerClient, Protocol):
+    connection_pool: _Pool
+
     async def aclose(self) -> None: ...
 
 
@@ -96,8 +102,14 @@ class ServerLink:
             raise
         except Exception as error:  # noqa: BLE001  # any client's, of any package
             problem = f"{type(error).__name__}: {error}"
+            await self._turn_away(error)
         # Without the cause: it may quote commands, and these are about users.
         raise RegisterError(f"valkey: {problem}") from None
+
+    async def _turn_away(self, error: Exception) -> None:
+        """Connect anew if the server is a replica now: its name may mean another."""
+        if self._own is not None and type(error).__name__ == "ReadOnlyError":
+            await self._own.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, commands: Sequence[Command]) -> list[Reply]:
         replies = await self._send(commands)

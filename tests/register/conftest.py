@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .servers import ENGINES, Server, program, running
+from .user import User
 
 StartServer = Callable[..., Server]
 
@@ -48,3 +49,18 @@ def start_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
     need(request.param)
     with contextlib.ExitStack() as stack:
         yield lambda *options: stack.enter_context(running(request.param, *options))
+
+
+@pytest.fixture
+def alice() -> User:
+    return User()
+
+
+@pytest.fixture
+def shared() -> User:
+    """Held by two workers, one of which has just sent a heartbeat."""
+    user = User()
+    user.hold("leader", "lobby")
+    user.hold("follower", "lobby")
+    user.beaten("leader", "lobby")
+    return user

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -76,8 +76,10 @@ class Server:
 
 
 def _free_port() -> int:
-    # A cluster talks on another one, 10,000 above.
-    for port in random.sample(range(20_000, 30_000), 100):
+    # A cluster talks on another one, 10,000 above; below those that clients get. Not by
+    # ``random``, which Hypothesis seeds alike in all processes.
+    for _ in range(100):
+        port = 10_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
