@@ -36,6 +36,7 @@ _NEVER: Final = 0
 _TIMEOUTS_HELD = 2
 _TIMEOUTS_KEPT = 4
 _KEPT_LONGER = 60_000
+_COMING_FORWARD = 20_000
 
 
 def ms(seconds_: float) -> int:
@@ -246,7 +247,11 @@ class Record:
         is_known = worker_id in self.holders
         freed = self._unwant(worker_id, release)
         at = max(now + ms(min(release.linger_s, 1e9)), not_before)
-        doubted = at if is_known else max(at, now + ms(release.doubt_s))
+        doubt = 0 if is_known else ms(release.doubt_s)
+        if not_before > now:
+            # All memory is lost, which every worker notices, and not this record alone.
+            doubt = min(doubt, not_before - now + _COMING_FORWARD)
+        doubted = max(at, now + doubt)
         leave, again = [], []
         for name in freed:
             entry = self.names.get(name)
