@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import attrs
 from presence_worker import LONGEST_LINE
-from register_server import RegisterServer, register_server
+from register_servers import Shared, shared
 
 from presence_async import PresenceClient, PresenceConfig
 from presence_async.protocol.events import PresenceEvent, UserEvent
@@ -124,7 +124,7 @@ class Scene:
 
     origin: str
     key: str
-    server: RegisterServer
+    server: Shared
     rng: random.Random
     workers: list[Worker] = attrs.Factory(list)
     observed: list[PresenceEvent] = attrs.Factory(list)
@@ -206,7 +206,7 @@ class Scene:
 
 async def wait_until(condition: Callable[[], bool], end_s: float) -> None:
     """Wait for a condition, until a time at the latest."""
-    while time.monotonic() < end_s and not condition():
+    while time.monotonic() < end_s and not condition():  # noqa: ASYNC110  # of many things
         await asyncio.sleep(LOOK_S)
 
 
@@ -218,8 +218,9 @@ async def sleep_until(end_s: float) -> None:
 async def scene_of(origin: str, engine: str, key: str) -> AsyncIterator[Scene]:
     """Have four workers that share a register; whatever is left is killed."""
     async with AsyncExitStack() as stack:
-        server = stack.enter_context(register_server(engine))
-        scene = Scene(origin, key, server, random.Random(key))
+        server = stack.enter_context(shared(engine))
+        rng = random.Random(key)  # noqa: S311  # repeatable, guards nothing
+        scene = Scene(origin, key, server, rng)
         try:
             await asyncio.gather(*[scene.new_worker() for _ in range(WORKERS)])
             yield scene

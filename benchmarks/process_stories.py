@@ -30,7 +30,7 @@ SHORT_S = 40
 RELOAD_S = 5.0
 BROWSER_STEP_S = 0.5
 GRACE_S = 25.0
-"""Of workers that die, and of a register that begins: when leaves may come, or later."""
+"""After which users of a worker that died, or that closed, have left."""
 LOOKS_S = 0.5
 
 

@@ -42,7 +42,7 @@ from process_stories import (
     register_lost,
     rolling_restart,
 )
-from register_server import ENGINES, is_here
+from register_servers import is_here
 from reporting import Gate, conclude, judged, options_of, print_cases, progress
 
 STORIES: dict[str, Story] = {
@@ -52,6 +52,7 @@ STORIES: dict[str, Story] = {
     "one closed": one_of_two_closed,
 }
 """The longest first."""
+ENGINES = ("sqlite", "valkey", "redis")
 QUICK_ENGINES = ("sqlite", "valkey")
 AT_ONCE = 4
 """They mostly wait."""
