@@ -113,9 +113,8 @@ def main() -> int:
     parser.add_argument("--register", choices=ENGINES, help="this one alone")
     parser.add_argument("--story", choices=STORIES, help="this one alone")
     options = parser.parse_args()
-    wanted = QUICK_ENGINES if options.quick else ENGINES
-    if options.register:
-        wanted = (options.register,)
+    usual = QUICK_ENGINES if options.quick else ENGINES
+    wanted = [options.register] if options.register else usual
     engines = [engine for engine in wanted if is_here(engine)]
     for missing in set(wanted) - set(engines):
         progress(f"no {missing} server on this machine; left out")
