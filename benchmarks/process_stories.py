@@ -21,6 +21,7 @@ from process_scene import (
     sleep_until,
     wait_until,
 )
+from reporting import progress
 
 from presence_async.register import ValkeyRegister
 
@@ -32,6 +33,7 @@ BROWSER_STEP_S = 0.5
 GRACE_S = 25.0
 """After which users of a worker that died, or that closed, have left."""
 LOOKS_S = 0.5
+MOST_NAMED = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +79,7 @@ async def one_of_two_closed(scene: Scene, size: Size) -> Found:
         await all_left(scene, tabs, began_s + GRACE_S)
         after = await scene.happened(began_s)
     wrong = away(before) | seen_before
+    name_wrong(before, began_s)
     return {"wrong": len(wrong), **left_once(after, tabs, began_s)}
 
 
@@ -96,7 +99,7 @@ async def killed(scene: Scene, size: Size) -> Found:
         await sleep_until(began_s + size.watch_s)
         happened = await scene.happened(began_s)
     return {
-        "wrong": wrong_ones(scene, happened, two),
+        "wrong": wrong_ones(scene, happened, two, began_s),
         **left_once(happened, sole, began_s),
     }
 
@@ -125,6 +128,7 @@ async def rolling_restart(scene: Scene, size: Size) -> Found:
         await sleep_until(replaced_s + GRACE_S)
         happened = await scene.happened(began_s)
         observed = len(scene.observed)
+    name_wrong(happened, began_s)
     return {
         "events": max(len(happened), observed),
         "restart, s": replaced_s - began_s,
@@ -176,7 +180,7 @@ async def register_lost(scene: Scene, size: Size) -> Found:
         happened = await scene.happened(began_s)
     left = left_once(happened, [*ended, *ended_twice], back_s)
     return {
-        "wrong": wrong_ones(scene, happened, [*two, *halved]),
+        "wrong": wrong_ones(scene, happened, [*two, *halved], began_s),
         "held again, s": held_s - back_s,
         **left,
     }
@@ -233,10 +237,20 @@ def away(happened: Collection[Seen]) -> set[str]:
     return {x.user_id for x in happened if x.action in {"leave", "timeout"}}
 
 
-def wrong_ones(scene: Scene, happened: Collection[Seen], tabs: Collection[Tab]) -> int:
+def name_wrong(happened: Collection[Seen], began_s: float) -> None:
+    """Say what should not have happened, for whoever looks for the fault."""
+    for seen in list(happened)[:MOST_NAMED]:
+        progress(f"{seen.user_id} {seen.action} after {seen.at_s - began_s:.2f} s")
+
+
+def wrong_ones(
+    scene: Scene, happened: Collection[Seen], tabs: Collection[Tab], began_s: float
+) -> int:
     """Return how many of the users of open tabs were seen to go."""
+    users = {tab.user_id for tab in tabs}
+    name_wrong([x for x in happened if x.user_id in users], began_s)
     seen = scene.observed_of("leave") | scene.observed_of("timeout")
-    return len((away(happened) | seen) & {tab.user_id for tab in tabs})
+    return len((away(happened) | seen) & users)
 
 
 def left_once(
