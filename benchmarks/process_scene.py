@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -84,11 +83,6 @@ class Worker:
         """End the process as a crash does."""
         if self.process.returncode is None:
             self.process.kill()
-
-    async def stop(self) -> None:
-        """End the process as a deploy does; returns when it has handed over."""
-        self.process.send_signal(signal.SIGTERM)
-        await self.process.wait()
 
     async def _ask(self, name: str, about: object) -> None:
         async with self.turn:

@@ -7,6 +7,7 @@ or to time out is *wrong*; whoever has none left has to leave, once.
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -115,14 +116,11 @@ async def rolling_restart(scene: Scene, size: Size) -> Found:
     await asyncio.sleep(size.settle_s)
     async with scene.watched():
         began_s = time.monotonic()
-        coming_back = []
+        coming_back: list[asyncio.Task[None]] = []
         for old in scene.workers[:WORKERS]:
             await scene.new_worker()
             scene.workers.remove(old)
-            # Its tabs know when the signal comes, not when the process has ended.
-            coming_back.append(asyncio.create_task(reload(scene, old.tabs)))
-            async with old.turn:
-                await old.stop()
+            coming_back.append(await replace(scene, old))
         await asyncio.gather(*coming_back)
         replaced_s = time.monotonic()
         await sleep_until(replaced_s + GRACE_S)
@@ -133,6 +131,17 @@ async def rolling_restart(scene: Scene, size: Size) -> Found:
         "events": max(len(happened), observed),
         "restart, s": replaced_s - began_s,
     }
+
+
+async def replace(scene: Scene, old: Worker) -> asyncio.Task[None]:
+    """Stop a worker; its tabs know when the signal comes, not when it has ended."""
+    # Whoever is about to open a tab there does so first.
+    await asyncio.sleep(0)
+    async with old.turn:
+        old.process.send_signal(signal.SIGTERM)
+        coming_back = asyncio.create_task(reload(scene, old.tabs))
+        await old.process.wait()
+    return coming_back
 
 
 async def reload(scene: Scene, tabs: Sequence[Tab]) -> None:
