@@ -374,7 +374,8 @@ class Record:
             self._withdraw(entry, worker_id)
             return
         version = now - ms(wish.state_age_s)
-        if entry.author == worker_id:
+        if entry.author == worker_id or version == now:
+            # Of states set just now the one that comes later counts.
             version = max(version, entry.version + 1)
         if version > entry.version:
             entry.version, entry.author, entry.state = version, worker_id, wish.state
