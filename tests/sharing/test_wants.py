@@ -21,8 +21,11 @@ def state(scene: Scene, user_id: str = "alice") -> object:
 async def beats(scene: Scene) -> None:
     """Let whoever leads send its next heartbeat."""
     before = scene.sent("heartbeat", "alice")
-    while scene.sent("heartbeat", "alice") == before:
+    for _ in range(100):
+        if scene.sent("heartbeat", "alice") > before:
+            return
         await asyncio.sleep(5)
+    pytest.fail("nobody sends heartbeats")
 
 
 async def both(scene: Scene, **more: object) -> tuple[Process, Process]:
