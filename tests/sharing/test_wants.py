@@ -238,3 +238,17 @@ async def test_a_leave_that_fails_asks_the_register_before_each_attempt(
 
     assert scene.seen() == ["alice join"]
     await scene.end()
+
+
+async def test_who_sends_the_heartbeats_keeps_the_pace_of_the_shortest_timeout(
+    scene: Scene,
+) -> None:
+    one, two = await scene.start(), await scene.start()
+    await one.join("alice", presence_timeout_s=20)
+    await asyncio.sleep(1)
+    await one.kill()
+    await two.join("alice", presence_timeout_s=300)
+
+    await asyncio.sleep(1000)
+
+    assert scene.seen() == ["alice join"]
