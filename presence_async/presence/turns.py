@@ -47,6 +47,11 @@ __all__ = [
     "unanswered",
 ]
 
+_JUST_NOW_S = 1.0
+_SAID_BEFORE_S = 0.001
+_AGAIN_AFTER_S = 0.1
+"""Long enough that a register which is never content is no burden."""
+
 
 # What the register is asked.
 
@@ -112,10 +117,10 @@ def ask_turn(user: UserTable, membership: Membership, now_s: float) -> Ask | Non
     if not membership.is_up or user.shared.is_down:
         membership.unasked += 1
         return None
-    if user.rare is not None and (user.is_pressed or user.failures or user.doubts):
-        return None
     if ask := to_hold(user, membership, None, now_s):
         return ask
+    if user.rare is not None and (user.is_pressed or user.failures or user.doubts):
+        return None
     value = Claiming(user.user_id, user.interval_s)
     return Ask(AskKind.CLAIM, value, now_s)
 
@@ -169,13 +174,17 @@ def _surplus(user: UserTable, membership: Membership) -> list[Name]:
 
 
 def _wish(user: UserTable, name: Name, entry: Wanted, now_s: float) -> Wish:
+    listed = {} if user.listing is None else user.listing.listed()
+    before = listed.get(name, (0, -1))[1]
     if entry.state is None:
-        before = user.listing.listed().get(name) if user.listing is not None else None
-        was_set = before is not None and before[1] != -1
-        return Wish(name, entry.timeout_s, WITHDRAWN if was_set else None)
+        return Wish(name, entry.timeout_s, None if before == -1 else WITHDRAWN)
     told = user.told.get(name)
     is_told = told is not None and told.version == entry.version
-    age_s = max(0.0, now_s - entry.version / 1000)
+    age_s = now_s - entry.version / 1000
+    if before == entry.version:
+        age_s = max(age_s, _SAID_BEFORE_S)
+    elif age_s < _JUST_NOW_S:
+        age_s = 0.0
     return Wish(name, entry.timeout_s, encode_state(entry.state), age_s, is_told)
 
 
@@ -253,9 +262,11 @@ def _note_heartbeats(
         known, entry = told.get(standing.name), table.get(standing.name)
         if known is None or entry is None or standing.age_s == math.inf:
             continue
-        until_s = ask.taken_s - standing.age_s + standing.said_timeout_s
-        if until_s > known.until_s:
-            known.renew(until_s, standing.said_timeout_s, entry.version)
+        sent_s = ask.taken_s - standing.age_s
+        if sent_s > known.until_s - known.timeout_s:
+            # Whatever was said before does not count any more.
+            timeout_s = standing.said_timeout_s
+            known.renew(sent_s + timeout_s, timeout_s, entry.version)
     health.update(user, now_s)
 
 
@@ -356,4 +367,4 @@ def behind(user: UserTable, now_s: float) -> None:
     """Say again what was not as the others want it by now, or unknown to them."""
     if user.listing is not None:
         user.listing.life = 0
-    user.hasten(now_s)
+    user.hasten(now_s + _AGAIN_AFTER_S)

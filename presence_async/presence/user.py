@@ -214,13 +214,17 @@ class UserTable:
 
     @property
     def interval_s(self) -> float:
-        """The seconds between two rounds."""
+        """The seconds between two rounds, by the shortest timeout, whoever wants it."""
         shortest_s = math.inf
         for claim in self.claims:
             if claim.health is not None:
                 interval_s = self.shared.interval_s(claim.presence_timeout_s)
                 shortest_s = min(shortest_s, interval_s)
-        return shortest_s
+        if self.listing is None or self.listing.others is None:
+            return shortest_s
+        wanted_s = [other.timeout_s for other in self.listing.others.values()]
+        intervals_s = [self.shared.interval_s(x) for x in wanted_s if x]
+        return min([shortest_s, *intervals_s])
 
     def hasten(self, due_s: float) -> None:
         """Make the next round due no later than a time, whatever failed before.

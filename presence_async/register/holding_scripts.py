@@ -39,7 +39,9 @@ for i = 4, #ARGV, 5 do
     withdraw(e, worker)
   elseif e and said ~= '' then
     local version, had = now - tonumber(ARGV[i + 3]), e.version or -1
-    if e.author == worker then version = math.max(version, had + 1) end
+    if e.author == worker or version == now then
+      version = math.max(version, had + 1)
+    end
     if version > had then
       e.version, e.author, e.state = version, worker, string.sub(said, 2)
       if ARGV[i + 4] == '1' then e.said = version end

@@ -62,8 +62,8 @@ for _, name in ipairs(freed) do
   withdraw(e, worker)
   local ends = e and e.linger and math.max(at, e.linger) or doubted
   if wanted[name] then
-    if e and linger > 0 then e.linger = math.max(e.linger or 0, at) end
-    if e and is_behind(e) then again(owed, e) end
+    if e and linger >= 0 and at > now then e.linger = math.max(e.linger or 0, at) end
+    if e and e.beat and is_behind(e) then again(owed, e) end
   elseif linger < 0 then
     known[name] = nil
   elseif ends > now then
@@ -85,6 +85,7 @@ for _, e in ipairs(r.names) do
   end
 end
 r.names = names
+if #owed > 0 and (due < 0 or now + attempt < due) then due = now + attempt end
 keep_for(math.max(due - now, 0))
 save()
 return {due, holder(worker) and 1 or 0, leave, owed}
@@ -93,11 +94,15 @@ return {due, holder(worker) and 1 or 0, leave, owed}
 # now, worker, attempt, "1" if it is the last worker
 _DEPART = """
 local worker, attempt, is_last = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-if not load() then return {-1} end
+if not load() then return {-1, {}, {}} end
 count(worker)
-local out = {-1}
+local first, leave, owed = -1, {}, {}
 for _, e in ipairs(r.names) do
   local due
+  if wanted[e.name] and e.beat and is_behind(e) then
+    again(owed, e)
+    due = now + attempt
+  end
   if not e.linger then
   elseif wanted[e.name] then
     if e.linger <= now then e.linger = nil end
@@ -108,12 +113,12 @@ for _, e in ipairs(r.names) do
   else
     due = now + attempt
     e.leaving, e.leaver = due, worker
-    out[#out + 1] = e.name
+    leave[#leave + 1] = e.name
   end
-  if due and (out[1] < 0 or due < out[1]) then out[1] = due end
+  if due and (first < 0 or due < first) then first = due end
 end
 save()
-return out
+return {first, leave, owed}
 """
 
 # now; names

@@ -186,10 +186,10 @@ class Ledger:
             user_ids = shelf.held(dead_id, _RELEASED_AT_ONCE)
             for user_id in user_ids:
                 release = Release(user_id, (), self._crash_grace_s)
-                owed = self._release(dead_id, life, release, attendance.attempt_s, now)
+                freed = self._release(dead_id, life, release, attendance.attempt_s, now)
                 shelf.drop(dead_id, user_id)
-                if owed.again:
-                    again.append((user_id, owed.again))
+                if freed.again:
+                    again.append((user_id, freed.again))
             if len(user_ids) < _RELEASED_AT_ONCE:
                 hub.remove(dead_id)
             else:
@@ -197,7 +197,8 @@ class Ledger:
         shelf.put_hub(hub)
         leaves: list[Leaving] = []
         if now >= hub.guard:
-            leaves, is_full = self._departures(worker, attendance, now)
+            leaves, owed, is_full = self._departures(worker, attendance, now)
+            again += owed
             has_more = has_more or is_full
         return Departures(
             hub.epoch,
@@ -211,8 +212,12 @@ class Ledger:
 
     def _departures(
         self, worker: Worker, attendance: Attendance, now: int
-    ) -> tuple[list[Leaving], bool]:
-        shelf, leaves = self._shelf, []
+    ) -> tuple[list[Leaving], list[tuple[str, tuple[Again, ...]]], bool]:
+        """Look at users whose time has come; return who is to be left or announced.
+
+        And whether there may be more of them.
+        """
+        shelf, leaves, again = self._shelf, [], []
         is_last = attendance.is_last
         user_ids = shelf.due(None if is_last else now, _DEPARTING_AT_ONCE)
         for user_id in user_ids:
@@ -220,14 +225,16 @@ class Ledger:
             if record is None:
                 shelf.set_due(user_id, None)
                 continue
-            names, due = record.depart(
+            owed, due = record.depart(
                 worker.worker_id, attendance.attempt_s, now, is_last=is_last
             )
             shelf.put_record(user_id, record)
             shelf.set_due(user_id, due)
-            if names:
-                leaves.append(Leaving(user_id, names))
-        return leaves, len(user_ids) == _DEPARTING_AT_ONCE and not is_last
+            if owed.leave:
+                leaves.append(Leaving(user_id, owed.leave))
+            if owed.again:
+                again.append((user_id, owed.again))
+        return leaves, again, len(user_ids) == _DEPARTING_AT_ONCE and not is_last
 
     def departed(
         self, leaves: Sequence[Departing], now: int

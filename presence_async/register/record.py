@@ -254,40 +254,72 @@ class Record:
         doubted = max(at, now + doubt)
         leave, again = [], []
         for name in freed:
-            entry = self.names.get(name)
-            self._withdraw(entry, worker_id)
-            # What lingers for somebody else is known here, and goes on to.
-            known = 0 if entry is None else entry.linger
-            ends = max(at, known) if known else doubted
+            self._withdraw(self.names.get(name), worker_id)
             if self.others(name, "", now):
-                if entry is not None and 0 < release.linger_s < math.inf:
-                    # They may all go before this one's time is over.
-                    entry.linger = max(entry.linger, at)
-                if entry is not None and self._is_behind(name, entry, now):
-                    again.append(self._again(name, entry, now))
+                again += self._stay(
+                    name, 0 if release.linger_s == math.inf else at, now
+                )
             elif release.linger_s == math.inf:
                 self.names.pop(name, None)
-            elif ends > now:
-                entry = self.names.setdefault(name, Entry())
-                entry.linger = ends
-            elif self._may_leave(entry, worker_id, attempt_s, now):
-                entry = self.names.setdefault(name, Entry())
-                entry.linger = now
-                entry.leaving, entry.leaver = now + ms(attempt_s), worker_id
+            elif self._goes(name, worker_id, at, doubted, ms(attempt_s), now):
                 leave.append(name)
         due = self._next_look(ms(attempt_s), now)
+        if again:
+            # Until then it is said; if not, whoever looks then says it.
+            due = min(due or now + ms(attempt_s), now + ms(attempt_s))
         self._keep_for(0 if due is None else max(due - now, 0), now)
         return Released(tuple(leave), tuple(again)), due
 
+    def _stay(self, name: str, linger: int, now: int) -> list[Again]:
+        """Let a name stay that others hold; return it if something else was said."""
+        entry = self.names.get(name)
+        if entry is None:
+            return []
+        if linger > now:
+            # The others may all go before this one's time is over.
+            entry.linger = max(entry.linger, linger)
+        is_behind = entry.beat != _NEVER and self._is_behind(name, entry, now)
+        return [self._again(name, entry, now)] if is_behind else []
+
+    def _goes(  # noqa: PLR0917  # by name they would be twice as long
+        self,
+        name: str,
+        worker_id: str,
+        at: int,
+        doubted: int,
+        attempt: int,
+        now: int,
+    ) -> bool:
+        """Let a name go that nobody holds; return whether it is to be left now."""
+        entry = self.names.setdefault(name, Entry())
+        # What lingers for somebody else is known here, and goes on to.
+        ends = max(at, entry.linger) if entry.linger else doubted
+        if ends > now:
+            entry.linger = ends
+            return False
+        if not self._may_leave(entry, worker_id, seconds(attempt), now):
+            return False
+        entry.linger = now
+        entry.leaving, entry.leaver = now + attempt, worker_id
+        return True
+
     def depart(
         self, worker_id: str, attempt_s: float, now: int, *, is_last: bool
-    ) -> tuple[tuple[str, ...], Due]:
-        """Take the names whose time is up: nobody holds them, nobody leaves them."""
-        leave, due = [], math.inf
+    ) -> tuple[Released, Due]:
+        """Take the names whose time is up: nobody holds them, nobody leaves them.
+
+        Names that are held, and of which the service was told something else than is
+        wanted, are to be announced.
+        """
+        leave, again, due = [], [], math.inf
         for name, entry in list(self.names.items()):
+            is_held = bool(self.others(name, "", now))
+            if is_held and entry.beat != _NEVER and self._is_behind(name, entry, now):
+                again.append(self._again(name, entry, now))
+                due = min(due, now + ms(attempt_s))
             if entry.linger == _NEVER:
                 continue
-            if self.others(name, "", now):
+            if is_held:
                 entry.linger = entry.linger if entry.linger > now else _NEVER
             elif entry.linger > now and not is_last:
                 due = min(due, entry.linger)
@@ -297,7 +329,7 @@ class Record:
                 entry.leaving, entry.leaver = now + ms(attempt_s), worker_id
                 due = min(due, entry.leaving)
                 leave.append(name)
-        return tuple(leave), _due(due)
+        return Released(tuple(leave), tuple(again)), _due(due)
 
     def departed(self, names: Iterable[str], now: int) -> tuple[tuple[Again, ...], Due]:
         """Note an acknowledged leave; return names that are held all the same.
@@ -379,7 +411,8 @@ class Record:
             self._withdraw(entry, worker_id)
             return
         version = now - ms(wish.state_age_s)
-        if entry.author == worker_id:
+        if entry.author == worker_id or version == now:
+            # Of states set just now the one that comes later counts.
             version = max(version, entry.version + 1)
         if version > entry.version:
             entry.version, entry.author, entry.state = version, worker_id, wish.state

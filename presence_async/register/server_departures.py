@@ -98,8 +98,8 @@ class ServerDepartures(NamedTuple):
         self,
         attendance: Attendance,
         users: Sequence[Reply],
-    ) -> list[Leaving]:
-        """Look at users whose time has come."""
+    ) -> tuple[list[Leaving], list[tuple[str, tuple[Again, ...]]]]:
+        """Look at users whose time has come; return who is to be left or announced."""
         user_ids, read_dues = list(map(read.text, users[::2])), users[1::2]
         attempt, is_last = ms(attendance.attempt_s), int(attendance.is_last)
         replies = await self.link.run([
@@ -108,10 +108,13 @@ class ServerDepartures(NamedTuple):
             )
             for x in user_ids
         ])
-        dues = [read.items(reply)[0] for reply in replies]
+        dues, leaves, owed = zip(*map(read.items, replies), strict=True)
         await self.put_off(user_ids, read_dues, dues)
-        names = [read.texts(read.items(reply)[1:]) for reply in replies]
-        return [Leaving(x, y) for x, y in zip(user_ids, names, strict=True) if y]
+        names, again = map(read.texts, leaves), map(read.again, map(read.items, owed))
+        return (
+            [Leaving(x, y) for x, y in zip(user_ids, names, strict=True) if y],
+            [(x, y) for x, y in zip(user_ids, again, strict=True) if y],
+        )
 
     async def put_off(
         self,

@@ -185,7 +185,8 @@ class ValkeyRegister:
         leaves: list[Leaving] = []
         if read.items(users) and read.integer(at) >= not_before:
             found = read.items(users)
-            leaves = await steps.departures(attendance, found)
+            leaves, owed = await steps.departures(attendance, found)
+            again += owed
             [lingering] = await self._link.run([("ZCARD", keys.due)])
             is_full = len(found) == 2 * DEPARTING_AT_ONCE
             has_more = has_more or (is_full and not attendance.is_last)

@@ -68,7 +68,8 @@ class Wish(NamedTuple):
         name: The name.
         timeout_s: The presence timeout.
         state: The state as JSON, ``WITHDRAWN``, or ``None``: nothing new about it.
-        state_age_s: How long ago that state was set; the newest one counts.
+        state_age_s: How long ago that state was set; the newest one counts. 0: just
+            now, and it was never said before.
         is_told: Whether the service has been told of that state.
     """
 

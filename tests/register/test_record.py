@@ -6,6 +6,7 @@ import math
 
 from presence_async.register.values import (
     CALM,
+    NOTHING_OWED,
     UNKNOWN,
     WITHDRAWN,
     Standing,
@@ -43,7 +44,7 @@ def test_holding_again_ends_a_linger(alice: User) -> None:
     alice.wait(21)
     alice.release("other", "lobby", linger_s=math.inf)
 
-    assert alice.depart("third") == ((), None)
+    assert alice.depart("third") == (NOTHING_OWED, None)
 
 
 def test_a_holder_that_does_not_come_back_counts_for_two_timeouts(

@@ -43,7 +43,7 @@ def test_a_linger_puts_the_leave_off(alice: User) -> None:
 
     assert alice.release("me", "lobby", linger_s=20) == (NOTHING_OWED, NOW + 20_000)
     alice.wait(20)
-    assert alice.depart("other")[0] == ("lobby",)
+    assert alice.depart("other")[0].leave == ("lobby",)
 
 
 def test_a_second_release_does_not_put_the_first_departure_off(alice: User) -> None:
@@ -100,10 +100,10 @@ def test_one_worker_takes_a_departure(alice: User) -> None:
     alice.hold("me", "lobby")
     alice.release("me", "lobby", linger_s=20)
 
-    assert alice.depart("one") == ((), NOW + 20_000)
+    assert alice.depart("one") == (NOTHING_OWED, NOW + 20_000)
     alice.wait(20)
-    assert alice.depart("one") == (("lobby",), NOW + 30_000)
-    assert alice.depart("two") == ((), NOW + 30_000)
+    assert alice.depart("one") == (Released(("lobby",)), NOW + 30_000)
+    assert alice.depart("two") == (NOTHING_OWED, NOW + 30_000)
 
 
 def test_a_departure_that_nobody_acknowledged_is_taken_again(alice: User) -> None:
@@ -114,14 +114,14 @@ def test_a_departure_that_nobody_acknowledged_is_taken_again(alice: User) -> Non
 
     alice.wait(ATTEMPT_S)
 
-    assert alice.depart("two")[0] == ("lobby",)
+    assert alice.depart("two")[0].leave == ("lobby",)
 
 
 def test_the_last_worker_does_not_wait(alice: User) -> None:
     alice.hold("me", "lobby")
     alice.release("me", "lobby", linger_s=20)
 
-    assert alice.depart("one", is_last=True)[0] == ("lobby",)
+    assert alice.depart("one", is_last=True)[0].leave == ("lobby",)
 
 
 def test_an_acknowledged_leave_is_forgotten(alice: User) -> None:

@@ -68,7 +68,7 @@ class User:
 
     def depart(
         self, worker: str, *, is_last: bool = False
-    ) -> tuple[tuple[str, ...], int | None]:
+    ) -> tuple[Released, int | None]:
         return self.record.depart(worker, ATTEMPT_S, self.now, is_last=is_last)
 
     def departed(self, *names: str) -> tuple[tuple[Again, ...], int | None]:
