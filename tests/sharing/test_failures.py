@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ ROUND_S = 2.5
 """Two signs of life, which are when a worker looks at what is due."""
 
 
-def register_stats(process: Process) -> dict[str, object]:
+def register_stats(process: Process) -> dict[str, Any]:
     stats = process.client.heartbeats.stats().register
     assert stats is not None
     return stats.to_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ async def beats(scene: Scene) -> None:
     pytest.fail("nobody sends heartbeats")
 
 
-async def both(scene: Scene, **more: object) -> tuple[Process, Process]:
+async def both(scene: Scene, **more: Any) -> tuple[Process, Process]:
     one, two = await scene.start(), await scene.start()
     await one.join("alice", **more)
     await two.join("alice", **more)
