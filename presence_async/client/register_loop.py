@@ -212,13 +212,14 @@ class RegisterLoop:
                 beats = [
                     x._replace(age_s=max(0.0, now_s - sent_s)) for x, sent_s in part
                 ]
-                answers = await self._limited(self.register.beaten(worker, beats))
+                noting = self.register.beaten(worker, beats)
+                answers = await self._answers_to(noting, beats)
                 for beat, behind in zip(beats, answers, strict=True):
                     if behind:
                         self.listings.noted(beat.user_id, behind, _now_s())
         departed, member.departed = member.departed, []
         for gone in _parts(departed):
-            owed = await self._limited(self.register.departed(worker, gone))
+            owed = await self._answers_to(self.register.departed(worker, gone), gone)
             for leave, again in zip(gone, owed, strict=True):
                 self.listings.say_again(leave.user_id, again, _now_s())
         states, member.states = member.states, []
@@ -226,31 +227,59 @@ class RegisterLoop:
             await self._limited(self.register.hold(worker, some))
 
     async def _ask(self) -> None:
-        register, worker = self.register, self._member.worker
-        attempt_s = self._member.attempt_s
         for kind in (AskKind.RELEASE, AskKind.HOLD, AskKind.CLAIM):
             asks, self._member.asks[kind] = self._member.asks[kind], []
-            for number, part in enumerate(_parts(asks)):
-                values: list[Any] = [ask.value for ask in part]
-                question: Awaitable[Sequence[Any]]
-                if kind is AskKind.RELEASE:
-                    question = register.release(worker, values, attempt_s)
-                elif kind is AskKind.HOLD:
-                    question = register.hold(worker, values)
-                else:
-                    question = register.claim(worker, values, attempt_s)
-                try:
-                    answers = await self._limited(question)
-                except BaseException:
-                    self._answer(asks[number * _AT_ONCE :], None)
-                    raise
-                self._answer(part, answers)
+            rest = list(asks)
+            try:
+                for part in _parts(asks):
+                    answers = await self._answers_to(self._question(kind, part), part)
+                    del rest[: len(part)]
+                    self._answer(part, answers)
+            finally:
+                # What is not answered goes on without.
+                self._answer(rest, [None] * len(rest))
 
-    def _answer(self, asks: Sequence[Ask], answers: Sequence[Any] | None) -> None:
-        now_s = _now_s()
-        for ask, answer in zip(asks, answers or [None] * len(asks), strict=True):
-            self.listings.answered(ask, answer, now_s)
-        self._pump()
+    def _question(self, kind: str, asks: Sequence[Ask]) -> Awaitable[Sequence[Any]]:
+        register, worker = self.register, self._member.worker
+        values: list[Any] = [ask.value for ask in asks]
+        if kind is AskKind.HOLD:
+            return register.hold(worker, values)
+        if kind is AskKind.RELEASE:
+            return register.release(worker, values, self._member.attempt_s)
+        return register.claim(worker, values, self._member.attempt_s)
+
+    def _answer(self, asks: Sequence[Ask], answers: Sequence[Any]) -> None:
+        """Take answers in, all of them.
+
+        Raises:
+            RegisterError: One of them made no sense.
+        """
+        now_s, failed = _now_s(), None
+        for ask, answer in zip(asks, answers, strict=True):
+            try:
+                self.listings.answered(ask, answer, now_s)
+            except Exception as error:
+                failed = error
+                logger.critical("an answer of the register crashed", exc_info=True)
+        if asks:
+            self._pump()
+        if failed is not None:
+            problem = f"answered what makes no sense: {failed!r}"
+            raise RegisterError(f"the {self.register.engine} register {problem}")
+
+    async def _answers_to(
+        self, call: Awaitable[Sequence[AnswerT]], asked: Sequence[object]
+    ) -> Sequence[AnswerT]:
+        """Wait for as many answers as were asked for.
+
+        Raises:
+            RegisterError: There were none, or another number of them.
+        """
+        answers = await self._limited(call)
+        if len(answers) != len(asked):
+            problem = f"gave {len(answers)} answers to {len(asked)} questions"
+            raise RegisterError(f"the {self.register.engine} register {problem}")
+        return answers
 
     async def _limited(self, call: Awaitable[AnswerT]) -> AnswerT:
         """Wait for an answer, for a second.

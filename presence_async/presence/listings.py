@@ -187,15 +187,18 @@ class Listings:
         user = self._dispatch.end_ask(ask)
         if user is None:
             return
-        if answer is None:
-            turns.unanswered(user, ask)
-        elif ask.kind is AskKind.HOLD:
-            turns.held(user, self.membership, ask, answer, now_s)
-        elif ask.kind is AskKind.CLAIM:
-            turns.claimed(user, ask, answer, now_s)
-        else:
-            departing.released(user, self.membership, ask, answer, now_s)
-        self._dispatch.plan(user, now_s)
+        try:
+            if answer is None:
+                turns.unanswered(user, ask)
+            elif ask.kind is AskKind.HOLD:
+                turns.held(user, self.membership, ask, answer, now_s)
+            elif ask.kind is AskKind.CLAIM:
+                turns.claimed(user, ask, answer, now_s)
+            else:
+                departing.released(user, self.membership, ask, answer, now_s)
+        finally:
+            # Whatever a register answers, its user goes on.
+            self._dispatch.plan(user, now_s)
 
     def noted(self, user_id: str, behind: Sequence[str], now_s: float) -> None:
         """Take in that a heartbeat said something else than is wanted by now."""

@@ -229,7 +229,8 @@ def claimed(user: UserTable, ask: Ask, answer: Claimed, now_s: float) -> None:
     if listing is None:
         return
     if not answer.is_known:
-        listing.life = 0
+        # In doubt: the heartbeat first, then the register is told again.
+        listing.life, listing.has_turn = 0, True
         return
     if not answer.names:
         listing.others = None
