@@ -188,17 +188,23 @@ class Listings:
         if user is None:
             return
         try:
-            if answer is None:
-                turns.unanswered(user, ask)
-            elif ask.kind is AskKind.HOLD:
-                turns.held(user, self.membership, ask, answer, now_s)
-            elif ask.kind is AskKind.CLAIM:
-                turns.claimed(user, ask, answer, now_s)
-            else:
-                departing.released(user, self.membership, ask, answer, now_s)
+            self._take_in(user, ask, answer, now_s)
+        except Exception:
+            # Whatever a register answers, no heartbeats stop because of it.
+            turns.unanswered(user, ask)
+            raise
         finally:
-            # Whatever a register answers, its user goes on.
             self._dispatch.plan(user, now_s)
+
+    def _take_in(self, user: UserTable, ask: Ask, answer: Any, now_s: float) -> None:  # noqa: ANN401
+        if answer is None:
+            turns.unanswered(user, ask)
+        elif ask.kind is AskKind.HOLD:
+            turns.held(user, self.membership, ask, answer, now_s)
+        elif ask.kind is AskKind.CLAIM:
+            turns.claimed(user, ask, answer, now_s)
+        else:
+            departing.released(user, self.membership, ask, answer, now_s)
 
     def noted(self, user_id: str, behind: Sequence[str], now_s: float) -> None:
         """Take in that a heartbeat said something else than is wanted by now."""
