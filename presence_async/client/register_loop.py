@@ -7,6 +7,7 @@ task, the time limit, and the order: what was said comes before what is asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import platform
@@ -20,19 +21,23 @@ from ..presence.listing import Ask, AskKind
 from ..presence.listings import Listings
 from ..presence.membership import Membership
 from ..register.register import Register
-from ..register.values import Worker
+from ..register.values import Departures, Worker
 from .aio import TaskOwner
 from .config import PresenceConfig
 from .heartbeat_manager import RegisterStats
+from .register_call import asked, asked_each
 from .safe_log import SafeLogger
 
 __all__ = ["RegisterLoop"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
-AnswerT = TypeVar("AnswerT")
+ItemT = TypeVar("ItemT")
 
-_LIMIT_S = 1.0
+_CLOSED_WITHIN_S = 3.0
+_MORE_AFTER_S = 0.02
+_CALM_AFTER_S = 30.0
+_MOST_PAUSES = 8
 _ATTEND_S = (0.75, 1.25)
 _NOTED_WITHIN_S = 0.2
 _AT_ONCE = 256
@@ -61,8 +66,7 @@ class RegisterLoop:
         engine: PresenceEngine,
         pump: Callable[[], None],
     ) -> None:
-        label = f"{platform.node()}:{os.getpid()}"
-        worker = Worker(config.subscribe_key, secrets.token_urlsafe(6), 1, label)
+        worker = Worker(config.subscribe_key, "")
         self._member = Membership(
             worker, register.crash_grace_s, config.attempt_timeout_s
         )
@@ -72,15 +76,20 @@ class RegisterLoop:
         engine.shared.sharing = self.listings
         self._pump = pump
         self._rng = engine.shared.rng
-        self._task = TaskOwner()
+        self._tasks = TaskOwner()
+        self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._attended = asyncio.Event()
         self._attend_at_s = -math.inf
+        self._failed_s = -math.inf
+        self._pauses = 1
         self._noted_since_s = math.inf
         self._sleeps_until_s = 0.0
         self._is_closing = False
         self._is_last = False
         self._is_open = False
+        self._is_aborted = False
+        self._close_timeout_s = 2 * config.close_timeout_s
 
     def stats(self) -> RegisterStats:
         """Return the figures of this moment."""
@@ -99,20 +108,48 @@ class RegisterLoop:
         """Get ready, up to the first sign of life; if it is away, later.
 
         Raises:
+            ImportError: A package for it is not installed.
             InvalidArgumentError: It cannot work here.
+
+        Cancellation: closes the register.
         """
+        # Not before: the process may have been forked since the client was made.
+        label = f"{platform.node()}:{os.getpid()}"
+        self._member.worker = self._member.worker._replace(
+            worker_id=secrets.token_urlsafe(6), label=label
+        )
         try:
-            await self._limited(self.register.open())
+            await asked(self.register.engine, self.register.open)
+            self._is_open = True
             await self._attend()
         except RegisterError as error:
+            self._is_open = True
             self.listings.lose(error, _now_s())
-        self._is_open = True
+        except (ImportError, InvalidArgumentError):
+            await self._close()
+            raise
+        except BaseException:
+            self._is_open = True
+            await self._close()
+            raise
 
     def start(self) -> None:
         """Start the task that speaks to the register."""
-        self._task.start(self._run(), name="presence register")
+        self._task = self._tasks.create(self._run(), name="presence register")
 
     async def _run(self) -> None:
+        try:
+            await self._keep()
+        except asyncio.CancelledError:
+            # The last cancel of asyncio.run: the task that sends heartbeats closes the
+            # client then, and the leaves that it sends have to be allowed.
+            if not self._is_aborted:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._close_timeout_s):
+                        await self._keep()
+            raise
+
+    async def _keep(self) -> None:
         while True:
             try:
                 while True:
@@ -132,9 +169,18 @@ class RegisterLoop:
                 await self._note()
                 await self._ask()
         except RegisterError as error:
+            self._attend_at_s = _now_s() + self._pause_s()
             self.listings.lose(error, _now_s())
-            self._attend_at_s = _now_s() + self._rng.uniform(*_ATTEND_S)
         self._pump()
+
+    def _pause_s(self) -> float:
+        """Return how long to wait after a failure; longer if it fails on and on."""
+        if self._member.is_up:
+            # It gives signs of life and then fails, which might go on for ever.
+            is_again = _now_s() < self._failed_s + _CALM_AFTER_S
+            self._pauses = min(2 * self._pauses, _MOST_PAUSES) if is_again else 1
+            self._failed_s = _now_s()
+        return self._pauses * self._rng.uniform(*_ATTEND_S)
 
     async def _sleep(self) -> None:
         member = self._member
@@ -175,19 +221,38 @@ class RegisterLoop:
         attendance = self._member.attendance(
             is_closing=self._is_closing, is_last=self._is_last
         )
+        register, worker = self.register, self._member.worker
         try:
-            answer = await self._limited(
-                self.register.depart(self._member.worker, attendance)
+            answer = await asked(
+                register.engine, lambda: register.depart(worker, attendance)
             )
+            if not isinstance(answer, Departures):
+                raise RegisterError(f"the {register.engine} register answered nonsense")
         finally:
             self._attended.set()
-        wait_s = 0.0 if answer.has_more else self._rng.uniform(*_ATTEND_S)
+        wait_s = _MORE_AFTER_S if answer.has_more else self._rng.uniform(*_ATTEND_S)
         self._attend_at_s = _now_s() + wait_s
         self.listings.attended(answer, sent_s, _now_s())
 
+    async def _each(
+        self,
+        operation: Callable[..., Awaitable[Sequence[ItemT]]],
+        values: Sequence[Any],
+        *more: float,
+    ) -> Sequence[ItemT]:
+        """Ask one thing about many users; signs of life do not wait for that."""
+        if self._attend_at_s <= _now_s():
+            await self._attend()
+        worker = self._member.worker
+        return await asked_each(
+            self.register.engine,
+            len(values),
+            lambda: operation(worker, values, *more),
+        )
+
     async def _note(self) -> None:
         """Have noted what was said to the service."""
-        member, worker = self._member, self._member.worker
+        member, register = self._member, self.register
         is_old = self._noted_since_s + _NOTED_WITHIN_S <= _now_s()
         if is_old or member.has_questions or len(member.beaten) >= _AT_ONCE:
             beaten, member.beaten = member.beaten, []
@@ -197,65 +262,56 @@ class RegisterLoop:
                 beats = [
                     x._replace(age_s=max(0.0, now_s - sent_s)) for x, sent_s in part
                 ]
-                answers = await self._limited(self.register.beaten(worker, beats))
+                answers = await self._each(register.beaten, beats)
                 for beat, behind in zip(beats, answers, strict=True):
                     if behind:
                         self.listings.noted(beat.user_id, behind, _now_s())
         departed, member.departed = member.departed, []
         for gone in _parts(departed):
-            owed = await self._limited(self.register.departed(worker, gone))
+            owed = await self._each(register.departed, gone)
             for leave, again in zip(gone, owed, strict=True):
                 self.listings.say_again(leave.user_id, again, _now_s())
         states, member.states = member.states, []
         for some in _parts(states):
-            await self._limited(self.register.hold(worker, some))
+            await self._each(register.hold, some)
 
     async def _ask(self) -> None:
-        register, worker = self.register, self._member.worker
-        attempt_s = self._member.attempt_s
         for kind in (AskKind.RELEASE, AskKind.HOLD, AskKind.CLAIM):
             asks, self._member.asks[kind] = self._member.asks[kind], []
             for number, part in enumerate(_parts(asks)):
-                values: list[Any] = [ask.value for ask in part]
-                question: Awaitable[Sequence[Any]]
-                if kind is AskKind.RELEASE:
-                    question = register.release(worker, values, attempt_s)
-                elif kind is AskKind.HOLD:
-                    question = register.hold(worker, values)
-                else:
-                    question = register.claim(worker, values, attempt_s)
                 try:
-                    answers = await self._limited(question)
+                    answers = await self._answers(kind, [ask.value for ask in part])
                 except BaseException:
                     self._answer(asks[number * _AT_ONCE :], None)
                     raise
-                self._answer(part, answers)
+                if error := self._answer(part, answers):
+                    self._answer(asks[(number + 1) * _AT_ONCE :], None)
+                    raise error
 
-    def _answer(self, asks: Sequence[Ask], answers: Sequence[Any] | None) -> None:
-        now_s = _now_s()
+    def _answers(self, kind: str, values: Sequence[Any]) -> Awaitable[Sequence[Any]]:
+        register, attempt_s = self.register, self._member.attempt_s
+        if kind is AskKind.RELEASE:
+            return self._each(register.release, values, attempt_s)
+        if kind is AskKind.HOLD:
+            return self._each(register.hold, values)
+        return self._each(register.claim, values, attempt_s)
+
+    def _answer(
+        self, asks: Sequence[Ask], answers: Sequence[Any] | None
+    ) -> RegisterError | None:
+        """Take in answers, each whatever another one is; return if any is none."""
+        now_s, found = _now_s(), None
         for ask, answer in zip(asks, answers or [None] * len(asks), strict=True):
-            self.listings.answered(ask, answer, now_s)
+            try:
+                self.listings.answered(ask, answer, now_s)
+            except Exception as error:  # noqa: BLE001  # whatever an answer may cause
+                found = error
         self._pump()
-
-    async def _limited(self, call: Awaitable[AnswerT]) -> AnswerT:
-        """Wait for an answer, for a second.
-
-        Raises:
-            RegisterError: There was none, whatever the reason.
-            InvalidArgumentError: As the register raised it.
-        """
-        engine = self.register.engine
-        try:
-            async with asyncio.timeout(_LIMIT_S):
-                return await call
-        except TimeoutError:
-            problem = f"the {engine} register did not answer within {_LIMIT_S:g} s"
-            raise RegisterError(problem) from None
-        except (RegisterError, ImportError, InvalidArgumentError):
-            raise
-        except Exception as error:
-            problem = f"the {engine} register failed: {error}"
-            raise RegisterError(problem) from error
+        if found is None:
+            return None
+        nonsense = RegisterError(f"the {self.register.engine} register: {found!r}")
+        nonsense.__cause__ = found
+        return nonsense
 
     # The end.
 
@@ -279,8 +335,11 @@ class RegisterLoop:
         return self._member.is_up and self._member.departures > 0
 
     async def _attend_now(self) -> None:
-        if not self._task:
+        if self._task is None:
             return
+        if self._task.done() or self._task.cancelling():
+            # By the end of ``asyncio.run``, which nobody closed the client before.
+            self.start()
         self._attended.clear()
         self._attend_at_s = -math.inf
         self._wake.set()
@@ -297,17 +356,26 @@ class RegisterLoop:
 
     def abort(self) -> None:
         """Cancel the task, without waiting."""
-        self._task.abort()
+        self._is_aborted = True
+        self._tasks.abort()
 
     async def finish(self) -> None:
         """Wait for the end of the task and close the register."""
-        await self._task.finish()
-        if self._is_open:
-            self._is_open = False
-            await self.register.close()
+        await self._tasks.finish()
+        await self._close()
+
+    async def _close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        register = self.register
+        try:
+            await asked(register.engine, register.close, _CLOSED_WITHIN_S)
+        except Exception as error:  # noqa: BLE001  # the client is closed all the same
+            logger.warning("closing the register failed: %s", error)
 
 
-def _parts(items: Sequence[AnswerT]) -> list[Sequence[AnswerT]]:
+def _parts(items: Sequence[ItemT]) -> list[Sequence[ItemT]]:
     return [items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE)]
 
 

@@ -48,16 +48,22 @@ class Listing:
         others: What other workers want, if anything.
         has_turn: Whether the next heartbeats are this client's to send.
         is_leading: Whether the last ones were.
+        is_doubted: Whether the register did not know it when it was asked last.
+        behind_s: When the register last wanted something else than was said.
+        pause_s: Seconds until it was said again then.
         repeat_s: Until when a leave of another worker may be on its way.
     """
 
     __slots__ = (
+        "behind_s",
         "channels",
         "claim",
         "has_turn",
+        "is_doubted",
         "is_leading",
         "life",
         "others",
+        "pause_s",
         "repeat_s",
         "timeout_s",
         "versions",
@@ -74,6 +80,9 @@ class Listing:
         self.others: dict[Name, Other] | None = None
         self.has_turn: bool = False
         self.is_leading: bool = False
+        self.is_doubted: bool = False
+        self.behind_s: float = -math.inf
+        self.pause_s: float = 0.0
         self.repeat_s: float = -math.inf
 
     def is_plainly_of(self, claim: Claim) -> bool:

@@ -108,7 +108,7 @@ class Listings:
     ) -> Ask | None:
         """Return what has to be asked before a leave; ``None``: it waits."""
         if self.membership.is_up:
-            return permission.ask(user, order, names, now_s)
+            return permission.ask(user, self.membership, order, names, now_s)
         permission.wait(user, order, now_s)
         return None
 
@@ -187,6 +187,16 @@ class Listings:
         user = self._dispatch.end_ask(ask)
         if user is None:
             return
+        try:
+            self._take_in(user, ask, answer, now_s)
+        except Exception:
+            # Whatever a register answers, no heartbeats stop because of it.
+            turns.unanswered(user, ask)
+            raise
+        finally:
+            self._dispatch.plan(user, now_s)
+
+    def _take_in(self, user: UserTable, ask: Ask, answer: Any, now_s: float) -> None:  # noqa: ANN401
         if answer is None:
             turns.unanswered(user, ask)
         elif ask.kind is AskKind.HOLD:
@@ -195,7 +205,6 @@ class Listings:
             turns.claimed(user, ask, answer, now_s)
         else:
             departing.released(user, self.membership, ask, answer, now_s)
-        self._dispatch.plan(user, now_s)
 
     def noted(self, user_id: str, behind: Sequence[str], now_s: float) -> None:
         """Take in that a heartbeat said something else than is wanted by now."""

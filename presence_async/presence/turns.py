@@ -50,7 +50,10 @@ __all__ = [
 _JUST_NOW_S = 1.0
 _SAID_BEFORE_S = 0.001
 _AGAIN_AFTER_S = 0.1
+_AGAIN_AT_MOST_S = 2.0
 """Long enough that a register which is never content is no burden."""
+
+_CALM_AFTER_S = 10.0
 
 
 # What the register is asked.
@@ -229,8 +232,11 @@ def claimed(user: UserTable, ask: Ask, answer: Claimed, now_s: float) -> None:
     if listing is None:
         return
     if not answer.is_known:
-        listing.life = 0
+        # A register that forgets at once what it is told keeps nobody from speaking.
+        listing.has_turn = listing.is_doubted
+        listing.life, listing.is_doubted = 0, True
         return
+    listing.is_doubted = False
     if not answer.names:
         listing.others = None
     else:
@@ -365,6 +371,13 @@ def _versions(user: UserTable, send: Send, names: Sequence[Name]) -> tuple[int, 
 
 def behind(user: UserTable, now_s: float) -> None:
     """Say again what was not as the others want it by now, or unknown to them."""
-    if user.listing is not None:
-        user.listing.life = 0
-    user.hasten(now_s + _AGAIN_AFTER_S)
+    listing = user.listing
+    if listing is None:
+        user.hasten(now_s + _AGAIN_AFTER_S)
+        return
+    is_again = now_s < listing.behind_s + _CALM_AFTER_S
+    listing.pause_s = (
+        min(2 * listing.pause_s, _AGAIN_AT_MOST_S) if is_again else _AGAIN_AFTER_S
+    )
+    listing.life, listing.behind_s = 0, now_s
+    user.hasten(now_s + listing.pause_s)

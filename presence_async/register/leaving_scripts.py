@@ -51,11 +51,8 @@ if mine then
   if linger ~= 0 then freed = held end
 end
 count(worker)
-local not_before = tonumber(ARGV[7])
-local at = math.max(now + linger, not_before)
-if mine then doubt = 0 end
-if not_before > now then doubt = math.min(doubt, not_before - now + 20000) end
-local doubted = math.max(at, now + doubt)
+local at = math.max(now + linger, tonumber(ARGV[7]))
+local doubted = mine and at or math.max(at, now + doubt)
 local leave, owed = {}, {}
 for _, name in ipairs(freed) do
   local e = known[name]

@@ -1,0 +1,164 @@
+"""Registers that answer nonsense, or always the same: presence goes on, calmly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any
+
+import pytest
+
+from presence_async import PresenceClient
+from presence_async.emulator import PresenceEmulator
+from presence_async.register import MemoryRegister
+from presence_async.register.values import (
+    UNKNOWN,
+    Attendance,
+    Beaten,
+    Claimed,
+    Claiming,
+    Departures,
+    Holding,
+    Worker,
+)
+
+from .scene import Line
+
+SPAN_S = 200
+TIMEOUT_S = 60
+USERS = ("ann", "bob", "cyd")
+
+
+class ForgetsAtOnce(Line):
+    async def claim(
+        self, worker: Worker, claimings: Sequence[Claiming], attempt_s: float
+    ) -> Sequence[Claimed]:
+        self.calls["claim"] = self.calls.get("claim", 0) + 1
+        await asyncio.sleep(0)
+        return [UNKNOWN for _ in claimings]
+
+
+class NeverContent(Line):
+    async def beaten(
+        self, worker: Worker, beats: Sequence[Beaten]
+    ) -> Sequence[tuple[str, ...]]:
+        return [beat.names for beat in beats]
+
+
+class AlwaysHasMore(Line):
+    async def depart(self, worker: Worker, attendance: Attendance) -> Departures:
+        answer = await super().depart(worker, attendance)
+        return answer._replace(has_more=True)
+
+
+class AnswersTooFew(Line):
+    async def claim(self, *about: Any) -> Sequence[Claimed]:
+        return (await super().claim(*about))[:-1]
+
+
+class HoldsTwice(Line):
+    async def hold(self, worker: Worker, holdings: Sequence[Holding]) -> Any:
+        return 2 * list(await super().hold(worker, holdings))
+
+
+class ClaimsNonsense(Line):
+    async def claim(self, worker: Worker, claimings: Any, attempt_s: float) -> Any:
+        return ["?" for _ in claimings]
+
+
+class HoldsNonsense(Line):
+    async def hold(self, worker: Worker, holdings: Any) -> Any:
+        return [7 for _ in holdings]
+
+
+class AnswersANumber(Line):
+    async def claim(self, worker: Worker, claimings: Any, attempt_s: float) -> Any:
+        return 7
+
+
+class DepartsNonsense(Line):
+    async def depart(self, worker: Worker, attendance: Attendance) -> Any:
+        return 5
+
+
+class RaisesBeforeItIsAwaited(Line):
+    def claim(
+        self, worker: Worker, claimings: Sequence[Claiming], attempt_s: float
+    ) -> Awaitable[Sequence[Claimed]]:
+        raise RuntimeError("at once")
+
+
+class CancelsItself(Line):
+    async def claim(self, *about: Any) -> Sequence[Claimed]:
+        raise asyncio.CancelledError
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    emulator: PresenceEmulator, register: Line
+) -> AsyncIterator[PresenceClient]:
+    config = emulator.config(user_id="worker", presence_timeout_s=TIMEOUT_S)
+    async with PresenceClient(config, register=register) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ForgetsAtOnce,
+        NeverContent,
+        AlwaysHasMore,
+        AnswersTooFew,
+        HoldsTwice,
+        ClaimsNonsense,
+        HoldsNonsense,
+        AnswersANumber,
+        DepartsNonsense,
+        RaisesBeforeItIsAwaited,
+        CancelsItself,
+    ],
+    ids=lambda kind: kind.__name__,
+)
+async def test_presence_goes_on_calmly(
+    emulator: PresenceEmulator, kind: type[Line], caplog: pytest.LogCaptureFixture
+) -> None:
+    register = kind(MemoryRegister())
+    async with opened(emulator, register) as client:
+        leases = [await client.join("lobby", user_id=user) for user in USERS]
+        await asyncio.sleep(SPAN_S)
+        healths = [lease.health for lease in leases]
+        seen = [(e.user_id, e.action) for e in emulator.events("lobby")]
+        sent = sum("/heartbeat" in r.path for r in emulator.requests)
+
+    assert healths == ["fresh"] * len(USERS)
+    assert seen == [(user, "join") for user in USERS]
+    assert sent <= len(USERS) * SPAN_S
+    assert sum(register.calls.values()) <= 60 * SPAN_S
+    assert len(caplog.records) <= SPAN_S / 3
+    assert not [r for r in caplog.records if r.levelno > logging.WARNING]
+
+
+class HangsAtTheEnd(Line):
+    async def close(self) -> None:
+        await asyncio.sleep(math.inf)
+
+
+class FailsAtTheEnd(Line):
+    async def close(self) -> None:
+        raise OSError("the folder is gone")
+
+
+@pytest.mark.parametrize("kind", [HangsAtTheEnd, FailsAtTheEnd])
+async def test_a_register_that_cannot_be_closed_is_worth_a_warning(
+    emulator: PresenceEmulator, kind: type[Line], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncio.timeout(30), opened(emulator, kind(MemoryRegister())) as client:
+        await client.join("lobby", user_id="ann")
+
+    assert not emulator.occupants("lobby")
+    assert [
+        "closing the register failed" in x.getMessage() for x in caplog.records
+    ] == [True]
