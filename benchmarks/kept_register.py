@@ -98,9 +98,9 @@ async def side_by_side(cases: list[str], size: Size) -> dict[str, Slices]:
     processes: dict[str, Process] = {}
     for case in cases:
         progress(f"{size.users:,} users join: {case} …")
-        arguments = attrs.astuple(size)
+        numbers = [str(size.users), str(size.timeout_s), str(size.slices)]
         processes[case] = await asyncio.create_subprocess_exec(
-            *(sys.executable, Path(__file__), "--worker", case, *map(str, arguments)),
+            *(sys.executable, Path(__file__), "--worker", case, *numbers),
             stdin=PIPE,
             stdout=PIPE,
         )
