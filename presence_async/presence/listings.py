@@ -108,7 +108,7 @@ class Listings:
     ) -> Ask | None:
         """Return what has to be asked before a leave; ``None``: it waits."""
         if self.membership.is_up:
-            return permission.ask(user, order, names, now_s)
+            return permission.ask(user, self.membership, order, names, now_s)
         permission.wait(user, order, now_s)
         return None
 

@@ -354,6 +354,31 @@ async def test_a_tab_closed_just_after_the_register_forgot_is_no_leave(
     assert scene.seen() == ["alice join"]
 
 
+async def test_the_last_tab_closed_while_a_register_lost_its_memory_is_left_soon(
+    scene: Scene,
+) -> None:
+    one, two = await scene.start(), await scene.start()
+    for process in (one, two):
+        await process.join("both")
+    await one.join("alone")
+    for process in (one, two):
+        process.line.is_cut = True
+    await asyncio.sleep(2)
+    await one.leave("both")
+    await one.leave("alone")
+    await asyncio.sleep(30)
+
+    scene.register.forget()
+    for process in (one, two):
+        process.line.is_cut = False
+    await asyncio.sleep(20)
+    early = scene.seen()
+    await asyncio.sleep(25)
+
+    assert early == ["both join", "alone join"]
+    assert scene.seen() == ["both join", "alone join", "alone leave"]
+
+
 async def test_a_record_that_was_evicted_is_no_reason_to_leave(scene: Scene) -> None:
     one, two = await scene.start(), await scene.start()
     for process in (one, two):
