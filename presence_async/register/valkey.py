@@ -85,6 +85,7 @@ class ValkeyRegister:
         self._keys: dict[str, Keys] = {}
         # Hold and release change two keys each, which must not cross.
         self._moving = asyncio.Lock()
+        self._openers = 0
 
     async def open(self) -> None:
         """Connect.
@@ -94,6 +95,10 @@ class ValkeyRegister:
             InvalidArgumentError: The URL is none.
             RegisterError: The server is away; each operation tries again.
         """
+        if not self._openers:
+            # A lock belongs to an event loop, a register to one after another.
+            self._moving = asyncio.Lock()
+        self._openers += 1
         await self._link.open(look_in(self._namespace))
 
     async def close(self) -> None:
