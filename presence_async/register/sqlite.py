@@ -42,7 +42,7 @@ _SWEPT_EVERY = 60_000
 class SqliteRegister:
     """A register in an SQLite file, for all processes of one machine.
 
-    The file keeps who is present where, and their state, but no token, key or
+    The file keeps who is present where, and their state, but no token, secret key or
     signature; only its owner may read it. A file that cannot be read is renamed and a
     fresh one begun, with one warning in the log. Clients may share one register.
 

@@ -48,7 +48,7 @@ class ValkeyRegister:
     """A register on a Valkey or Redis server, or on a cluster of them.
 
     Valkey 7.2, Redis 6.2, or newer. The server keeps who is present where, and their
-    state, but no token, key or signature. It should not evict keys: what is evicted is
+    state, but no token, secret key or signature. It should not evict keys: what is evicted is
     held again, but users of a worker that dies then may stay until they time out.
 
     Args:

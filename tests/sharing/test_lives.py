@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import threading
@@ -11,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from presence_async import ClientClosedError, PresenceClient
+from presence_async import (
+    ClientClosedError,
+    InvalidArgumentError,
+    PresenceClient,
+    PresenceConfig,
+)
 from presence_async.emulator import PresenceEmulator
 from presence_async.register import MemoryRegister, SqliteRegister, sqlite_place
 
@@ -143,6 +149,21 @@ async def test_the_end_of_asyncio_run_leaves_at_once(
     assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
     assert took_s < 0.5
     assert register.openers == 0
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [{"hand_over_s": math.inf}, {"hand_over_s": -1}, {"crash_grace_s": math.nan}],
+    ids=str,
+)
+def test_spans_that_are_none_are_refused(
+    spans: dict[str, float], tmp_path: Path
+) -> None:
+    config = PresenceConfig(subscribe_key="sub", user_id="worker")
+
+    for register in (MemoryRegister(**spans), SqliteRegister(tmp_path / "r", **spans)):
+        with pytest.raises(InvalidArgumentError, match=next(iter(spans))):
+            PresenceClient(config, register=register)
 
 
 async def test_clients_made_before_a_fork_are_different_workers(
