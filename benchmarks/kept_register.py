@@ -25,7 +25,6 @@ import os
 import random
 import sys
 from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -80,17 +79,25 @@ async def keep(case: str, size: Size) -> None:
             await in_bounds(size.users, joins(client))
             print(json.dumps("ready"), flush=True)
             await asyncio.to_thread(sys.stdin.readline)
-            watch, slices = Watch(service), []
+            before, watch, slices = unasked(client), Watch(service), []
             for _ in range(size.slices):
                 await asyncio.sleep(SLICE_S)
                 slices.append(watch.spent())
-            about = client.heartbeats.stats().register
-            assert about is None or (about.is_up and not about.unasked)
-            found = [(spent.us, spent.requests) for spent in slices]
+            found = {
+                "CPU us": [spent.us for spent in slices],
+                "heartbeats/s": [spent.requests / spent.took_s for spent in slices],
+                "unasked": [unasked(client) - before],
+            }
             print(json.dumps(found), flush=True)
 
 
-Slices = list[tuple[float, int]]
+def unasked(client: PresenceClient) -> int:
+    """Return how many heartbeats were sent without asking: the register was late."""
+    about = client.heartbeats.stats().register
+    return 0 if about is None else about.unasked
+
+
+Slices = dict[str, list[float]]
 
 
 async def side_by_side(cases: list[str], size: Size) -> dict[str, Slices]:
@@ -100,7 +107,7 @@ async def side_by_side(cases: list[str], size: Size) -> dict[str, Slices]:
         progress(f"{size.users:,} users join: {case} …")
         numbers = [str(size.users), str(size.timeout_s), str(size.slices)]
         processes[case] = await asyncio.create_subprocess_exec(
-            *(sys.executable, Path(__file__), "--worker", case, *numbers),
+            *(sys.executable, __file__, "--worker", case, *numbers),
             stdin=PIPE,
             stdout=PIPE,
         )
@@ -125,13 +132,12 @@ async def answer(process: Process) -> Any:  # noqa: ANN401  # JSON
 
 def compared(found: dict[str, Slices]) -> dict[str, dict[str, float]]:
     """Return what each case costs, and how that compares slice by slice."""
+    base = found[WITHOUT]["CPU us"]
     return {
         case: {
-            "heartbeats/s": median(n for _, n in slices) / SLICE_S,
-            "CPU us": median(us for us, _ in slices),
+            **{what: median(values) for what, values in slices.items()},
             "of without": median(
-                us / base
-                for (us, _), (base, _) in zip(slices, found[WITHOUT], strict=True)
+                us / of for us, of in zip(slices["CPU us"], base, strict=True)
             ),
         }
         for case, slices in found.items()
