@@ -48,8 +48,9 @@ class ValkeyRegister:
     """A register on a Valkey or Redis server, or on a cluster of them.
 
     Valkey 7.2, Redis 6.2, or newer. The server keeps who is present where, and their
-    state, but no token, secret key or signature. It should not evict keys: what is evicted is
-    held again, but users of a worker that dies then may stay until they time out.
+    state, but no token, secret key or signature. It should not evict keys: what is
+    evicted is held again, but users of a worker that dies then may stay until they time
+    out.
 
     Args:
         server: Its URL (``valkey://``, ``valkeys://``, ``redis://``, ``rediss://`` or
