@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Mapping
 from typing import TypeVar
@@ -63,6 +64,7 @@ class ClientCore:
             config, identity, self.transport, self.tokens
         )
         self.life: Lifecycle = Lifecycle()
+        self._starting = asyncio.Lock()
         self.heartbeats: HeartbeatLoop = HeartbeatLoop(
             config,
             self.pipeline,
@@ -105,17 +107,25 @@ class ClientCore:
     # Opening and closing.
 
     async def start(self) -> None:
-        """Open everything; a second call does nothing."""
-        if self.life.is_open:
-            self.life.check()
-            return
-        self.transport.check_session()
-        if self.register is not None:
-            await self.register.open()
-        self.life.open()
-        await self.transport.open()
-        self.pipeline.open()
-        self.heartbeats.start()
+        """Open everything; a second call does nothing, or waits for the first."""
+        async with self._starting:
+            if self.life.is_open:
+                self.life.check()
+                return
+            self.life.refuse_reopening()
+            self.transport.check_session()
+            if self.register is not None:
+                await self.register.open()
+            try:
+                # Somebody may have closed the client meanwhile.
+                self.life.open()
+                await self.transport.open()
+            except BaseException:
+                if self.register is not None:
+                    await self.register.finish()
+                raise
+            self.pipeline.open()
+            self.heartbeats.start()
         if self.config.presence_timeout_s > LARGEST_UNCLAMPED_TIMEOUT_S:
             logger.warning(
                 "presence_timeout_s is %d s; some services clamp it to %d s",

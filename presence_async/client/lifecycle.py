@@ -73,10 +73,18 @@ class Lifecycle:
         Raises:
             ClientClosedError: It was closed before.
         """
-        if self.is_closed:
-            raise ClientClosedError(f"the client {self._stage.value}")
+        self.refuse_reopening()
         self._loop = asyncio.get_running_loop()
         self._stage = _Stage.OPEN
+
+    def refuse_reopening(self) -> None:
+        """Refuse to be opened once it was closed.
+
+        Raises:
+            ClientClosedError: It was.
+        """
+        if self.is_closed:
+            raise ClientClosedError(f"the client {self._stage.value}")
 
     def check(self) -> None:
         """Refuse a call that cannot be served.

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from ..checks import checked_hand_over_s, number
 from ..errors import InvalidArgumentError, RegisterError
 from ..presence.engine import PresenceEngine
 from ..presence.listing import Ask, AskKind
@@ -35,6 +36,7 @@ logger: SafeLogger = SafeLogger("presence_async.client")
 ItemT = TypeVar("ItemT")
 
 _CLOSED_WITHIN_S = 3.0
+_ASKED_WITHIN_S = 15.0
 _MORE_AFTER_S = 0.02
 _CALM_AFTER_S = 30.0
 _MOST_PAUSES = 8
@@ -67,11 +69,12 @@ class RegisterLoop:
         pump: Callable[[], None],
     ) -> None:
         worker = Worker(config.subscribe_key, "")
-        self._member = Membership(
-            worker, register.crash_grace_s, config.attempt_timeout_s
-        )
         self.register: Register = register
-        self.hand_over_s: float = register.hand_over_s
+        self.hand_over_s: float = checked_hand_over_s(register.hand_over_s)
+        grace_s = number(
+            register.crash_grace_s, "crash_grace_s", least=0, may_be_infinite=True
+        )
+        self._member = Membership(worker, grace_s, config.attempt_timeout_s)
         self.listings: Listings = Listings(self._member, engine.shared, engine.dispatch)
         engine.shared.sharing = self.listings
         self._pump = pump
@@ -278,15 +281,28 @@ class RegisterLoop:
     async def _ask(self) -> None:
         for kind in (AskKind.RELEASE, AskKind.HOLD, AskKind.CLAIM):
             asks, self._member.asks[kind] = self._member.asks[kind], []
-            for number, part in enumerate(_parts(asks)):
+            for place, part in enumerate(_parts(asks)):
                 try:
+                    self._check_pace(part[0])
                     answers = await self._answers(kind, [ask.value for ask in part])
                 except BaseException:
-                    self._answer(asks[number * _AT_ONCE :], None)
+                    self._answer(asks[place * _AT_ONCE :], None)
                     raise
                 if error := self._answer(part, answers):
-                    self._answer(asks[(number + 1) * _AT_ONCE :], None)
+                    self._answer(asks[(place + 1) * _AT_ONCE :], None)
                     raise error
+
+    def _check_pace(self, ask: Ask) -> None:
+        """Refuse to wait for a register that answers, but ever later.
+
+        Raises:
+            RegisterError: The question has waited for too long.
+        """
+        if ask.taken_s + _ASKED_WITHIN_S < _now_s():
+            raise RegisterError(
+                f"the {self.register.engine} register is too slow; questions wait for"
+                f" more than {_ASKED_WITHIN_S:g} s"
+            )
 
     def _answers(self, kind: str, values: Sequence[Any]) -> Awaitable[Sequence[Any]]:
         register, attempt_s = self.register, self._member.attempt_s

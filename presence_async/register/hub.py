@@ -50,7 +50,7 @@ class Hub:
 
     Attributes:
         epoch: Another one whenever the register has lost its memory.
-        guard: Nobody departs before that.
+        guard: Nobody departs before that; see ``guard_at``.
         seats: By worker.
     """
 
@@ -74,13 +74,17 @@ class Hub:
             was_gone = seat.undertaker != "" or _is_over(seat, now)
         if was_gone or attendance.had_epoch not in {"", self.epoch}:
             # Others may not have come back yet to say whom they hold.
-            self.guard = max(self.guard, now + _GUARD)
+            self.guard = now + _GUARD
         is_new = seat is None or seat.undertaker != "" or seat.life != worker.life
         if seat is None or is_new:
             seat = Seat(0, worker.life, worker.label)
             self.seats[worker.worker_id] = seat
         seat.until, seat.is_closing = now + _ALIVE, attendance.is_closing
         return is_new, self._bury(worker.worker_id, now)
+
+    def guard_at(self, now: int) -> int:
+        """Return before when nobody departs; one too far ahead is void."""
+        return self.guard if self.guard <= now + _GUARD else 0
 
     def _bury(self, worker_id: str, now: int) -> list[tuple[str, int]]:
         taken = []

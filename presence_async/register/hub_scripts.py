@@ -39,6 +39,9 @@ local function ask(...)
   local said = redis.pcall(...)
   return type(said) == 'string' and said or ''
 end
+local function guard()
+  return hub.guard <= now + 20000 and hub.guard or 0
+end
 local function notice(epoch)
   local about = ask('INFO', 'server')
   local mark = string.match(about, 'run_id:(%w+)')
@@ -49,7 +52,7 @@ local function notice(epoch)
   if not hub then hub = {epoch, 0, mark or '', {}} end
   if mark and hub.mark ~= mark then
     if hub.mark ~= '' then
-      hub.epoch, hub.guard = epoch, math.max(hub.guard, now + 20000)
+      hub.epoch, hub.guard = epoch, now + 20000
     end
     hub.mark = mark
     return true
@@ -72,7 +75,7 @@ local seat = hub.seats[place]
 local was_gone = life > 1
 if seat then was_gone = seat.undertaker ~= '' or not is_alive(seat) end
 if was_gone or had ~= '' and had ~= hub.epoch then
-  hub.guard = math.max(hub.guard, now + 20000)
+  hub.guard = now + 20000
 end
 local is_new = not seat or seat.undertaker ~= '' or seat.life ~= life
 if is_new then
@@ -88,13 +91,13 @@ for _, other in ipairs(hub.seats) do
   if other.undertaker == '' and other.closing == 0 then workers = workers + 1 end
 end
 save()
-return {hub.epoch, is_new and 1 or 0, workers, hub.guard, now, dead}
+return {hub.epoch, is_new and 1 or 0, workers, guard(), now, dead}
 """
 
 # now, another epoch
 _GUARD = """
 if hub and notice(ARGV[2]) then save() end
-return hub and hub.guard or 0
+return hub and guard() or 0
 """
 
 # now, undertaker, workers of whom nobody is held any more

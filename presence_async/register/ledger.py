@@ -173,7 +173,7 @@ class Ledger:
             worker_id,
             release,
             attempt_s=attempt_s,
-            not_before=0 if hub is None else hub.guard,
+            not_before=0 if hub is None else hub.guard_at(now),
             now=now,
         )
         shelf.put_record(release.user_id, record)
@@ -205,7 +205,7 @@ class Ledger:
                 has_more = True
         shelf.put_hub(hub)
         leaves: list[Leaving] = []
-        if now >= hub.guard:
+        if now >= hub.guard_at(now):
             leaves, owed, is_full = self._departures(worker, attendance, now)
             again += owed
             has_more = has_more or is_full

@@ -48,13 +48,18 @@ class Register(Protocol):
         """Get ready; called once by each client that uses it.
 
         Raises:
-            InvalidArgumentError: It cannot work here.
+            InvalidArgumentError: It cannot work here; it is not closed then.
             RegisterError: It is away; tried again by the operations.
+
+        Cancellation: it counts as open, and is closed or used all the same.
         """
         ...
 
     async def close(self) -> None:
-        """End what ``open`` began; the last of several clients ends all."""
+        """End what ``open`` began; the last of several clients ends all.
+
+        It has 3 s.
+        """
         ...
 
     async def hold(

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import RegisterError
+from ..errors import InvalidArgumentError, RegisterError
 from .holders import UserHolders, user_holders
 from .ledger import Ledger
 from .record import ms
@@ -42,7 +42,7 @@ _SWEPT_EVERY = 60_000
 class SqliteRegister:
     """A register in an SQLite file, for all processes of one machine.
 
-    The file keeps who is present where, and their state, but no token, key or
+    The file keeps who is present where, and their state, but no token, secret key or
     signature; only its owner may read it. A file that cannot be read is renamed and a
     fresh one begun, with one warning in the log. Clients may share one register.
 
@@ -81,15 +81,15 @@ class SqliteRegister:
             InvalidArgumentError: It cannot be there.
             RegisterError: It is locked, or not to be written; each operation tries
                 again.
+
+        Cancellation: as an error of the register; ``close`` it all the same.
         """
         self._openers += 1
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "presence-register")
         try:
             await self._do(self._file.open)
-        except RegisterError:
-            raise
-        except BaseException:
+        except InvalidArgumentError:
             await self.close()
             raise
 

@@ -151,12 +151,20 @@ class SqliteFile:
         if file is None:
             return
         # A file that is broken may refuse even that.
-        with locked_folder(self._path.parent), contextlib.suppress(sqlite3.Error):
-            if identity(self._path) == self._identity:
+        with contextlib.suppress(sqlite3.Error):
+            try:
+                with locked_folder(self._path.parent):
+                    self._close_aside(file)
+            except (OSError, RegisterError):
+                # The folder is gone, or locked for too long.
                 file.close()
-            else:
-                with kept_aside(self._path):
-                    file.close()
+
+    def _close_aside(self, file: sqlite3.Connection) -> None:
+        if identity(self._path) == self._identity:
+            file.close()
+        else:
+            with kept_aside(self._path):
+                file.close()
 
 
 def _connected(path: Path) -> sqlite3.Connection:

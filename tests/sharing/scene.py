@@ -36,6 +36,7 @@ class Line:
     Attributes:
         is_cut: Whether it fails at once.
         is_hanging: Whether it never answers, though it may have carried out.
+        delay_s: How long it takes.
         calls: How many questions and notes went over it, by operation.
     """
 
@@ -46,6 +47,7 @@ class Line:
         self.crash_grace_s: float = register.crash_grace_s
         self.is_cut: bool = False
         self.is_hanging: bool = False
+        self.delay_s: float = 0.0
         self.calls: dict[str, int] = {}
 
     async def open(self) -> None:
@@ -89,6 +91,11 @@ class Line:
         if self.is_cut:
             call.close()  # type: ignore[attr-defined]  # a coroutine of ours
             raise RegisterError("the line is cut")
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            call.close()  # type: ignore[attr-defined]  # a coroutine of ours
+            raise
         answer = await call
         if self.is_hanging:
             await asyncio.sleep(math.inf)

@@ -457,3 +457,25 @@ async def test_who_is_left_just_after_joining_is_back_within_an_attempt(
 
     assert scene.seen() == ["alice join", "alice leave", "alice join"]
     assert away_s <= 10
+
+
+# The register is slow.
+
+
+async def test_signs_of_life_do_not_wait_for_long_questions(
+    emulator: PresenceEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("presence_async.client.register_loop._AT_ONCE", 2)
+    scene = Scene(emulator, presence_timeout_s=60)
+    one, two = await scene.start(), await scene.start()
+    for number in range(100):
+        await one.join(f"u{number}")
+    seen = scene.seen()
+
+    for process in (one, two):
+        process.line.delay_s = 0.6
+    scene.register.forget()
+    await asyncio.sleep(200)
+
+    assert scene.seen() == seen
+    await scene.end()

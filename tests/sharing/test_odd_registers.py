@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,9 +17,7 @@ from presence_async.register import MemoryRegister
 from presence_async.register.values import (
     UNKNOWN,
     Attendance,
-    Beaten,
     Claimed,
-    Claiming,
     Departures,
     Holding,
     Worker,
@@ -33,19 +31,15 @@ USERS = ("ann", "bob", "cyd")
 
 
 class ForgetsAtOnce(Line):
-    async def claim(
-        self, worker: Worker, claimings: Sequence[Claiming], attempt_s: float
-    ) -> Sequence[Claimed]:
+    async def claim(self, *about: Any) -> Sequence[Claimed]:
         self.calls["claim"] = self.calls.get("claim", 0) + 1
         await asyncio.sleep(0)
-        return [UNKNOWN for _ in claimings]
+        return [UNKNOWN for _ in about[1]]
 
 
 class NeverContent(Line):
-    async def beaten(
-        self, worker: Worker, beats: Sequence[Beaten]
-    ) -> Sequence[tuple[str, ...]]:
-        return [beat.names for beat in beats]
+    async def beaten(self, *about: Any) -> Sequence[tuple[str, ...]]:
+        return [beat.names for beat in about[1]]
 
 
 class AlwaysHasMore(Line):
@@ -65,35 +59,33 @@ class HoldsTwice(Line):
 
 
 class ClaimsNonsense(Line):
-    async def claim(self, worker: Worker, claimings: Any, attempt_s: float) -> Any:
-        return ["?" for _ in claimings]
+    async def claim(self, *about: Any) -> Any:
+        return ["?" for _ in about[1]]
 
 
 class HoldsNonsense(Line):
-    async def hold(self, worker: Worker, holdings: Any) -> Any:
-        return [7 for _ in holdings]
+    async def hold(self, *about: Any) -> Any:
+        return [7 for _ in about[1]]
 
 
 class AnswersANumber(Line):
-    async def claim(self, worker: Worker, claimings: Any, attempt_s: float) -> Any:
-        return 7
+    async def claim(self, *about: Any) -> Any:
+        return len(about)
 
 
 class DepartsNonsense(Line):
-    async def depart(self, worker: Worker, attendance: Attendance) -> Any:
-        return 5
+    async def depart(self, *about: Any) -> Any:
+        return len(about)
 
 
 class RaisesBeforeItIsAwaited(Line):
-    def claim(
-        self, worker: Worker, claimings: Sequence[Claiming], attempt_s: float
-    ) -> Awaitable[Sequence[Claimed]]:
-        raise RuntimeError("at once")
+    def claim(self, *about: Any) -> Any:
+        raise RuntimeError(f"at once, asked {len(about)} things")
 
 
 class CancelsItself(Line):
     async def claim(self, *about: Any) -> Sequence[Claimed]:
-        raise asyncio.CancelledError
+        raise asyncio.CancelledError(*about)
 
 
 @contextlib.asynccontextmanager
