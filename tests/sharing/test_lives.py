@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,9 +157,7 @@ async def test_the_end_of_asyncio_run_leaves_at_once(
     [{"hand_over_s": math.inf}, {"hand_over_s": -1}, {"crash_grace_s": math.nan}],
     ids=str,
 )
-def test_spans_that_are_none_are_refused(
-    spans: dict[str, float], tmp_path: Path
-) -> None:
+def test_spans_that_are_none_are_refused(spans: dict[str, Any], tmp_path: Path) -> None:
     config = PresenceConfig(subscribe_key="sub", user_id="worker")
 
     for register in (MemoryRegister(**spans), SqliteRegister(tmp_path / "r", **spans)):
