@@ -26,7 +26,7 @@ from pathlib import Path
 import attrs
 import valkey.asyncio
 from measuring import steal_share
-from register_servers import program, running
+from register_servers import is_here, shared
 from reporting import Gate, bar, conclude, judged, options_of, print_cases, progress
 
 from presence_async.register import SqliteRegister, ValkeyRegister
@@ -115,9 +115,9 @@ async def measure(
     )
 
 
-async def on_server(engine: str, path: str, users: int, rounds: int) -> Cost:
-    with running(path) as url:
-        async with valkey.asyncio.Valkey.from_url(url) as client:
+async def on_server(engine: str, users: int, rounds: int) -> Cost:
+    with shared(engine) as server:
+        async with valkey.asyncio.Valkey.from_url(server.place) as client:
 
             async def server_s() -> float:
                 about = await client.info("cpu")
@@ -131,7 +131,7 @@ async def on_server(engine: str, path: str, users: int, rounds: int) -> Cost:
 
             return await measure(
                 engine,
-                ValkeyRegister(url),
+                ValkeyRegister(server.place),
                 users=users,
                 rounds=rounds,
                 server_s=server_s,
@@ -208,11 +208,10 @@ def main() -> int:
     found: dict[str, dict[str, object]] = {}
     gates: list[Gate] = []
     for engine in ("valkey", "redis"):
-        path = program(engine)
-        if path is None:
+        if not is_here(engine):
             progress(f"no {engine}-server here: left out")
             continue
-        cost = asyncio.run(on_server(engine, path, users, rounds))
+        cost = asyncio.run(on_server(engine, users, rounds))
         found[engine] = shown(cost)
         gates += server_gates(engine, cost)
     cost = asyncio.run(in_file(users, rounds))

@@ -1,9 +1,10 @@
-"""Real servers for a benchmark, as far as this machine has any."""
+"""What processes may share: a file, or a real server, as far as it is here."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
+
 START_S = 10
+FILE = "sqlite"
 
 
 def program(engine: str) -> str | None:
@@ -24,20 +28,69 @@ def program(engine: str) -> str | None:
     return found
 
 
+def is_here(engine: str) -> bool:
+    """Return True if this machine has what a register needs."""
+    return engine == FILE or program(engine) is not None
+
+
+@attrs.define
+class Shared:
+    """A file or a server in a folder of its own.
+
+    Attributes:
+        engine: Which one.
+        folder: Where it is.
+        cores: What a server runs on; empty: on any.
+    """
+
+    engine: str
+    folder: Path
+    cores: frozenset[int] = frozenset()
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def place(self) -> str:
+        """What ``register_at`` takes."""
+        if self.engine == FILE:
+            return f"{self.folder}/presence.db"
+        return f"unix://{self._socket}"
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "s"
+
+    def start(self) -> None:
+        """Start a server, empty; returns when it listens."""
+        path = None if self.engine == FILE else program(self.engine)
+        if path is None:
+            return
+        self._socket.unlink(missing_ok=True)
+        rest = ["--port", "0", "--save", "", "--dir", str(self.folder)]
+        self._process = subprocess.Popen(
+            [path, "--unixsocket", str(self._socket), *rest], stdout=subprocess.DEVNULL
+        )
+        if self.cores:
+            os.sched_setaffinity(self._process.pid, self.cores)
+        until = time.monotonic() + START_S
+        while not self._socket.exists():
+            assert time.monotonic() < until, f"{path} did not start"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End a server as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
 @contextlib.contextmanager
-def running(path: str) -> Iterator[str]:
-    """Run a server meanwhile; yield its URL."""
+def shared(engine: str, cores: frozenset[int] = frozenset()) -> Iterator[Shared]:
+    """Have what a register needs meanwhile."""
     with tempfile.TemporaryDirectory(prefix="register-") as folder:
-        place = Path(folder, "s")
-        rest = ["--port", "0", "--save", "", "--dir", folder]
-        with subprocess.Popen(
-            [path, "--unixsocket", str(place), *rest], stdout=subprocess.DEVNULL
-        ) as process:
-            until = time.monotonic() + START_S
-            while not place.exists():
-                assert time.monotonic() < until, f"{path} did not start"
-                time.sleep(0.01)
-            try:
-                yield f"unix://{place}"
-            finally:
-                process.kill()
+        found = Shared(engine, Path(folder), cores)
+        try:
+            found.start()
+            yield found
+        finally:
+            found.kill()

@@ -66,6 +66,8 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "protocol": {"asyncio", "time", "random", "socket"},
     "register.values": {"asyncio", "time", "random", "socket"},
     "register.record": {"asyncio", "time", "random", "socket"},
+    "register.holding": {"asyncio", "time", "random", "socket"},
+    "register.leaving": {"asyncio", "time", "random", "socket"},
     "register.hub": {"asyncio", "time", "random", "socket"},
     "register.ledger": {"asyncio", "time", "random", "socket"},
     "roster": {"asyncio", "time", "socket", "logging"},

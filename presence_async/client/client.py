@@ -126,12 +126,20 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         before, they run out with it, until their next regular heartbeat. Leaves that
         wait for ``linger_s`` are replaced as well; any other leave still goes out.
 
+        With a register, users whom other clients hold stay. The others may come back
+        to any client within ``hand_over_s``, by default that of the register if other
+        clients are open, and one of those leaves whoever does not. The last client to
+        close leaves everybody, also those who still had time, unless ``hand_over_s``
+        is given. If the register is away nobody is left, and the report has them as
+        ``failed``.
+
         Args:
             timeout_s: Seconds it may take; ``None``: the config's
                 ``close_timeout_s``.
             hand_over_s: Seconds that the other process may take, finite, rounded up;
                 the service may clamp more than 320. Above 0 it wins over
-                ``leave_on_close=False``. ``None`` or 0: users leave.
+                ``leave_on_close=False``. 0: users leave. ``None``: likewise, but with
+                a register as above.
 
         Raises:
             InvalidArgumentError: ``timeout_s`` is not above 0, or ``hand_over_s`` is

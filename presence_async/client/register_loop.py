@@ -7,6 +7,7 @@ task, the time limit, and the order: what was said comes before what is asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import platform
@@ -90,6 +91,8 @@ class RegisterLoop:
         self._is_closing = False
         self._is_last = False
         self._is_open = False
+        self._is_aborted = False
+        self._close_timeout_s = 2 * config.close_timeout_s
 
     def stats(self) -> RegisterStats:
         """Return the figures of this moment."""
@@ -138,6 +141,18 @@ class RegisterLoop:
         self._task = self._tasks.create(self._run(), name="presence register")
 
     async def _run(self) -> None:
+        try:
+            await self._keep()
+        except asyncio.CancelledError:
+            # The last cancel of asyncio.run: the task that sends heartbeats closes the
+            # client then, and the leaves that it sends have to be allowed.
+            if not self._is_aborted:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._close_timeout_s):
+                        await self._keep()
+            raise
+
+    async def _keep(self) -> None:
         while True:
             try:
                 while True:
@@ -357,6 +372,7 @@ class RegisterLoop:
 
     def abort(self) -> None:
         """Cancel the task, without waiting."""
+        self._is_aborted = True
         self._tasks.abort()
 
     async def finish(self) -> None:

@@ -38,8 +38,9 @@ The files, from the ground up; each imports only files that are named before it:
 - ``places``: how many at once. ``outage``, ``overview`` and ``backoff``: who may send
   while something is wrong. ``timetable``: which user is next. ``dispatch``: what that
   user says, and what follows from the answer.
-- ``membership``: this client among those that share a register. ``turns``: whose
-  heartbeats are whose to send. ``permission`` and ``departing``: before and after a
-  leave. ``listings``: all of that, for all users.
+- ``membership``: this client among those that share a register. ``listed``: what that
+  has to be told of a user. ``turns``: whose heartbeats are whose to send.
+  ``permission`` and ``departing``: before and after a leave. ``listings``: all of that,
+  for all users.
 - ``engine``: all users, and the interface for the shell, ``client/heartbeat_loop``.
 """

@@ -9,7 +9,7 @@ from typing import Any
 from ..protocol.leave import LeaveOperation
 from ..protocol.user_state import SetStateOperation
 from ..register.values import Again, Departures
-from . import departing, permission, turns
+from . import departing, listed, permission, turns
 from .changes import RegisterBack, RegisterLost
 from .claims import Order
 from .dispatch import Dispatcher
@@ -75,11 +75,11 @@ class Listings:
 
     def owes(self, user: UserTable) -> bool:
         """Return True if the register lists something else than is wanted."""
-        return turns.owes(user, self.membership)
+        return listed.owes(user, self.membership)
 
     def is_listed(self, user: UserTable) -> bool:
         """Return True if the register lists this client as a holder of the user."""
-        return turns.is_listed(user, self.membership)
+        return listed.is_listed(user, self.membership)
 
     def ask_turn(self, user: UserTable, now_s: float) -> Ask | None:
         """Return what has to be asked before a regular heartbeat, if anything."""
@@ -87,11 +87,11 @@ class Listings:
 
     def ask_hold(self, user: UserTable, order: Order, now_s: float) -> Ask | None:
         """Return what has to be asked before a claim is announced, if anything."""
-        return turns.to_hold(user, self.membership, order, now_s)
+        return listed.to_hold(user, self.membership, order, now_s)
 
     def ask_next(self, user: UserTable, now_s: float) -> Ask | None:
         """Return what else the register has to be told about a user."""
-        return turns.next_ask(user, self.membership, now_s)
+        return listed.next_ask(user, self.membership, now_s)
 
     def may_leave(
         self,
@@ -108,7 +108,7 @@ class Listings:
     ) -> Ask | None:
         """Return what has to be asked before a leave; ``None``: it waits."""
         if self.membership.is_up:
-            return permission.ask(user, order, names, now_s)
+            return permission.ask(user, self.membership, order, names, now_s)
         permission.wait(user, order, now_s)
         return None
 
@@ -200,7 +200,7 @@ class Listings:
         if answer is None:
             turns.unanswered(user, ask)
         elif ask.kind is AskKind.HOLD:
-            turns.held(user, self.membership, ask, answer, now_s)
+            listed.held(user, self.membership, ask, answer, now_s)
         elif ask.kind is AskKind.CLAIM:
             turns.claimed(user, ask, answer, now_s)
         else:

@@ -51,6 +51,7 @@ class Membership:
             dead: whoever is held again is sent a heartbeat.
         everybody_s: When everybody is due a heartbeat, since others took this client
             for dead and may have left its users.
+        forgotten_before: The first life of which the register has lost nothing.
     """
 
     def __init__(self, worker: Worker, crash_grace_s: float, attempt_s: float) -> None:
@@ -71,6 +72,7 @@ class Membership:
         self.unasked: int = 0
         self.was_left: bool = False
         self.everybody_s: float = math.inf
+        self.forgotten_before: int = 0
         self._crash_grace_s = crash_grace_s
         self._epoch = ""
         self._is_expected_new = True
@@ -109,8 +111,14 @@ class Membership:
         self._attended_s, self._is_expected_new = sent_s, False
         if has_forgotten or is_new:
             self._begin_life()
+        if has_forgotten:
+            self.forgotten_before = self.life
         is_back, self.is_up = not self.is_up, True
         return is_back or has_forgotten or is_new
+
+    def was_forgotten(self, life: int) -> bool:
+        """Return True if the register has lost all that was said in a life."""
+        return 0 < life < self.forgotten_before
 
     def lose(self) -> bool:
         """Note that the register is away; return False if that was known."""

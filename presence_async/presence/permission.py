@@ -12,20 +12,31 @@ from ..register.values import Release
 from . import order_queue
 from .claims import Order, Patience
 from .listing import Ask, AskKind
+from .membership import Membership
 from .names import Name
 from .user import UserTable
 
 __all__ = ["ask", "is_granted", "resume", "wait"]
 
 _FRESH_S = 1.0
+_COMING_FORWARD_S = 40.0
 
 
-def ask(user: UserTable, order: Order, names: Sequence[Name], now_s: float) -> Ask:
+def ask(
+    user: UserTable,
+    membership: Membership,
+    order: Order,
+    names: Sequence[Name],
+    now_s: float,
+) -> Ask:
     """Return the question whether names may be left."""
     listing = user.listing
     listed = {} if listing is None else listing.listed()
     # Other holders ask whose turn it is once in half a timeout, and come forward then.
     doubt_s = max((listed[name][0] / 2 for name in names if name in listed), default=0)
+    if listing is not None and membership.was_forgotten(listing.life):
+        # They have noticed it, too.
+        doubt_s = min(doubt_s, _COMING_FORWARD_S)
     value = Release(user.user_id, tuple(names), order.hand_over_s, doubt_s)
     return Ask(AskKind.RELEASE, value, now_s, order)
 

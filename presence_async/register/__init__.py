@@ -1,9 +1,9 @@
 """Registers: who else keeps a user present, for clients in many processes.
 
 ``register`` says what every register is able to do, ``values`` what is said to one and
-what it answers. ``record`` has the rules for one user, ``hub`` those for the workers,
-and ``ledger`` puts them together; ``memory`` and ``sqlite`` run them as they are. For
-``valkey`` they are said once more in Lua (``scripts``), since the server runs them.
+what it answers. ``record`` is one user, ``holding`` and ``leaving`` are the rules,
+``hub`` knows the workers, ``ledger`` puts them together; ``memory`` and ``sqlite`` run
+that. For ``valkey`` it is said once more in Lua (``scripts``): the server runs it.
 
 Names are imported when they are first used: a register costs nothing without one.
 """

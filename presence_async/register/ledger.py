@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Protocol
 
+from . import holding as holding_rules
+from . import leaving as leaving_rules
 from .hub import Hub
 from .record import Due, Record
 from .values import (
@@ -106,7 +108,9 @@ class Ledger:
         answers = []
         for holding in holdings:
             record = self._shelf.record(holding.user_id, now) or Record()
-            answers.append(record.hold(worker.worker_id, worker.life, holding, now))
+            answers.append(
+                holding_rules.hold(record, worker.worker_id, worker.life, holding, now)
+            )
             self._shelf.put_record(holding.user_id, record)
         return answers
 
@@ -125,7 +129,11 @@ class Ledger:
                 answers.append(UNKNOWN)
                 continue
             worker_id, life = worker.worker_id, worker.life
-            answers.append(record.claim(worker_id, life, claiming, attempt_s, now))
+            answers.append(
+                holding_rules.claim(
+                    record, worker_id, life, claiming, attempt_s=attempt_s, now=now
+                )
+            )
             self._shelf.put_record(claiming.user_id, record)
         return answers
 
@@ -139,7 +147,7 @@ class Ledger:
             if record is None:
                 answers.append(())
                 continue
-            answers.append(record.beaten(worker.worker_id, beaten, now))
+            answers.append(holding_rules.beaten(record, worker.worker_id, beaten, now))
             self._shelf.put_record(beaten.user_id, record)
         return answers
 
@@ -160,7 +168,8 @@ class Ledger:
         holder = record.holders.get(worker_id)
         if holder is not None and holder.life > life:
             return NOTHING_OWED
-        released, due = record.release(
+        released, due = leaving_rules.release(
+            record,
             worker_id,
             release,
             attempt_s=attempt_s,
@@ -225,8 +234,8 @@ class Ledger:
             if record is None:
                 shelf.set_due(user_id, None)
                 continue
-            owed, due = record.depart(
-                worker.worker_id, attendance.attempt_s, now, is_last=is_last
+            owed, due = leaving_rules.depart(
+                record, worker.worker_id, attendance.attempt_s, now, is_last=is_last
             )
             shelf.put_record(user_id, record)
             shelf.set_due(user_id, due)
@@ -247,7 +256,7 @@ class Ledger:
                 self._shelf.set_due(user_id, None)
                 answers.append(())
                 continue
-            again, due = record.departed(names, now)
+            again, due = leaving_rules.departed(record, names, now)
             self._shelf.put_record(user_id, record)
             self._shelf.set_due(user_id, due)
             answers.append(again)

@@ -93,7 +93,7 @@ async def test_a_crash_anywhere_in_the_engine_ends_nothing_and_loses_nobody(
 class BrokenHandler(logging.Handler):
     """Raises at every line."""
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002  # the base's
+    def emit(self, record: logging.LogRecord) -> None:  # the base's
         raise CrashError
 
 

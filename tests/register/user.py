@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from presence_async.register import holding, leaving
 from presence_async.register.record import Record
 from presence_async.register.values import (
     Again,
@@ -31,13 +32,17 @@ class User:
         self, worker: str, *wishes: Wish | str, life: int = 1
     ) -> tuple[Standing, ...]:
         wanted = tuple(Wish(x, 300) if isinstance(x, str) else x for x in wishes)
-        return self.record.hold(worker, life, Holding("alice", wanted), self.now)
+        return holding.hold(
+            self.record, worker, life, Holding("alice", wanted), self.now
+        )
 
     def claim(
         self, worker: str, *, life: int = 1, interval_s: float = INTERVAL_S
     ) -> Claimed:
         claiming = Claiming("alice", interval_s)
-        return self.record.claim(worker, life, claiming, ATTEMPT_S, self.now)
+        return holding.claim(
+            self.record, worker, life, claiming, attempt_s=ATTEMPT_S, now=self.now
+        )
 
     def beaten(
         self,
@@ -48,7 +53,7 @@ class User:
         versions: tuple[int, ...] = (),
     ) -> tuple[str, ...]:
         beaten = Beaten("alice", names, timeout_s, age_s, versions)
-        return self.record.beaten(worker, beaten, self.now)
+        return holding.beaten(self.record, worker, beaten, self.now)
 
     def release(
         self,
@@ -58,7 +63,8 @@ class User:
         doubt_s: float = 0,
         not_before: int = 0,
     ) -> tuple[Released, int | None]:
-        return self.record.release(
+        return leaving.release(
+            self.record,
             worker,
             Release("alice", names, linger_s, doubt_s),
             attempt_s=ATTEMPT_S,
@@ -69,10 +75,10 @@ class User:
     def depart(
         self, worker: str, *, is_last: bool = False
     ) -> tuple[Released, int | None]:
-        return self.record.depart(worker, ATTEMPT_S, self.now, is_last=is_last)
+        return leaving.depart(self.record, worker, ATTEMPT_S, self.now, is_last=is_last)
 
     def departed(self, *names: str) -> tuple[tuple[Again, ...], int | None]:
-        return self.record.departed(names, self.now)
+        return leaving.departed(self.record, names, self.now)
 
     def wait(self, seconds: float) -> None:
         self.now += round(seconds * 1000)

@@ -25,7 +25,7 @@ from presence_async.register.values import (
 
 from .scene import Line
 
-SPAN_S = 300
+SPAN_S = 200
 TIMEOUT_S = 60
 USERS = ("ann", "bob", "cyd")
 
