@@ -62,8 +62,6 @@ QUICK = Size(users=5_000, timeout_s=16, slices=2)
 
 async def keep(case: str, size: Size) -> None:
     """Keep users, and say what that takes as soon as stdin tells to begin."""
-    # Letting go of everybody is not what is asked here, and is cut.
-    logging.getLogger("presence_async").setLevel(logging.ERROR)
     last_core = frozenset(sorted(os.sched_getaffinity(0))[-1:])
     has_register = case not in {WITHOUT, AGAIN}
     engine = case if has_register else "sqlite"
@@ -89,6 +87,8 @@ async def keep(case: str, size: Size) -> None:
                 "unasked": [unasked(client) - before],
             }
             print(json.dumps(found), flush=True)
+            # Letting go of everybody is not what is asked here, and is cut.
+            logging.getLogger("presence_async").setLevel(logging.ERROR)
 
 
 def unasked(client: PresenceClient) -> int:
