@@ -79,6 +79,7 @@ class RegisterLoop:
         engine.shared.sharing = self.listings
         self._pump = pump
         self._rng = engine.shared.rng
+        self._at_once = getattr(register, "at_once", _AT_ONCE)
         self._tasks = TaskOwner()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -257,10 +258,10 @@ class RegisterLoop:
         """Have noted what was said to the service."""
         member, register = self._member, self.register
         is_old = self._noted_since_s + _NOTED_WITHIN_S <= _now_s()
-        if is_old or member.has_questions or len(member.beaten) >= _AT_ONCE:
+        if is_old or member.has_questions or len(member.beaten) >= self._at_once:
             beaten, member.beaten = member.beaten, []
             self._noted_since_s = math.inf
-            for part in _parts(beaten):
+            for part in self._parts(beaten):
                 now_s = _now_s()
                 beats = [
                     x._replace(age_s=max(0.0, now_s - sent_s)) for x, sent_s in part
@@ -270,26 +271,26 @@ class RegisterLoop:
                     if behind:
                         self.listings.noted(beat.user_id, behind, _now_s())
         departed, member.departed = member.departed, []
-        for gone in _parts(departed):
+        for gone in self._parts(departed):
             owed = await self._each(register.departed, gone)
             for leave, again in zip(gone, owed, strict=True):
                 self.listings.say_again(leave.user_id, again, _now_s())
         states, member.states = member.states, []
-        for some in _parts(states):
+        for some in self._parts(states):
             await self._each(register.hold, some)
 
     async def _ask(self) -> None:
         for kind in (AskKind.RELEASE, AskKind.HOLD, AskKind.CLAIM):
             asks, self._member.asks[kind] = self._member.asks[kind], []
-            for place, part in enumerate(_parts(asks)):
+            for place, part in enumerate(self._parts(asks)):
                 try:
                     self._check_pace(part[0])
                     answers = await self._answers(kind, [ask.value for ask in part])
                 except BaseException:
-                    self._answer(asks[place * _AT_ONCE :], None)
+                    self._answer(asks[place * self._at_once :], None)
                     raise
                 if error := self._answer(part, answers):
-                    self._answer(asks[(place + 1) * _AT_ONCE :], None)
+                    self._answer(asks[(place + 1) * self._at_once :], None)
                     raise error
 
     def _check_pace(self, ask: Ask) -> None:
@@ -328,6 +329,10 @@ class RegisterLoop:
         nonsense = RegisterError(f"the {self.register.engine} register: {found!r}")
         nonsense.__cause__ = found
         return nonsense
+
+    def _parts(self, items: Sequence[ItemT]) -> list[Sequence[ItemT]]:
+        step = self._at_once
+        return [items[at : at + step] for at in range(0, len(items), step)]
 
     # The end.
 
@@ -389,10 +394,6 @@ class RegisterLoop:
             await asked(register.engine, register.close, _CLOSED_WITHIN_S)
         except Exception as error:  # noqa: BLE001  # the client is closed all the same
             logger.warning("closing the register failed: %s", error)
-
-
-def _parts(items: Sequence[ItemT]) -> list[Sequence[ItemT]]:
-    return [items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE)]
 
 
 def _now_s() -> float:

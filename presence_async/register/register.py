@@ -32,6 +32,9 @@ class Register(Protocol):
     within a second or raises is taken as the register being away: every client then
     goes on by itself, and leaves wait. Operations may be carried out late, or twice.
 
+    A register that had better be asked about fewer users at once than 256 says so by an
+    attribute ``at_once``.
+
     Attributes:
         engine: What it is, for statistics and logs.
         hand_over_s: Seconds in which the users of a client that closes may come back,

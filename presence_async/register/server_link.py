@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, cast
 
@@ -73,6 +74,11 @@ class ServerLink:
             self._own = _client(self._url)
         self._openers += 1
         await self.run([first])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody has opened it and not closed it again."""
+        return self._openers > 0
 
     async def close(self) -> None:
         """Close our own client when the last opener closes."""
@@ -148,15 +154,16 @@ def _client(url: str) -> _OwnClient:
     except ImportError:
         advice = "a register on a server needs: pip install 'presence-async[valkey]'"
         raise ImportError(advice) from None
-    try:
+    client = None
+    with contextlib.suppress(ValueError):
         # ``run`` limits each batch as a whole; a limit for each answer costs more.
         client = package.Valkey.from_url(
             url, protocol=2, socket_connect_timeout=_LIMIT_S, socket_timeout=None
         )
-    except ValueError:
-        # Without the cause: it may quote the password.
+    if client is None:
+        # Not even in its context: that error may quote the password.
         rule = "is no URL of a server; quote special characters in its password"
-        raise InvalidArgumentError("url", rule) from None
+        raise InvalidArgumentError("url", rule)
     return cast("_OwnClient", client)
 
 

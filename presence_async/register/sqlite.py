@@ -57,6 +57,9 @@ class SqliteRegister:
     """
 
     engine: str = "sqlite"
+    # For each user the thread lets go of Python's lock and has to get it back, which
+    # takes up to 5 ms while the event loop is busy.
+    at_once: int = 64
 
     def __init__(
         self,

@@ -49,8 +49,8 @@ class ValkeyRegister:
 
     Valkey 7.2, Redis 6.2, or newer. The server keeps who is present where, and their
     state, but no token, secret key or signature. It should not evict keys: what is
-    evicted is held again, but users of a worker that dies then may stay until they time
-    out.
+    evicted is held again, but users of a worker that dies then may stay until they
+    time out.
 
     Args:
         server: Its URL (``valkey://``, ``valkeys://``, ``redis://``, ``rediss://`` or
@@ -86,7 +86,6 @@ class ValkeyRegister:
         self._keys: dict[str, Keys] = {}
         # Hold and release change two keys each, which must not cross.
         self._moving = asyncio.Lock()
-        self._openers = 0
 
     async def open(self) -> None:
         """Connect.
@@ -96,10 +95,9 @@ class ValkeyRegister:
             InvalidArgumentError: The URL is none.
             RegisterError: The server is away; each operation tries again.
         """
-        if not self._openers:
+        if not self._link.is_open:
             # A lock belongs to an event loop, a register to one after another.
             self._moving = asyncio.Lock()
-        self._openers += 1
         await self._link.open(look_in(self._namespace))
 
     async def close(self) -> None:
