@@ -167,8 +167,9 @@ class Dispatcher:
                 # Its alarm, if it has not rung yet, would be taken for one that has.
                 health.update(user, now_s)
         sharing = self._shared.sharing
-        is_owing = sharing is not None and sharing.owes(user)
-        if user.out is None and not is_owing and user.is_idle(now_s):
+        is_free = user.out is None
+        is_owing = is_free and sharing is not None and sharing.owes(user)
+        if is_free and not is_owing and user.is_idle(now_s):
             if self._timetable.forget(user):
                 self._shared.changes.append(UserForgotten(user.user_id))
         else:
