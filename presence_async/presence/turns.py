@@ -114,6 +114,9 @@ def note_beaten(
         return
     if send.beat is not None:
         names = send.beat.names
+        if user.listing is not None:
+            # Whoever announced a user last has the turn next.
+            user.listing.is_leading = True
     elif send.order is not None and send.order.versions:
         names = names_of(operation.channels, operation.channel_groups)
     else:

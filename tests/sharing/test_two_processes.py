@@ -47,3 +47,13 @@ async def test_only_one_process_sends_heartbeats(scene: Scene) -> None:
         [(1, 0), (0, 1)],
         [(0, 1), (1, 0)],
     )
+
+
+async def test_who_joins_alone_leads_from_the_first_heartbeat_on(scene: Scene) -> None:
+    one = await scene.start()
+    await one.join("alice")
+
+    stats = one.client.heartbeats.stats().register
+
+    assert stats is not None
+    assert (stats.leading, stats.following) == (1, 0)
