@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.live_count import LiveCount as LiveCount
+    from .client.live_count import LiveCountChanges as LiveCountChanges
     from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
@@ -96,6 +98,8 @@ _HOMES = {
     "LeaseReleasedError": "errors",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
+    "LiveCount": "client.live_count",
+    "LiveCountChanges": "client.live_count",
     "NoRetry": "client.retry",
     "Occupant": "protocol.here_now",
     "OccupantPages": "client.occupants",

@@ -1,4 +1,4 @@
-"""Snapshot: the answers to here now about one channel, put together."""
+"""Snapshot and Count: what here now answered about one channel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..protocol.occupancy import Occupant
 
-__all__ = ["Snapshot"]
+__all__ = ["Count", "Snapshot"]
 
 
 class Snapshot(NamedTuple):
@@ -26,5 +26,19 @@ class Snapshot(NamedTuple):
     channel: str
     occupants: Mapping[str, Occupant]
     is_whole: bool
+    sent_at_s: float
+    timestamp_ms: int
+
+
+class Count(NamedTuple):
+    """How many were on one channel, by here now.
+
+    Attributes:
+        occupancy: The number of users.
+        sent_at_s: Loop time when it was asked for.
+        timestamp_ms: The same moment in Unix time, in milliseconds.
+    """
+
+    occupancy: int
     sent_at_s: float
     timestamp_ms: int
