@@ -7,7 +7,8 @@ Changes become events (``event_policy``, ``message_feed``), which wait in queues
 things go wrong, ``journal`` records requests, and ``control`` steers all this over
 HTTP. Everything takes the time as an argument and is pure, except ``server``,
 ``held_polls`` and ``expiry_timer``, which have sockets, tasks and the clock.
-``emulator`` is the handle that tests hold.
+``emulator`` is the handle that tests hold, and
+``profile`` says which keyset of PubNub it is.
 
 Names are imported when they are first used: a command line that shows its help needs no
 server, and faults can be written down without one.
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from .event_faults import EventFault as EventFault
     from .faults import Fault as Fault
     from .grant import Grant as Grant
+    from .profile import EmulatorProfile as EmulatorProfile
 
 _HOMES = {
+    "EmulatorProfile": "profile",
     "EventFault": "event_faults",
     "Fault": "faults",
     "Grant": "grant",

@@ -59,18 +59,18 @@ class Keyset:
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
-        self._min_timeout_s = options.min_presence_timeout_s
+        self._profile = profile = options.profile
         self.occupancy: Occupancy = Occupancy(
-            self._raised_s(DEFAULT_PRESENCE_TIMEOUT_S)
+            profile.granted_s(DEFAULT_PRESENCE_TIMEOUT_S)
         )
         self.groups: ChannelGroups = ChannelGroups()
         self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
         self.feed: MessageFeed = MessageFeed(
             subscribe_key,
             policy=EventPolicy(
-                announce_max=options.announce_max,
-                interval_s=options.interval_s,
-                has_deltas=options.presence_deltas,
+                announce_max=profile.announce_max,
+                interval_s=profile.interval_s,
+                has_deltas=profile.presence_deltas,
                 occupancy=self.occupancy.occupancy,
             ),
             groups=self.groups,
@@ -78,7 +78,6 @@ class Keyset:
             clock=clock,
             delays_s=delays_s,
         )
-        self._implicit_heartbeats = options.implicit_heartbeats
 
     def next_due_s(self) -> float:
         """Return when the next timeout or event is due, ``math.inf`` for never."""
@@ -136,7 +135,7 @@ class Keyset:
         changes = self.occupancy.heartbeat(
             operation.user_id,
             self._expanded(operation.channels, operation.channel_groups),
-            timeout_s=self._raised_s(operation.presence_timeout_s),
+            timeout_s=self._profile.granted_s(operation.presence_timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
         )
@@ -171,10 +170,10 @@ class Keyset:
         changes = self.occupancy.heartbeat(
             operation.user_id,
             channels,
-            timeout_s=None if timeout_s is None else self._raised_s(timeout_s),
+            timeout_s=None if timeout_s is None else self._profile.granted_s(timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
-            extends=self._implicit_heartbeats,
+            extends=self._profile.implicit_heartbeats,
         )
         self._emit(changes, now_s)
         return opened
@@ -185,7 +184,7 @@ class Keyset:
 
     def answer(self, poll: PendingPoll, now_s: float) -> Delivery:
         """End a poll and return what it delivers."""
-        if self._implicit_heartbeats:
+        if self._profile.implicit_heartbeats:
             user_id = poll.operation.user_id
             self.occupancy.refresh(user_id, poll.present_on, now_s=now_s)
         return self.feed.close(poll)
@@ -224,9 +223,6 @@ class Keyset:
             without_presence(operation.channels),
             without_presence(operation.channel_groups),
         )
-
-    def _raised_s(self, timeout_s: float) -> float:
-        return max(timeout_s, self._min_timeout_s)
 
     def _emit(self, changes: list[OccupancyChange], now_s: float) -> None:
         self.events += changes

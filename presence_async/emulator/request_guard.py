@@ -40,8 +40,11 @@ class RequestGuard:
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        profile, access = options.profile, options.access
+        if access is None and profile.access_manager:
+            access = {}
         self.access: AccessManager = AccessManager(
-            options.access, leave_needs_read=options.leave_needs_read
+            access, leave_needs_read=profile.leave_needs_read
         )
         self._options = options
         self._clock = clock

@@ -55,9 +55,9 @@ class Service:
         self._caches = {
             # The harsher choice: a cache that compares ``requestid`` never hits.
             HereNowOperation.name: ReplyCache(
-                options.here_now_cache_s, ignored=PER_ATTEMPT
+                options.profile.here_now_cache_s, ignored=PER_ATTEMPT
             ),
-            HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
+            HeartbeatOperation.name: ReplyCache(options.profile.heartbeat_cache_s),
         }
         self._clock = clock
         self._timetokens = Timetokens()
@@ -77,6 +77,11 @@ class Service:
             )
             self._keysets[subscribe_key] = keyset
         return keyset
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether access control is on."""
+        return self._guard.access.is_on
 
     def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
         """Give a token rights; the first one turns access control on."""

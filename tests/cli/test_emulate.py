@@ -9,12 +9,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import typer
 
 from presence_async import PresenceClient, PresenceConfig, ServiceError
 from presence_async.cli.emulate import emulate
-from presence_async.emulator import PresenceEmulator
+from presence_async.emulator import EmulatorProfile, PresenceEmulator
 
 from .commands import ask, errors_of, read_line, start
 
@@ -73,8 +74,11 @@ async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
 
 
 def test_every_option_of_the_emulator_is_a_flag() -> None:
-    options = set(inspect.signature(PresenceEmulator).parameters)
-    flags = set(inspect.signature(emulate).parameters)
+    signature = inspect.signature(PresenceEmulator).parameters
+    parameters = inspect.signature(emulate).parameters
+    fields = {field.name for field in attrs.fields(EmulatorProfile)}
+    options = {*signature, *fields} - {"options"}
+    flags = set(parameters)
 
     # The clock is the machine's, the key comes from the environment, and the flag for
     # one valid key is named in the singular.
@@ -83,10 +87,10 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         *("fault", "event_fault", "verify_signatures", "valid_key"),
         *("verbose", "as_json"),
     }
-    defaults = inspect.signature(PresenceEmulator).parameters
-    for name in options & flags:
-        flag = inspect.signature(emulate).parameters[name]
-        assert flag.default == defaults[name].default, name
+    for name in flags & set(signature):
+        assert parameters[name].default == signature[name].default, name
+    # Not given, they come from ``--profile``.
+    assert {parameters[name].default for name in fields} == {None}
 
 
 @pytest.mark.parametrize(
