@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from .dispatch import Dispatcher
@@ -28,15 +29,16 @@ that lag and for heartbeats that take long.
 """
 
 _MOST_CHANNELS: Final = 1000
-"""So many channels are looked at; the remedy is the same for all."""
+_MOST_USERS: Final = 10_000
+"""So many of each are looked at: the remedy is the same for all."""
 
 
 class Tracking:
     """Compares answers to here now with whom the client keeps present.
 
     A channel is looked at until somebody is listed there, or until it was found to be
-    empty once. Users are looked through at most every ten seconds, and only if an
-    answer is about a channel that was not looked at yet.
+    empty for long. Users are looked through at most every ten seconds, and only if an
+    answer is about a channel without a verdict.
 
     Args:
         users: All users, by ID.
@@ -81,16 +83,20 @@ class Tracking:
         # A claim that is newer than the last look is not overdue before the next one.
         if now_s - self._looked_s >= _PATIENCE_S:
             self._looked_s = now_s
-            self._holders = {
-                channel: user.user_id
-                for user in self._users.values()
-                if user.has_joined and user.is_calm
-                for claim in user.claims
-                for channel in claim.channels
-            }
-            held = self._holders.keys()
-            self._missed = {c: x for c, x in self._missed.items() if c in held}
+            self._holders = self._look()
+            missed = self._missed.items()
+            self._missed = {c: x for c, x in missed if c in self._holders}
         return self._holders.get(channel)
+
+    def _look(self) -> dict[str, str]:
+        """Return who holds each channel, of the users who have been here longest."""
+        holders: dict[str, str] = {}
+        for user in islice(self._users.values(), _MOST_USERS):
+            if user.is_calm:
+                for claim in user.claims:
+                    for channel in claim.channels:
+                        holders.setdefault(channel, user.user_id)
+        return holders
 
     def _is_overdue(
         self, user_id: str, channel: str, shown_s: float, now_s: float
