@@ -273,6 +273,15 @@ async def test_a_cached_answer_undoes_no_event() -> None:
         assert read == list(range(9))
 
 
+async def test_an_answer_that_says_it_is_old_confirms_nothing() -> None:
+    nobody = b'{"status":200,"message":"OK","service":"Presence","occupancy":0}'
+    async with watched() as (emulator, _, live):
+        emulator.inject(Fault(operation="here now", body=nobody, age_s=60, for_s=60))
+        await asyncio.sleep(59)
+        assert not live.is_synced
+        await live.wait_for(lambda x: x.is_synced, timeout_s=RECONCILE_PERIOD_S)
+
+
 async def test_a_crowd_crossing_into_interval_mode_and_back_is_followed() -> None:
     async with watched(announce_max=20, interval_s=10) as (_, users, live):
         await come(users, 60)

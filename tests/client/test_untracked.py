@@ -112,6 +112,7 @@ async def test_nothing_is_said_of_what_proves_nothing(
         await client.heartbeat("passing")
         lease = await client.join("lobby")
         await asyncio.sleep(20)
+        emulator.inject(Fault(operation="here now", body=NOBODY, times=1))
         await client.here_now("lobby", offset=5)
         emulator.inject(Fault(operation="here now", body=NOBODY, age_s=30, times=1))
         await client.here_now("lobby")

@@ -60,6 +60,16 @@ def test_an_answer_counts_from_when_it_was_true(direct: Direct) -> None:
     assert unlisted(direct, age_s=3) == "u"
 
 
+def test_an_answer_from_before_the_join_is_no_first_sign_either(
+    direct: Direct,
+) -> None:
+    direct.join("u", "a")
+
+    assert unlisted(direct, age_s=20) is None
+    assert unlisted(direct, 5) is None
+    assert unlisted(direct, 5) == "u"
+
+
 @pytest.mark.parametrize("channel", ["b", "g"])
 def test_channels_that_nobody_of_ours_holds_by_name_are_none_of_its_business(
     direct: Direct, channel: str
@@ -73,7 +83,7 @@ def test_channels_that_nobody_of_ours_holds_by_name_are_none_of_its_business(
 def test_once_anybody_was_listed_the_channel_is_tracked(direct: Direct) -> None:
     direct.join("u", "a")
 
-    assert unlisted(direct, 60, occupancy=1) is None
+    assert unlisted(direct, 1, occupancy=1) is None
     assert unlisted(direct, 60) is None
 
 
@@ -116,6 +126,21 @@ def test_at_risk_or_lost_it_need_not_be_listed_nor_soon_after(direct: Direct) ->
     assert unlisted(direct) is None
     go_on(direct, told_s + 20.1)
     assert unlisted(direct) == "u"
+
+
+def test_what_is_under_way_or_has_run_out_settles_nothing(direct: Direct) -> None:
+    direct.join("u", "a", "b", "c")
+    beat = direct.take_next()
+    # Looked at before the heartbeat was taken, and not again within ten seconds.
+    direct.engine.tracking._looked_s = direct.now_s
+    direct.engine.tracking._holders = dict.fromkeys("abc", "u")
+    assert unlisted(direct, channel="a") is None
+    direct.cut(beat)
+    assert unlisted(direct, channel="b") is None
+
+    blocked = Direct()
+    blocked.join("u", "a")
+    assert unlisted(blocked, 400) is None
 
 
 def test_a_channel_that_was_just_added_counts_for_itself(direct: Direct) -> None:

@@ -223,8 +223,21 @@ def test_between_interval_events_a_different_number_is_no_sign_of_trouble(
     followed.hear(interval(101, 500))
     for second in range(110, 8000, 200):
         followed.hear(interval(second, 500 + second))
+        followed.hear(change(second + 1, 600))
         followed.answer(second + 7, 400)
         assert followed.state.occupancy == 400
         followed.answer(second + 8, 300)
         assert followed.schedule.is_trusted
     assert followed.schedule.due_s - 7918 > 200
+    followed.hear(leave(7930, 20))
+    assert followed.schedule.due_s - 7918 > 200
+
+
+def test_an_answer_that_corrects_it_is_followed_by_others_soon(
+    followed: Followed,
+) -> None:
+    for second in range(110, 8000, 200):
+        followed.answer(second, 5)
+    followed.answer(8100, 4)
+
+    assert followed.schedule.due_s <= 8110
