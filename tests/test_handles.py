@@ -11,7 +11,7 @@ from presence_async import PresenceClient
 
 OPERATIONS = {
     *("here_now", "occupants", "where_now", "set_state", "get_state"),
-    *("join", "heartbeat", "leave", "events", "roster"),
+    *("join", "heartbeat", "leave", "events", "roster", "live_count"),
     *("add_channels", "remove_channels", "delete_group"),
     *("list_channels", "list_groups"),
 }

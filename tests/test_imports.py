@@ -100,11 +100,14 @@ async def test_a_client_loads_no_more_than_every_open_client_needs() -> None:
     assert not loaded.others & {"html", "pytest", "rich", "typer", "unittest"}
     assert not loaded.of("cli", "emulator", "testing", "roster", "client.feed")
     assert not loaded.of(
+        "client.channel_sync",
+        "client.channel_view",
         "client.event_buffer",
         "client.event_stream",
         "client.heartbeat_manager",
         "client.joining",
         "client.lease",
+        "client.live_count",
         "client.occupants",
         "client.reports",
         "client.roster",

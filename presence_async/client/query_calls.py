@@ -77,6 +77,9 @@ class QueryCalls:
             limit: Occupants of each channel at most, 1 to 1,000.
             offset: Skip so many occupants of each channel.
 
+        One warning is logged for a channel on which nobody is, although this client
+        keeps a user present there: the key set may not track it.
+
         Source: https://www.pubnub.com/docs/sdks/rest-api/get-presence-here-now (read
         2026-11).
         """

@@ -110,14 +110,11 @@ def test_a_user_who_lingers_is_on_the_way_out(direct: Direct) -> None:
 
 def test_at_risk_or_lost_it_need_not_be_listed_nor_soon_after(direct: Direct) -> None:
     claim = direct.join("u", "a")
-    go_on(direct, 1200, is_lost=True)
-    assert claim.health is AT_RISK
-    assert unlisted(direct) is None
-    go_on(direct, 1400, is_lost=True)
-    assert claim.health is LOST
-    assert unlisted(direct) is None
-    go_on(direct, 1408)
-    assert claim.health is FRESH
+    seen = []
+    for until_s, is_lost in ((1200, True), (1400, True), (1408, False)):
+        go_on(direct, until_s, is_lost=is_lost)
+        seen.append((claim.health, unlisted(direct)))
+    assert seen == [(AT_RISK, None), (LOST, None), (FRESH, None)]
 
     # It is back, and says so once more since earlier requests may come late.
     told_s = direct.engine.expires_s(claim) - 300
