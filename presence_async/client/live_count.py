@@ -34,9 +34,9 @@ class LiveCount(ChannelView):
     It is corrected as a roster is: here now is asked soon after a gap or a long outage,
     every ten seconds in the first two minutes and for two minutes after any sign of
     trouble, then less and less often, every five minutes once all has gone well for an
-    hour. So after a detectable fault the number is right again within 15 s, and at
-    the next event at the latest. Of all rosters and counts of a client together, at
-    most 25 ask in a second.
+    hour. So the number is right again with the next event, or within 15 s of the end
+    of a detectable fault. Of all rosters and counts of a client together, at most 25
+    ask in a second.
 
     Source: https://www.pubnub.com/docs/general/design-patterns/
     show-viewer-count-large-room (read 2026-11).

@@ -147,9 +147,9 @@ def log_handing_over(departures: Sequence[Departure]) -> None:
 def log_unlisted(user_id: str, channel: str) -> None:
     """Write that the service lists nobody where it has acknowledged a user."""
     logger.warning(
-        "%s is acknowledged but not listed on channel %r, where here now finds nobody:"
-        " the key set may track only selected channels; add a rule for it in Presence"
-        " Management (Admin Portal, Presence, of the app's key set)",
+        "%s is acknowledged but not listed on channel %r: the keyset may track only"
+        " selected channels; add a rule for it in Presence Management (Admin Portal)."
+        " Here now finds nobody there",
         user_id,
         channel,
     )

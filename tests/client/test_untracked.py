@@ -53,7 +53,7 @@ async def test_an_untracked_channel_is_warned_of_once_and_names_the_remedy(
 
     (warning,) = warnings(caplog)
     assert warning.startswith(
-        "bob is acknowledged but not listed on channel 'lobby', where here now finds"
+        "bob is acknowledged but not listed on channel 'lobby': the keyset may track"
     )
     assert "Presence Management" in warning
 
