@@ -12,11 +12,12 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from ..errors import ClientClosedError, RequestError
 from ..protocol.events import PresenceEvent
 from ..roster.schedule import SETTLE_S, SnapshotSchedule
+from ..roster.snapshot import Dated
 from . import wall_clock
 from .call import Params
 from .feed.feed import PresenceFeed
@@ -29,24 +30,9 @@ __all__ = ["ChannelSync"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
+AnswerT = TypeVar("AnswerT", bound=Dated)
+
 _LONG_OUTAGE_S = 30.0
-
-
-class DatedAnswer(Protocol):
-    """What here now answered, and when it was asked."""
-
-    @property
-    def sent_at_s(self) -> float:
-        """Loop time when it was asked for."""
-        ...
-
-    @property
-    def timestamp_ms(self) -> int:
-        """The same moment in Unix time, in milliseconds."""
-        ...
-
-
-AnswerT = TypeVar("AnswerT", bound=DatedAnswer)
 
 
 class ChannelSync(ABC, Generic[AnswerT]):

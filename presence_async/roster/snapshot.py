@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..protocol.occupancy import Occupant
 
-__all__ = ["Count", "Snapshot"]
+__all__ = ["Count", "Dated", "Snapshot"]
+
+
+class Dated(Protocol):
+    """Either of the two: what here now answered, and when it was asked."""
+
+    @property
+    def sent_at_s(self) -> float:
+        """Loop time when it was asked for."""
+        ...
+
+    @property
+    def timestamp_ms(self) -> int:
+        """The same moment in Unix time, in milliseconds."""
+        ...
 
 
 class Snapshot(NamedTuple):
