@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,12 @@ from presence_async.prometheus import collector
 from presence_async.register import MemoryRegister
 
 
-def scraped(registry: CollectorRegistry) -> dict[str, float]:
+def scraped(registry: Any) -> dict[str, float]:
     """Scrape a registry, and read it by the parsers of both formats."""
-    text = generate_latest(registry).decode()
-    families = list(parsed(text))  # type: ignore[no-untyped-call]
-    text_strict = openmetrics.generate_latest(registry).decode()
-    list(strict(text_strict))
+    untyped: Any = (generate_latest, parsed, openmetrics.generate_latest, strict)
+    write, read, write_strictly, read_strictly = untyped
+    families = list(read(write(registry).decode()))
+    list(read_strictly(write_strictly(registry).decode()))
     return {
         sample.name + "".join(f" {value}" for value in sample.labels.values()): (
             sample.value
