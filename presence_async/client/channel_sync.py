@@ -43,7 +43,6 @@ class ChannelSync(ABC, Generic[AnswerT]):
     Args:
         feed: Brings the events.
         snapshots: Asks here now.
-        channel: The channel.
         params: Sent beside the config's query parameters.
 
     Attributes:
@@ -53,8 +52,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
         error: The failure behind the last change of ``health``, or ``None``.
         heard_at_s: Unix time when the service was last heard; 0 if never.
         channel: The channel.
-        channels: The channel, as the feed asks a listener for it.
-        channel_groups: None.
+        channels: The same, as the feed asks a listener for it; no ``channel_groups``.
     """
 
     kind: ClassVar[str]
@@ -204,11 +202,9 @@ class ChannelSync(ABC, Generic[AnswerT]):
         self._end_readers()
 
     def _reached_again(self) -> None:
-        now_s = _now_s()
-        if now_s - self._unreached_s > _LONG_OUTAGE_S:
-            self.schedule.doubt(now_s=now_s)
-        else:
-            self.schedule.record_trouble(now_s=now_s)
+        now_s, schedule = _now_s(), self.schedule
+        is_long = now_s - self._unreached_s > _LONG_OUTAGE_S
+        (schedule.doubt if is_long else schedule.record_trouble)(now_s=now_s)
         self._unreached_s = math.inf
 
     def _notify(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ..checks import checked_presence_timeout_s, checked_timeout_s
@@ -17,6 +17,8 @@ from .call import Answer
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
+from .observers import Observers
+from .origin import parts_of
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .presence_log import log_handing_over
@@ -50,8 +52,12 @@ class ClientCore:
         config: PresenceConfig,
         session: Session | None,
         register: on_demand.Register | None = None,
+        observers: Sequence[object] = (),
     ) -> None:
         self.config = config
+        self._observers = Observers()
+        for observer in observers:
+            self.teller.add(observer)
         self.tokens: Tokens = Tokens(config.auth)
         self.transport: Transport = Transport(config, session)
         identity = Identity(
@@ -62,13 +68,14 @@ class ClientCore:
             query_params=tuple(config.query_params.items()),
         )
         self.pipeline: RequestPipeline = RequestPipeline(
-            config, identity, self.transport, self.tokens
+            config, identity, self.transport, self.tokens, self._observers
         )
         self.life: Lifecycle = Lifecycle()
         self._starting = asyncio.Lock()
         self.heartbeats: HeartbeatLoop = HeartbeatLoop(
             config,
             self.pipeline,
+            self._observers,
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
         )
@@ -89,13 +96,20 @@ class ClientCore:
     def feed(self) -> on_demand.PresenceFeed:
         """The polls behind the client's streams and rosters."""
         if self._feed is None:
-            self._feed = on_demand.PresenceFeed(self.config, self.pipeline)
+            self._feed = on_demand.PresenceFeed(
+                self.config, self.pipeline, self._observers
+            )
         return self._feed
 
     @functools.cached_property
     def snapshots(self) -> on_demand.SnapshotRequests:
         """What asks here now for rosters and live counts."""
         return on_demand.SnapshotRequests(self.config, self.pipeline, self.presence)
+
+    @functools.cached_property
+    def teller(self) -> on_demand.Teller:
+        """What tells observers what the client does."""
+        return on_demand.Teller(self._observers, parts_of(self.config.base_url))
 
     @functools.cached_property
     def manager(self) -> on_demand.HeartbeatManager:

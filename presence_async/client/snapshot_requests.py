@@ -107,7 +107,11 @@ class SnapshotRequests:
                 offset=offset,
             )
             call = self._pipeline.call(
-                operation, budget=budget, params=params, retry=retry
+                operation,
+                budget=budget,
+                params=params,
+                retry=retry,
+                is_background=True,
             )
             answer = await self._pipeline.send(call)
             page = answer.value.channels[channel]
@@ -135,7 +139,9 @@ class SnapshotRequests:
             include_user_ids=False,
         )
         began_s = wall_clock.now_s()
-        call = self._pipeline.call(operation, budget=budget, params=params, retry=retry)
+        call = self._pipeline.call(
+            operation, budget=budget, params=params, retry=retry, is_background=True
+        )
         answer = await self._pipeline.send(call)
         return Count(
             occupancy=answer.value.channels[channel].occupancy,
