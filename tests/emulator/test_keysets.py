@@ -143,6 +143,20 @@ def test_a_subscribe_undoes_a_leave_too() -> None:
     assert keyset.events() == [("join", "bob", 0), ("timeout", "bob", 301)]
 
 
+async def test_the_answer_of_a_poll_does_not_undo_a_leave(sdk: Any) -> None:
+    async with PresenceEmulator(debounce_s=2, implicit_heartbeats=True) as emulator:
+        other = sdk.to(emulator)
+        cursor, _ = await other.subscribe("a,b-pnpres", "bob")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(other.subscribe("a,b-pnpres", "bob", cursor))
+            await asyncio.sleep(1)
+            await other.leave("bob", "a")
+            await other.beat("kim", "b")  # answers the poll
+        await asyncio.sleep(2)
+
+        assert [event.action for event in emulator.events("a")] == ["join", "leave"]
+
+
 async def test_a_debounced_leave_is_seen_late_or_never() -> None:
     async with (
         PresenceEmulator(debounce_s=2) as emulator,
@@ -167,6 +181,8 @@ def test_the_end_of_the_last_subscribes_connection_leaves() -> None:
     keyset.subscribe("bob", "a,b", connection=1)
     keyset.subscribe("kim", "a", connection=1)
     keyset.subscribe("bob", "a", connection=2)
+    refused = "/v2/subscribe/demo/a/0?tt=0&uuid=kim&filter-expr=x%20y"
+    assert keyset.ask(refused, connection=3)["status"] == 481
     keyset.beat("eve", "a")
     keyset.now_s = 5
     keyset.end(1)
