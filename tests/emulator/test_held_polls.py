@@ -26,7 +26,7 @@ def a_poll(*channels: str, groups: tuple[str, ...] = ()) -> PendingPoll:
 
 def queued(channel: str, position: int = 2, at_s: float = 0.0) -> QueuedMessage:
     published = Published(position, 1)
-    payload = msgspec.Raw(b"1")
+    payload = msgspec.Raw(b"{}")
     message = Message(channel=channel, payload=payload, published=published)
     rendered = RenderedMessage.of(message, "demo")
     return QueuedMessage(position, channel, at_s, lambda: rendered)
