@@ -23,6 +23,7 @@ LAYERS: dict[str, set[str]] = {
     # What is said to a register, as ``protocol`` is what is said to the service.
     "presence": {"protocol", "deadlines", "errors", "register.values"},
     "roster": {"protocol", "errors"},
+    "planning": {"presence.pace", "roster.schedule", "protocol", "checks", "errors"},
     "client": {
         "presence",
         "roster",
@@ -38,7 +39,16 @@ LAYERS: dict[str, set[str]] = {
     "prometheus": {"client"},
     "otel": {"client"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "cli": {"client", "register", "emulator", "testing", "protocol", "errors", ""},
+    "cli": {
+        "client",
+        "register",
+        "emulator",
+        "planning",
+        "testing",
+        "protocol",
+        "errors",
+        "",
+    },
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -46,6 +56,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checks": {"attrs"},
     "protocol": {"attrs", "msgspec"},
     "roster": {"attrs"},
+    "planning": {"attrs"},
     "presence": {"attrs"},
     "client": {"attrs"},
     "client.direct": {"aiohttp", "yarl"},
@@ -76,6 +87,7 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "register.hub": {"asyncio", "time", "random", "socket"},
     "register.ledger": {"asyncio", "time", "random", "socket"},
     "roster": {"asyncio", "time", "socket", "logging"},
+    "planning": {"asyncio", "time", "socket", "logging"},
     "emulator": {"asyncio", "time", "socket"},
     "emulator.expiry_timer": {"time", "socket"},
     "emulator.held_polls": {"time", "socket"},

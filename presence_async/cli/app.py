@@ -17,6 +17,7 @@ from .here_now import here_now
 from .holders import holders
 from .join import join
 from .output import complain
+from .plan import plan
 from .set_state import set_state
 from .watch import watch
 from .where_now import where_now
@@ -46,6 +47,7 @@ app.command("set-state")(set_state)
 app.command("join")(join)
 app.command("watch")(watch)
 app.command("holders")(holders)
+app.command("plan")(plan)
 app.command("emulate")(emulate)
 
 

@@ -31,19 +31,22 @@ class Polls(NamedTuple):
         return self.with_news + 2 * self.idle
 
 
-def polls(per_s: float, seconds: float, idle_poll_s: float) -> Polls:
+def polls(
+    per_s: float, seconds: float, idle_poll_s: float, *, alone: float = 1.0
+) -> Polls:
     """Return what a poll takes that is answered at random times.
 
     Args:
         per_s: At how many different times in a second something happens, on average.
         seconds: For how long it goes on.
         idle_poll_s: After how many seconds the service ends an idle poll.
+        alone: The share of these times that do not come right after another one.
     """
     if per_s <= 0:
         return Polls(0.0, seconds / idle_poll_s)
-    power = per_s * idle_poll_s
-    idle = per_s / math.expm1(power) if power < _LARGEST_POWER else 0.0
-    return Polls(seconds / _cycle_s(per_s), seconds * idle)
+    power = per_s * alone * idle_poll_s
+    per_poll = math.expm1(power) if power < _LARGEST_POWER else math.inf
+    return Polls(seconds / _cycle_s(per_s), seconds * per_s * alone / per_poll)
 
 
 def _cycle_s(per_s: float) -> float:

@@ -60,14 +60,13 @@ def usage_of(situation: Situation, days: float = 30) -> Usage:
     seen = _share_seen(situation)
     watching = _watching(situation, crowd, changes, events, days)
     sessions = situation.users * situation.sessions * days
-    crashed = sessions * situation.crashes
     reloads = situation.users * situation.reloads * days
     in_session_s = situation.session_s + situation.linger_s * (1 - situation.crashes)
     return Usage(
         days=days,
         requests={
             "heartbeat": sessions * (1 + in_session_s / situation.beat_s) + reloads,
-            "leave": sessions - crashed + (0 if situation.hides_reloads else reloads),
+            "leave": changes["leave"],
             "set state": changes["state-change"],
             "here now": watching.here_nows,
             "subscribe": watching.subscribes,
@@ -82,8 +81,7 @@ def usage_of(situation: Situation, days: float = 30) -> Usage:
 def _changes(situation: Situation, days: float) -> dict[str, float]:
     """Return what users do, on all their channels at once."""
     sessions = situation.users * situation.sessions * days
-    seen_reloads = 0.0 if situation.hides_reloads else situation.reloads
-    reloads = situation.users * seen_reloads * days
+    reloads = situation.users * _seen_reloads(situation) * days
     online_h = situation.users * situation.hours * days
     return {
         "join": sessions + reloads,
@@ -91,6 +89,10 @@ def _changes(situation: Situation, days: float) -> dict[str, float]:
         "timeout": sessions * situation.crashes,
         "state-change": online_h * situation.state_changes,
     }
+
+
+def _seen_reloads(situation: Situation) -> float:
+    return 0.0 if situation.hides_reloads else situation.reloads
 
 
 def _events(
@@ -133,7 +135,11 @@ def _watching(
     watched_s = situation.observer_hours / _WHOLE_DAY_H * _DAY_S * days
     busy_s = min(watched_s, situation.window_s * days)
     per_s = _moments(situation, events) / (situation.window_s * days)
-    busy = polls(per_s, busy_s, situation.idle_poll_s)
+    # A reload is a leave and soon a join.
+    alone = 1 - situation.users * _seen_reloads(situation) * days / sum(
+        changes.values()
+    )
+    busy = polls(per_s, busy_s, situation.idle_poll_s, alone=alone)
     idle = polls(0.0, watched_s - busy_s, situation.idle_poll_s)
     handshakes = entered * (1 if situation.view == "stream" else situation.watched)
     asked = _here_nows(situation, crowd, changes, entered, watched_s, days)

@@ -111,12 +111,15 @@ class _Life:
         part_s = s.window_s / s.sessions
         every = list(itertools.combinations(self._rooms, s.channels))
         rooms = every[number % len(every)]
-        own_s = (number + self._rng.random()) / s.users * part_s
+        own_s = self._rng.uniform(0, part_s)
+        spare_s = max(0.0, part_s - s.present_s)
         for day in range(self._days + 1):
             for part in range(int(s.sessions)):
                 if s.day_hours < 24:
-                    own_s = self._rng.uniform(0, max(0.0, part_s - s.session_s))
-                await _until(begin_s + day * DAY_S + part * part_s + own_s)
+                    late_s = self._rng.uniform(0, spare_s)
+                else:
+                    late_s = own_s + self._rng.uniform(0, min(spare_s, 1800))
+                await _until(begin_s + day * DAY_S + part * part_s + late_s)
                 await self._session(host, f"user-{number}", rooms)
 
     async def _session(
