@@ -161,15 +161,18 @@ def _interval(s: Situation) -> Iterator[_Turn]:
 
 def _effect(before: Usage, after: Usage) -> str:
     """Say of what there is less: of the kind that falls by most."""
-    kinds = {
-        "heartbeats": lambda u: u.requests["heartbeat"],
-        "here-nows": lambda u: u.requests["here now"],
-        "deliveries": lambda u: u.deliveries,
-        "subscribes": lambda u: u.requests["subscribe"],
-        "events": lambda u: math.fsum(u.events.values()),
-        "leaves": lambda u: u.requests["leave"],
-    }
-    falls = {name: of(before) - of(after) for name, of in kinds.items()}
-    kind = max(falls, key=lambda name: falls[name])
-    share = falls[kind] / kinds[kind](before) if kinds[kind](before) else 0
+    was, becomes = _kinds(before), _kinds(after)
+    kind = max(was, key=lambda name: was[name] - becomes[name])
+    share = (was[kind] - becomes[kind]) / was[kind] if was[kind] else 0
     return f"{share:.0%} fewer {kind}"
+
+
+def _kinds(usage: Usage) -> dict[str, float]:
+    return {
+        "heartbeats": usage.requests["heartbeat"],
+        "here-nows": usage.requests["here now"],
+        "deliveries": usage.deliveries,
+        "subscribes": usage.requests["subscribe"],
+        "events": math.fsum(usage.events.values()),
+        "leaves": usage.requests["leave"],
+    }

@@ -18,17 +18,12 @@ class Polls(NamedTuple):
 
     Attributes:
         with_news: Polls that are answered with events.
-        idle: Polls that the service ends without any. After each, a handshake asks
-            whether events are lost, so it counts twice.
+        quiet: Polls that the service ends without any; and as many handshakes, which
+            ask after each whether events are lost.
     """
 
     with_news: float
-    idle: float
-
-    @property
-    def requests(self) -> float:
-        """All of them, with the handshakes."""
-        return self.with_news + 2 * self.idle
+    quiet: float
 
 
 def polls(
@@ -43,10 +38,11 @@ def polls(
         alone: The share of these times that do not come right after another one.
     """
     if per_s <= 0:
-        return Polls(0.0, seconds / idle_poll_s)
+        return Polls(0.0, 2 * seconds / idle_poll_s)
     power = per_s * alone * idle_poll_s
     per_poll = math.expm1(power) if power < _LARGEST_POWER else math.inf
-    return Polls(seconds / _cycle_s(per_s), seconds * per_s * alone / per_poll)
+    idle = seconds * per_s * alone / per_poll
+    return Polls(seconds / _cycle_s(per_s), 2 * idle)
 
 
 def _cycle_s(per_s: float) -> float:

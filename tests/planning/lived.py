@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 import attrs
 
-from presence_async import Lease, PresenceClient, UserEvent
+from presence_async import Lease, PresenceClient
 from presence_async.emulator import PresenceEmulator
 from presence_async.planning.situation import RELOAD_S, Situation
 
@@ -100,8 +100,7 @@ class _Life:
         async with client.events(self._rooms) as stream:
             async for event in stream:
                 self._counted.events[KINDS[type(event).__name__]] += 1
-                assert isinstance(event, UserEvent) or hasattr(event, "channel")
-                self._counted.deliveries += self._watching[event.channel]
+                self._counted.deliveries += self._watching[event.channel or ""]
 
     # Users.
 
@@ -129,7 +128,6 @@ class _Life:
         self._sessions += 1
         if int(self._sessions * crashes) == int((self._sessions - 1) * crashes):
             lease = await self._online(host, user_id, rooms)
-            # Whoever comes back first is not left.
             await lease.leave()
             return
         async with self._client("crash", leaves=False) as client:
