@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 from functools import cache
+from itertools import count
 
 from ..roster.schedule import SnapshotSchedule
 
@@ -13,7 +15,10 @@ __all__ = ["calm_checks", "checks_per_s_in_large_room"]
 _HOUR_S = 3600.0
 _RAMP_S = 2 * _HOUR_S
 _CALM_S = 300 * _HOUR_S
-_LARGE_S = 6 * _HOUR_S
+_CHANGES = 500
+_MOST_PER_S = 5.0
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+_ROOT = math.sqrt(2)
 _SAME_EACH_TIME = 1
 
 
@@ -50,33 +55,44 @@ def checks_per_s_in_large_room(
     lists joins; and often after an answer that brings what no event has told yet.
 
     Args:
-        changes_per_s: Joins, leaves and timeouts on the channel, in a second.
+        changes_per_s: Joins, leaves and timeouts on the channel, in a second; above 0.
         interval_s: Seconds between interval events.
         has_deltas: Whether interval events list users.
     """
-    rng = random.Random(_SAME_EACH_TIME)  # noqa: S311  # guards nothing
+    changes = _changes(min(changes_per_s, _MOST_PER_S))
+    change_s, is_join = next(changes)
     schedule = _schedule()
-    asked, tick_s = 0, interval_s
-    change_s = _next(rng, changes_per_s, 0.0)
+    asked = seen = 0
     # Since the last answer or interval event, and since the last interval event.
     net = unknown = joins = 0
-    while (now_s := min(schedule.due_s, tick_s, change_s)) < _LARGE_S:
+    tick_s, now_s = math.inf, 0.0
+    while seen < _CHANGES or now_s < _HOUR_S:
+        now_s = min(schedule.due_s, tick_s, change_s)
         if now_s == change_s:
-            is_join = rng.random() < 0.5  # noqa: PLR2004  # as many as leave
             net, unknown, joins = net + 2 * is_join - 1, unknown + 1, joins + is_join
-            change_s = _next(rng, changes_per_s, now_s)
+            tick_s = min(tick_s, now_s + interval_s - now_s % interval_s)
+            change_s, is_join = next(changes)
+            seen += 1
         elif now_s == tick_s:
             if joins if has_deltas else net:
                 schedule.ask_soon(now_s=now_s)
-            tick_s += interval_s
-            joins = 0
-            if has_deltas:
-                unknown = 0
+            tick_s, joins, unknown = math.inf, 0, 0 if has_deltas else unknown
         else:
             _ask(schedule, unknown)
             asked += 1
             net = unknown = 0
-    return asked / _LARGE_S
+    return asked / now_s
+
+
+def _changes(per_s: float) -> Iterator[tuple[float, bool]]:
+    """Yield the times of changes, and whether each is a join.
+
+    Multiples of irrational numbers spread evenly, so few changes show what many would.
+    """
+    now_s = 0.0
+    for n in count(1):
+        now_s -= math.log(1 - n * _GOLDEN_RATIO % 1) / per_s
+        yield now_s, n * _ROOT % 1 < 0.5  # noqa: PLR2004  # as many as leave
 
 
 def _schedule() -> SnapshotSchedule:
@@ -89,7 +105,3 @@ def _ask(schedule: SnapshotSchedule, found: int) -> None:
     now_s = schedule.due_s
     schedule.sent(now_s=now_s)
     schedule.answered(sent_s=now_s, found=found, now_s=now_s)
-
-
-def _next(rng: random.Random, per_s: float, now_s: float) -> float:
-    return now_s + rng.expovariate(per_s) if per_s > 0 else math.inf

@@ -15,6 +15,7 @@ __all__ = ["Watching", "watching"]
 
 _DAY_S = 86_400.0
 _WHOLE_DAY_H = 24.0
+_LEAST = 1e-3
 
 
 class Watching(NamedTuple):
@@ -58,7 +59,7 @@ def _here_nows(
         return s.watched * entered * calm_checks(watched_s / entered)
     large = happening.crowd.large
     large_s = min(watched_s, s.window_s * days) * large
-    asked = large_s * _checks_per_s(s, happening) if large else 0.0
+    asked = large_s * _checks_per_s(s, happening) if large_s else 0.0
     calm_s = watched_s - large_s
     if calm_s > 0:
         # Each time that a room has been large the roster is wary again.
@@ -70,7 +71,7 @@ def _here_nows(
 
 def _checks_per_s(s: Situation, happening: Happening) -> float:
     """Return how often a roster asks while its room is large."""
-    in_room = happening.unannounced() / s.rooms
+    in_room = max(happening.unannounced() / s.rooms, _LEAST)
     return checks_per_s_in_large_room(
         in_room / (s.window_s * happening.crowd.large),
         s.interval_s,

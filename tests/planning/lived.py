@@ -36,8 +36,18 @@ class Counted:
     deliveries: int = 0
 
 
-async def lived(situation: Situation, days: int, seed: int = 1) -> Counted:
-    """Let the days go by, after one for users to spread out; count what happens."""
+async def lived(
+    situation: Situation, days: int, *, seed: int = 1, is_alone: bool = False
+) -> Counted:
+    """Let the days go by, after one for users to spread out; count what happens.
+
+    Args:
+        situation: Who comes and who watches.
+        days: How many days to count.
+        seed: Of the times at which users come.
+        is_alone: Whether one client does everything, which takes half the time: users,
+            and one observer who watches everything all day.
+    """
     s = situation
     async with PresenceEmulator(
         journal_size=2_000_000,
@@ -46,14 +56,22 @@ async def lived(situation: Situation, days: int, seed: int = 1) -> Counted:
         presence_deltas=s.presence_deltas,
         idle_poll_s=s.idle_poll_s,
     ) as emulator:
-        return await _Life(s, emulator, days, random.Random(seed)).live()  # noqa: S311  # the same each time
+        rng = random.Random(seed)  # noqa: S311  # the same each time
+        return await _Life(s, emulator, days, rng, is_alone=is_alone).live()
 
 
 class _Life:
     def __init__(
-        self, s: Situation, emulator: PresenceEmulator, days: int, rng: random.Random
+        self,
+        s: Situation,
+        emulator: PresenceEmulator,
+        days: int,
+        rng: random.Random,
+        *,
+        is_alone: bool,
     ) -> None:
         self._s, self._emulator, self._days, self._rng = s, emulator, days, rng
+        self._is_alone = is_alone
         self._rooms = [f"room-{n}" for n in range(s.rooms)]
         self._watching: Counter[str] = Counter()
         self._counted = Counted()
@@ -61,11 +79,12 @@ class _Life:
 
     async def live(self) -> Counted:
         begin_s = _now_s() + DAY_S
-        async with (
-            self._client("host") as host,
-            self._client(AUDITOR) as auditor,
-            asyncio.TaskGroup() as tasks,
-        ):
+        async with AsyncExitStack() as stack:
+            host = await stack.enter_async_context(self._client("host"))
+            auditor = host
+            if not self._is_alone:
+                auditor = await stack.enter_async_context(self._client(AUDITOR))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
             audit = tasks.create_task(self._audit(auditor))
             users = [
                 tasks.create_task(self._user(host, n, begin_s - DAY_S))
@@ -75,7 +94,7 @@ class _Life:
             self._emulator.requests.clear()
             self._counted = Counted()
             observers = [
-                tasks.create_task(self._observer(n, begin_s))
+                tasks.create_task(self._observer(host, n, begin_s))
                 for n in range(self._s.observers)
             ]
             await _until(begin_s + self._days * DAY_S)
@@ -159,17 +178,22 @@ class _Life:
 
     # Observers.
 
-    async def _observer(self, number: int, begin_s: float) -> None:
+    async def _observer(
+        self, host: PresenceClient, number: int, begin_s: float
+    ) -> None:
         every = list(itertools.combinations(self._rooms, self._s.watched))
         rooms = every[number % len(every)]
-        hours = self._s.observer_hours
+        if self._is_alone:
+            await self._watch(host, rooms, begin_s + self._days * DAY_S)
+            return
         async with self._client(f"observer-{number}") as client:
-            if hours == 24:
+            if self._s.observer_hours == 24:
                 await self._watch(client, rooms, begin_s + self._days * DAY_S)
                 return
             for day in range(self._days):
                 await _until(begin_s + day * DAY_S)
-                await self._watch(client, rooms, _now_s() + hours * 3600)
+                end_s = _now_s() + self._s.observer_hours * 3600
+                await self._watch(client, rooms, end_s)
 
     async def _watch(
         self, client: PresenceClient, rooms: tuple[str, ...], end_s: float
