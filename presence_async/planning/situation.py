@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from ..checks import (
+    Field,
     checked_presence_timeout_s,
     either,
     number,
@@ -34,6 +35,11 @@ _share = validator(number, least=0, most=1)
 _hours = validator(number, above=0, most=24)
 _not_negative = validator(number, least=0)
 _presence_timeout = validator(checked_presence_timeout_s)
+
+
+def _view(_: object, field: Field, value: object) -> None:
+    if value not in {"roster", "count", "stream"}:
+        raise InvalidArgumentError(field.name, "must be roster, count or stream")
 
 
 @attrs.frozen(kw_only=True)
@@ -91,9 +97,7 @@ class Situation:
     reloads: float = attrs.field(default=0, validator=_not_negative)
     linger_s: float = attrs.field(default=0, validator=_not_negative)
     observers: int = attrs.field(default=0, validator=_count)
-    view: View = attrs.field(
-        default="roster", validator=attrs.validators.in_(("roster", "count", "stream"))
-    )
+    view: View = attrs.field(default="roster", validator=_view)
     watched: int = attrs.field(default=1, validator=positive_count)
     observer_hours: float = attrs.field(default=24, validator=_hours)
     announce_max: int = attrs.field(
