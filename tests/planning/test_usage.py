@@ -22,6 +22,7 @@ TYPICAL = Situation(
     observers=1,
     presence_timeout_s=900,
     state_changes=1,
+    crashes=0.1,
     reloads=2,
 )
 
@@ -29,7 +30,13 @@ TYPICAL = Situation(
 def deviations(
     usage: Usage, counted: Counted, *, few: float = 0
 ) -> Iterator[tuple[str, float]]:
-    """Yield by how much the counts differ from the prediction, of the prediction."""
+    """Yield by how much the counts differ from the prediction, of the prediction.
+
+    Args:
+        usage: The prediction.
+        counted: The counts.
+        few: A difference that does not matter, as chance brings it about.
+    """
     pairs = {
         "deliveries": (usage.deliveries, counted.deliveries),
         **{
@@ -50,21 +57,15 @@ async def test_a_week_is_predicted_within_a_hundredth() -> None:
     assert {n: x for n, x in deviations(predicted, counted) if x > 0.01} == {}
 
 
-@pytest.mark.parametrize(
-    "situation",
-    [
-        attrs.evolve(TYPICAL, crashes=0.25, view="stream"),
-        attrs.evolve(TYPICAL, reloads=4, linger_s=5, channels=2, view="count"),
-    ],
-    ids=["crashes", "hidden reloads"],
-)
-async def test_a_day_is_predicted_within_a_hundredth_and_a_request(
-    situation: Situation,
-) -> None:
+async def test_of_a_day_more_is_left_to_chance() -> None:
+    situation = attrs.evolve(
+        TYPICAL, reloads=4, linger_s=5, channels=2, crashes=0, view="count"
+    )
+
     counted = await lived(situation, days=1, is_alone=True)
 
     predicted = usage_of(situation, days=1)
-    assert {n: x for n, x in deviations(predicted, counted, few=2) if x > 0.01} == {}
+    assert {n: x for n, x in deviations(predicted, counted, few=2) if x > 0.02} == {}
 
 
 # The parts, where they can be known without a simulation.
