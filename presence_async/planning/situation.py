@@ -33,6 +33,7 @@ _LARGEST_ANNOUNCE_MAX = 100
 _count = validator(whole_number, least=0)
 _share = validator(number, least=0, most=1)
 _hours = validator(number, above=0, most=24)
+_once_or_more = validator(number, least=1)
 _not_negative = validator(number, least=0)
 _presence_timeout = validator(checked_presence_timeout_s)
 
@@ -52,7 +53,7 @@ class Situation:
     Attributes:
         users: How many come on a day; the same ones every day.
         hours: How long each is online on a day, in all its sessions together.
-        sessions: How often each comes on a day.
+        sessions: How often each comes on a day, 1 or more.
         day_hours: The hours of the day within which users come and go; 24 if they come
             from all over the world.
         channels: On how many channels each user is present.
@@ -81,7 +82,7 @@ class Situation:
 
     users: int = attrs.field(default=1000, validator=positive_count)
     hours: float = attrs.field(default=8, validator=_hours)
-    sessions: float = attrs.field(default=1, validator=positive_finite)
+    sessions: float = attrs.field(default=1, validator=_once_or_more)
     day_hours: float = attrs.field(default=24, validator=_hours)
     channels: int = attrs.field(default=1, validator=positive_count)
     rooms: int = attrs.field(
@@ -119,6 +120,10 @@ class Situation:
             raise InvalidArgumentError(
                 "heartbeat_interval_s", "must be below presence_timeout_s"
             )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return every field by its name, ready for JSON."""
+        return attrs.asdict(self)
 
     @property
     def beat_s(self) -> float:

@@ -31,6 +31,7 @@ def test_prices_add_a_cost() -> None:
     told = json.loads(out)
     assert code == 0
     assert told["cost"] == pytest.approx(told["transactions"]["edge"] + 20, abs=1)
+    assert (told["situation"]["users"], told["situation"]["rooms"]) == (10, 1)
     assert told["requests"]["leave"] == told["events"]["leave"] == 300
 
 
