@@ -53,8 +53,11 @@ def tell(situation: Situation, prices: Prices, *, as_json: bool) -> None:
 
 
 def _title(s: Situation) -> str:
-    watchers = f"{s.observers:,} {s.view} clients watch" if s.observers else "unwatched"
-    return f"{s.users:,} users a day, {s.hours:g} h each; {watchers}"
+    users = "1 user" if s.users == 1 else f"{s.users:,} users"
+    views = f"{s.observers:,} clients watch by {s.view}" if s.observers else "unwatched"
+    if s.observers == 1:
+        views = f"1 client watches by {s.view}"
+    return f"{users} a day, {s.hours:g} h each; {views}"
 
 
 def _rows(s: Situation, usage: Usage, prices: Prices) -> list[list[str]]:
