@@ -30,8 +30,8 @@ from tests.planning.lived import Counted, lived
 
 WEEK_DAYS = 7
 QUICK_DAYS = 2
-MOST = 0.01
-MOST_QUICK = 0.05
+MOST_PERCENT = 1
+MOST_PERCENT_QUICK = 5
 MANY = 300
 
 BUSY = Situation(
@@ -95,18 +95,18 @@ def main() -> int:
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
                 counted = runner.run(lived(situation, days))
             pairs = compared(usage_of(situation, days), counted)
-            off = {what: abs(got - x) / x for what, (x, got) in pairs.items()}
+            off = {what: 100 * (got / x - 1) for what, (x, got) in pairs.items()}
             rows = [
-                (what, round(x), got, f"{got / x - 1:+.2%}")
-                for what, (x, got) in pairs.items()
+                (n, round(x), got, f"{off[n]:+.2f}") for n, (x, got) in pairs.items()
             ]
-            print_table((name, "predicted", "counted", "off"), rows)
-            worst[name] = max(off.values())
-            limit = MOST_QUICK if quick else MOST
-            gates.append(Gate(what=name, value=worst[name], limit=limit, is_count=True))
+            print_table((name, "predicted", "counted", "off, %"), rows)
+            worst[name] = max(map(abs, off.values()))
+            limit = MOST_PERCENT_QUICK if quick else MOST_PERCENT
+            what = f"{name}: off, %"
+            gates.append(Gate(what=what, value=worst[name], limit=limit, is_count=True))
             step()
     outcome = judged(gates, quick=quick)
-    return conclude("plan", outcome, worst, "share of the prediction", days=days)
+    return conclude("plan", outcome, worst, "% of the prediction", days=days)
 
 
 if __name__ == "__main__":
