@@ -22,6 +22,8 @@ from .running import run
 
 __all__ = ["here_now"]
 
+_PAGE = 1000
+
 
 def here_now(
     channels: options.Channels = None,
@@ -57,12 +59,10 @@ def here_now(
     Everybody in a large room, as JSON: presence-async here-now arena --all --json
     """
 
+    if everybody and (counts or offset or limit is not None):
+        raise typer.BadParameter("--all goes without --counts, --limit and --offset")
+
     async def ask() -> None:
-        if everybody and (counts or offset or limit is not None):
-            raise presence_async.InvalidArgumentError(
-                "--all", "goes without --counts, --limit and --offset"
-            )
-        page = {"limit": 1000 if limit is None else limit, "offset": offset}
         config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with presence_async.PresenceClient(config) as client:
             here: presence_async.HereNow | presence_async.HereNowCounts
@@ -75,16 +75,18 @@ def here_now(
                     channels or None,
                     channel_groups=group or None,
                     include_user_ids=False,
+                    limit=_PAGE if limit is None else limit,
+                    offset=offset,
                     timeout_s=timeout_s,
-                    **page,
                 )
             else:
                 here = await client.here_now(
                     channels or None,
                     channel_groups=group or None,
                     include_state=state,
+                    limit=_PAGE if limit is None else limit,
+                    offset=offset,
                     timeout_s=timeout_s,
-                    **page,
                 )
         if as_json:
             print_json(here.to_dict())
