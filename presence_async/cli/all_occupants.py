@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import presence_async
 
-from .output import complain, is_watched_by_a_person, shown
+from .output import complain, is_watched_by_a_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +46,12 @@ async def here_now_of_all(
     with ExitStack() as stack:
         advance = _bar(stack, counts.total_occupancy)
         for name, counted in counts.channels.items():
-            found[name] = counted
-            if counted.occupancy:
-                found[name] = await _everybody(
-                    client, name, advance, with_state=with_state, timeout_s=timeout_s
-                )
+            pages = client.occupants(
+                name, include_state=with_state, timeout_s=timeout_s
+            )
+            if not counted.occupancy:
+                await pages.close()
+            found[name] = await _everybody(name, pages, advance, with_state=with_state)
     return _together(found)
 
 
@@ -66,24 +67,20 @@ def _bar(stack: ExitStack, total: int) -> Callable[[], None]:
 
 
 async def _everybody(
-    client: presence_async.PresenceClient,
     channel: str,
+    pages: presence_async.OccupantPages,
     advance: Callable[[], None],
     *,
     with_state: bool,
-    timeout_s: float,
 ) -> presence_async.ChannelOccupancy:
-    pages = client.occupants(channel, include_state=with_state, timeout_s=timeout_s)
-    states = {}
+    states: dict[str, Mapping[str, Any]] = {}
     async for occupant in pages:
         states[occupant.user_id] = occupant.state or {}
         advance()
-    if not pages.is_complete:
-        complain(
-            f"{shown(channel)}: people came and went meanwhile; some may be missing"
-        )
+    if states and not pages.is_complete:
+        complain(f"{channel}: people came and went meanwhile; some may be missing")
     return presence_async.ChannelOccupancy.of(
-        channel, states if with_state else tuple(states), is_complete=pages.is_complete
+        channel, states if with_state else tuple(states)
     )
 
 

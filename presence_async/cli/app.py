@@ -30,8 +30,9 @@ app: typer.Typer = typer.Typer(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
         " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like, the register from"
         " --register or PRESENCE_REGISTER_URL; secrets from there only."
-        " Exit code: 0 for success, 1 if the service or the network failed, 2 for wrong"
-        " usage."
+        " Exit code: 0 for success, also of a command that runs until a signal; 1 if"
+        " the service or the network failed, or nobody reads the output; 2 for wrong"
+        " usage; 130 or 143 for a command that Ctrl-C or SIGTERM cut short."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

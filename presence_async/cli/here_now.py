@@ -58,7 +58,6 @@ def here_now(
 
     Everybody in a large room, as JSON: presence-async here-now arena --all --json
     """
-
     if everybody and (counts or offset or limit is not None):
         raise typer.BadParameter("--all goes without --counts, --limit and --offset")
 
@@ -121,5 +120,7 @@ def print_here(
             for o in channel.occupants or ()
         ]
         rows.append([shown(name), str(channel.occupancy), "\n".join(sorted(users))])
-    title = f"{here.total_occupancy} present on {here.total_channels} channels"
+    count = here.total_channels
+    noun = "channel" if count == 1 else "channels"
+    title = f"{here.total_occupancy} present on {count} {noun}"
     print_table(title, ["channel", "occupancy", "users"], rows)
