@@ -60,15 +60,18 @@ _UNREACHABLE = (
 
 def problem_of(error: BaseException | None) -> str:
     """Return one line about an error that ends with a remedy, if there is one."""
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return "another program listens on this port; choose another --port, or 0"
-    if error is None or not isinstance(error, RequestError):
-        return "" if error is None else str(error)
-    remedy = _remedy(error)
-    if not remedy:
-        return str(error)
-    # Advice is for programmers: it names arguments where there are options here.
-    return f"{str(error).removesuffix(error.advice).rstrip()} {remedy}"
+    match error:
+        case None:
+            return ""
+        case RequestError() if remedy := _remedy(error):
+            # Advice is for programmers: it names arguments where there are options.
+            return f"{str(error).removesuffix(error.advice).rstrip()} {remedy}"
+        case OSError(errno=errno.EADDRINUSE):
+            return "another program listens on this port; choose another --port, or 0"
+        case OSError(strerror=str(words)) if not isinstance(error, RequestError):
+            return f"{error.filename}: {words}" if error.filename else words
+        case _:
+            return str(error)
 
 
 def _remedy(error: RequestError) -> str:
