@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from .output import ends_when_closed
+from .output import OutputClosedError, ends_when_closed
 
 __all__ = ["live_screen", "live_status", "redraw"]
 
@@ -65,6 +65,8 @@ async def redraw(
     """
     while True:
         changed.clear()
+        if not sys.stdout.isatty():  # it has hung up; rich would draw nothing
+            raise OutputClosedError
         if _takes_output():
             with ends_when_closed():
                 live.update(draw(), refresh=True)
