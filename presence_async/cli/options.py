@@ -22,6 +22,7 @@ __all__ = [
     "TimeoutS",
     "UserId",
     "config_of",
+    "seconds_of",
 ]
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -81,7 +82,7 @@ TimeoutS = Annotated[
 ]
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """Read a span of time.
 
     Raises:
@@ -100,7 +101,7 @@ def _seconds(text: str) -> float:
 Duration = Annotated[
     float | None,
     typer.Option(
-        parser=_seconds,
+        parser=seconds_of,
         metavar="TIME",
         help="End by itself after TIME, such as 90s, 5m or 1.5h.",
         show_default=False,

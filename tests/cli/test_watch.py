@@ -117,3 +117,31 @@ async def test_watch_ends_quietly_with_1_when_nobody_reads_its_output(
 
     assert process.returncode == 1
     assert await errors_of(process) == b""
+
+
+@pytest.mark.parametrize("command", ["watch", "join"])
+async def test_a_command_ends_when_nobody_reads_it_though_nothing_happens(
+    emulator: PresenceEmulator, service: dict[str, str], command: str
+) -> None:
+    process = await start(command, "lobby", **service)
+    await read_line_and_close(process)
+
+    assert await errors_of(process) == b""
+    assert process.returncode == 1
+    assert not emulator.occupants("lobby")
+
+
+async def test_several_channels_are_watched_for_a_while(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join(["lobby", "news"])
+    watching = ("watch", "lobby", "news", "lobby", "--duration")
+
+    plain = await ask(*watching, "0.1s", **service)
+    as_json = await ask(*watching, "0.1s", "--json", **service)
+
+    heads = [line[9:] for line in plain[1].splitlines() if line[0] != " "]
+    assert (plain[0], plain[2]) == (0, "")
+    assert sorted(heads) == ["1 on lobby", "1 on news"]
+    events = [json.loads(line) for line in as_json[1].splitlines()]
+    assert {event["channel"] for event in events} == {"lobby", "news"}
