@@ -86,7 +86,7 @@ def drawn(
     console = Console(file=file, width=width, height=height, color_system=None)
     console.print(picture, end="")
     file.flush()
-    text = file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]  # the bytes above
+    text = file.buffer.getvalue().decode(encoding)
     return [line.rstrip() for line in text.removesuffix("\n").split("\n")]
 
 

@@ -119,18 +119,6 @@ async def test_watch_ends_quietly_with_1_when_nobody_reads_its_output(
     assert await errors_of(process) == b""
 
 
-@pytest.mark.parametrize("command", ["watch", "join"])
-async def test_a_command_ends_when_nobody_reads_it_though_nothing_happens(
-    emulator: PresenceEmulator, service: dict[str, str], command: str
-) -> None:
-    process = await start(command, "lobby", **service)
-    await read_line_and_close(process)
-
-    assert await errors_of(process) == b""
-    assert process.returncode == 1
-    assert not emulator.occupants("lobby")
-
-
 async def test_several_channels_are_watched_for_a_while(
     client: PresenceClient, service: dict[str, str]
 ) -> None:
