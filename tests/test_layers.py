@@ -36,7 +36,11 @@ LAYERS: dict[str, set[str]] = {
     },
     "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "cli": {"client", "register", "emulator", "testing", "protocol", "errors", ""},
+    "doctor": {"client", "emulator.profile", "protocol", "errors"},
+    "cli": {
+        *("client", "register", "emulator", "testing", "doctor", "protocol", "errors"),
+        "",
+    },
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -52,6 +56,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
+    "doctor": {"attrs", "msgspec"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
     "register.sqlite_shelf": {"msgspec"},
@@ -77,6 +82,7 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "emulator.server": {"socket"},
     "client": {"time", "socket"},
     "client.wall_clock": {"socket"},
+    "doctor": {"time", "random"},
 }
 # Shared parts of the protocol; every other module of it is an operation.
 PROTOCOL_PARTS = {
