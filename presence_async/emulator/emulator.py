@@ -150,8 +150,7 @@ class PresenceEmulator:
     @property
     def profile(self) -> EmulatorProfile:
         """The keyset that it is, access control as ``grant`` has left it."""
-        is_on = self._server.service.needs_tokens
-        return attrs.evolve(self._options.profile, access_manager=is_on)
+        return self._server.service.profile
 
     @property
     def requests(self) -> Journal:

@@ -20,7 +20,9 @@ __all__ = [
     "bad_request",
     "forbidden",
     "injected",
+    "invalid_filter",
     "not_found",
+    "not_turned_on",
     "other_method",
     "raw",
     "registry_refusal",
@@ -30,6 +32,10 @@ __all__ = [
 ]
 
 ACCESS_MANAGER = "Access Manager"
+_NOT_TURNED_ON = (
+    "This feature is not turned on for this account."
+    " Contact support@pubnub.com to activate this feature."
+)
 
 _ACCESS_HEADERS: Mapping[str, str] = {
     "content-type": "text/javascript; charset=UTF-8",
@@ -77,6 +83,23 @@ def forbidden(channels: tuple[str, ...], channel_groups: tuple[str, ...]) -> Htt
 def bad_request(message: str) -> HttpReply:
     """Return the refusal of an invalid presence request."""
     return envelope.error_reply(400, message, error=1)
+
+
+def not_turned_on() -> HttpReply:
+    """Return the refusal of a feature that the keyset lacks.
+
+    HTTP says 200, as in an SDK's tests. A support article of PubNub has HTTP 402.
+    """
+    reply = envelope.error_reply(402, _NOT_TURNED_ON, error=1)
+    return msgspec.structs.replace(reply, status=200)
+
+
+def invalid_filter(message: str) -> HttpReply:
+    """Return the refusal of a filter expression: a 481, as documented.
+
+    The body is unverified.
+    """
+    return envelope.error_reply(481, message, error=1)
 
 
 def registry_refusal(message: str) -> HttpReply:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
+from ..protocol.here_now import HereNowOperation
 from ..protocol.timetoken import TIMETOKENS_PER_S
 from . import refusals
 from .access_manager import AccessManager
@@ -14,6 +15,7 @@ from .options import Options
 from .rate_limit import RateLimit
 from .router import operation_kind
 from .signatures import signature_refusal
+from .stream_filter import StreamFilter
 
 __all__ = ["TIME_PATH", "RequestGuard"]
 
@@ -21,6 +23,7 @@ TIME_PATH = "/time/0"
 """The path of the service's time: one timetoken in a list."""
 
 _MAX_REQUEST_BYTES = 32 * 1024
+_PRESENCE = "/v2/presence/"
 _REGISTRY = "/v1/channel-registration/"
 
 
@@ -29,7 +32,8 @@ class RequestGuard:
 
     The checks, in this order: the target is too long, requests come too fast, the
     method is not GET, no service has the path, the subscribe key is another one, the
-    signature is wrong or outdated, the token does not cover the names.
+    signature is wrong or outdated, the token does not cover the names, the keyset lacks
+    the feature, the filter expression is malformed.
 
     Args:
         options: How the service behaves.
@@ -64,7 +68,8 @@ class RequestGuard:
             return None, _unroutable(request)
         try:
             operation = kind.from_request(request)
-            return operation, self._denied(operation, request, now_s)
+            denied = self._denied(operation, request, now_s)
+            return operation, denied or self._unavailable(operation, request)
         except InvalidArgumentError as error:
             return None, _unparsable(request, error)
 
@@ -118,6 +123,33 @@ class RequestGuard:
             user_id=params.get("uuid"),
             now_s=now_s,
         )
+
+    def _unavailable(
+        self, operation: Operation[Any], request: HttpRequest
+    ) -> HttpReply | None:
+        """Return the refusal of a feature that the keyset lacks, else ``None``."""
+        profile = self._options.profile
+        is_global = isinstance(operation, HereNowOperation) and operation.is_global
+        if (request.path.startswith(_PRESENCE) and not profile.presence) or (
+            is_global and not profile.global_here_now
+        ):
+            return refusals.not_turned_on()
+        expression: str | None = getattr(operation, "filter_expression", None)
+        if expression is None:
+            return None
+        if not profile.stream_filtering:
+            return refusals.bad_request(
+                "Stream filtering is off for this subscribe key"
+            )
+        return _invalid_filter(expression)
+
+
+def _invalid_filter(expression: str) -> HttpReply | None:
+    try:
+        StreamFilter.parse(expression)
+    except InvalidArgumentError as error:
+        return refusals.invalid_filter(f"Invalid {error.argument}: {error.rule}")
+    return None
 
 
 def _unroutable(request: HttpRequest) -> HttpReply:

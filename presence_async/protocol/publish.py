@@ -3,7 +3,7 @@
 Source: https://www.pubnub.com/docs/sdks/rest-api/publish-message-to-channel (read
 2026-11), PubNub's SDKs, and recorded replies, ``[1,"Sent","17579696193377821"]``.
 The client has no method for it. The emulator serves it, so that programs that also send
-messages can be tested; it ignores metadata, storage and encryption.
+messages can be tested; it ignores storage and encryption.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
         user_id: The sender.
         channel: The channel; names ending in ``-pnpres`` belong to the service.
         message: Any JSON value.
+        metadata: Any JSON value, which filters of a subscribe can read; ``None``: none.
     """
 
     name: ClassVar[str] = "publish"
@@ -64,6 +65,7 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     channel: str
     message: Json
+    metadata: Json = None
 
     @property
     def acting_user_id(self) -> str | None:
@@ -73,20 +75,24 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
         keys = f"{encode_name(self.publish_key)}/{encode_name(self.subscribe_key)}"
         message = encode_name(json.dumps(self.message, separators=(",", ":")))
         path = f"/publish/{keys}/0/{encode_name(self.channel)}/0/{message}"
-        return HttpRequest(path=path)
+        if self.metadata is None:
+            return HttpRequest(path=path)
+        metadata = encode_name(json.dumps(self.metadata, separators=(",", ":")))
+        return HttpRequest(path=path, query=f"meta={metadata}")
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> PublishOperation:
-        parts = route_fields(cls.route, request)
+        parts, params = route_fields(cls.route, request), request.params()
         channel = names.one_channel(decode_name(parts["channel"]))
         if names.is_presence_name(channel):
             raise InvalidArgumentError("channel", "is reserved for presence events")
         return cls(
             subscribe_key=decode_name(parts["key"]),
             publish_key=decode_name(parts["publish"]),
-            user_id=names.user_id(request.params().get("uuid"), "uuid"),
+            user_id=names.user_id(params.get("uuid"), "uuid"),
             channel=channel,
-            message=_parsed_message(decode_name(parts["message"])),
+            message=_parsed(decode_name(parts["message"]), "message"),
+            metadata=_parsed(params.get("meta") or "null", "meta"),
         )
 
     def to_reply(self, value: int) -> HttpReply:
@@ -97,11 +103,11 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
         return envelope.read(reply, _REPLY).timetoken
 
 
-def _parsed_message(text: str) -> Json:
+def _parsed(text: str, argument: str) -> Json:
     try:
-        message = decode(text.encode(), _ANYTHING)
+        value = decode(text.encode(), _ANYTHING)
     except JsonError:
         pass
     else:
-        return plain_state({"message": message}, "message")["message"]
-    raise InvalidArgumentError("message", "must be JSON")
+        return plain_state({argument: value}, argument)[argument]
+    raise InvalidArgumentError(argument, "must be JSON")
