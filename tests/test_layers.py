@@ -36,7 +36,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "doctor": {"client", "emulator.profile", "protocol", "errors"},
+    "doctor": {"client", "emulator", "protocol", "errors"},
     "cli": {
         *("client", "register", "emulator", "testing", "doctor", "protocol", "errors"),
         "",

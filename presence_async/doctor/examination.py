@@ -74,8 +74,7 @@ LONG: tuple[Phase, ...] = (
         tuple([
             Probe(name, run, _PLACED, needs_place=True)
             for name, run in (
-                ("shortest timeout", timing.shortest),
-                ("longest timeout", timing.longest),
+                ("timeouts", timing.timeouts),
                 ("implicit heartbeats", timing.implicit_heartbeats),
                 ("disconnect", timing.disconnect),
                 ("here now cache", caches.here_now_cache),

@@ -95,9 +95,9 @@ def problem(name: str, text: str, remedy: str, **measured: object) -> Finding:
     )
 
 
-def unknown(name: str, text: str) -> Finding:
-    """Return a finding that could not be made."""
-    return Finding(name=name, verdict=Verdict.UNKNOWN, text=text)
+def unknown(name: str, text: str, **measured: object) -> Finding:
+    """Return a finding that could not be made, or not all of it."""
+    return Finding(name=name, verdict=Verdict.UNKNOWN, text=text, measured=measured)
 
 
 def not_tried(name: str, why: str) -> Finding:
@@ -131,6 +131,11 @@ class Report:
             if name in PROFILE_FIELDS
         }
 
+    @property
+    def not_measured(self) -> tuple[str, ...]:
+        """The other fields of ``EmulatorProfile``."""
+        return tuple([name for name in PROFILE_FIELDS if name not in self.measured])
+
     def profile(self) -> EmulatorProfile:
         """Return the profile; what was not measured has the emulator's default."""
         return EmulatorProfile.from_dict(self.measured)
@@ -141,5 +146,5 @@ class Report:
             "has_problems": self.has_problems,
             "findings": [finding.to_dict() for finding in self.findings],
             "profile": self.profile().to_dict(),
-            "not_measured": [n for n in PROFILE_FIELDS if n not in self.measured],
+            "not_measured": list(self.not_measured),
         }

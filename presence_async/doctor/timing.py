@@ -9,7 +9,7 @@ from .sight import Sight
 from .subject import Subject, whole
 from .wire import Wire
 
-__all__ = ["delays", "disconnect", "implicit_heartbeats", "longest", "shortest"]
+__all__ = ["delays", "disconnect", "implicit_heartbeats", "timeouts"]
 
 _SHORTEST_S = 3
 _EXACT_S = 1.5
@@ -27,7 +27,8 @@ async def delays(subject: Subject) -> Finding:
     join_seen_s = await sight.of_user(user_id, "join", joined_s, limits.event_s)
     left_s = await subject.leave(user_id)
     if join_seen_s is None:
-        return _no_join(sight, limits.event_s)
+        gone_s = await sight.gone(user_id, left_s, limits.leave_s)
+        return _without_join_event(subject, sight, gone_s and gone_s - left_s)
     join_s = join_seen_s - joined_s
     leave_seen_s = await sight.of_user(user_id, "leave", left_s, limits.leave_s)
     if leave_seen_s is None:
@@ -39,74 +40,72 @@ async def delays(subject: Subject) -> Finding:
             join_seen_s=round(join_s, 3),
         )
     leave_s = leave_seen_s - left_s
-    debounce_s = whole(max(0.0, leave_s - join_s))
-    subject.debounce_s = debounce_s
-    text = f"a join is seen after {join_s:.1f} s, a leave after {leave_s:.1f} s"
+    subject.debounce_s = whole(max(0.0, leave_s - join_s))
+    held = f", which is held back for {subject.debounce_s} s"
     return ok(
         "delays",
-        text + (f" (debounce {debounce_s} s)" if debounce_s else ""),
+        f"a join is seen after {join_s:.1f} s, a leave after {leave_s:.1f} s"
+        f"{held if subject.debounce_s else ''}",
         join_seen_s=round(join_s, 3),
         leave_seen_s=round(leave_s, 3),
-        debounce_s=debounce_s,
+        debounce_s=subject.debounce_s,
     )
 
 
-def _no_join(sight: Sight, within_s: float) -> Finding:
+def _without_join_event(
+    subject: Subject, sight: Sight, gone_s: float | None
+) -> Finding:
+    """Return the finding where only here now tells when a user is gone."""
+    why = "the announce maximum may be 0"
     if sight.refusal is not None:
-        return unknown("delays", f"no events: {sight.refusal.problem}")
-    return unknown(
-        "delays", f"no join event within {within_s:g} s; see announce maximum"
-    )
+        why = sight.refusal.problem
+    text = f"no join event within {subject.limits.event_s:g} s: {why}"
+    if gone_s is None:
+        return unknown("delays", text)
+    subject.debounce_s = whole(gone_s)
+    return unknown("delays", text, debounce_s=subject.debounce_s)
 
 
-async def shortest(subject: Subject) -> Finding:
-    """Ask for a presence timeout of 3 s, and see when the user is gone."""
-    asked_s, limit_s = _SHORTEST_S, subject.limits.longest_timeout_s
-    held_s = await _held_s(subject, asked_s, limit_s)
-    if held_s is None:
-        return unknown("shortest timeout", f"{asked_s} s have become over {limit_s} s")
-    late_s = held_s - asked_s
-    if late_s < _EXACT_S:
-        return ok(
-            "shortest timeout",
-            f"{asked_s} s are accepted, and over {max(0.0, late_s):.1f} s late",
-            min_presence_timeout_s=0,
-            timeout_late_s=round(late_s, 3),
-        )
-    least_s = whole(held_s)
+async def timeouts(subject: Subject) -> Finding:
+    """Ask for the shortest and the longest timeout, and see when the users are gone."""
+    least_s, most_s = _SHORTEST_S, subject.limits.longest_timeout_s
+    async with asyncio.TaskGroup() as group:
+        short, long = [
+            group.create_task(_held_s(subject, asked_s), name=f"doctor waits {asked_s}")
+            for asked_s in (least_s, most_s)
+        ]
+    short_s, long_s = short.result(), long.result()
+    if short_s is None:
+        return unknown("timeouts", f"{least_s} s have become over {most_s} s")
+    late_s = 0.0 if long_s is None else max(0.0, long_s - most_s)
+    raised_s = short_s - late_s
+    is_accepted = raised_s - least_s < _EXACT_S
+    if is_accepted:
+        late_s, raised_s = short_s - least_s, 0.0
+    is_lowered = long_s is not None and long_s < most_s - _EXACT_S
+    lowered_s = whole(long_s) if is_lowered and long_s is not None else None
     return ok(
-        "shortest timeout",
-        f"{asked_s} s are raised to {least_s} s",
-        min_presence_timeout_s=least_s,
+        "timeouts",
+        f"{least_s} s are {_given(raised_s or None)}, {most_s} s are"
+        f" {_given(lowered_s)}; up to {max(0.0, late_s):.1f} s late",
+        min_presence_timeout_s=whole(raised_s),
+        max_presence_timeout_s=lowered_s,
+        timeout_late_s=round(late_s, 3),
     )
 
 
-async def longest(subject: Subject) -> Finding:
-    """Ask for the longest timeout that is waited for, and see whether it holds."""
-    asked_s = subject.limits.longest_timeout_s
-    held_s = await _held_s(subject, asked_s, asked_s)
-    if held_s is None or held_s > asked_s - _EXACT_S:
-        return ok(
-            "longest timeout", f"{asked_s} s are accepted", max_presence_timeout_s=None
-        )
-    most_s = whole(held_s)
-    return ok(
-        "longest timeout",
-        f"{asked_s} s are lowered to {most_s} s",
-        max_presence_timeout_s=most_s,
-    )
+def _given(seconds: float | None) -> str:
+    return "accepted" if seconds is None else f"made {whole(seconds)} s"
 
 
-async def _held_s(subject: Subject, asked_s: int, limit_s: float) -> float | None:
+async def _held_s(subject: Subject, asked_s: int) -> float | None:
     """Return how long a user stays who is announced once; ``None``: over the limit."""
     sight, user_id = await subject.sight(), subject.named(f"asks-{asked_s}")
     sent_s = await subject.announce(user_id, asked_s)
-    within_s = limit_s + subject.debounce_s + 2 * _EXACT_S
+    within_s = subject.limits.longest_timeout_s + subject.debounce_s + 2 * _EXACT_S
     gone_s = await sight.gone(user_id, sent_s + _SHORTEST_S / 2, within_s)
-    if gone_s is None:
-        await subject.leave(user_id)
-        return None
-    return gone_s - sent_s - subject.debounce_s
+    await subject.leave(user_id)
+    return None if gone_s is None else gone_s - sent_s
 
 
 async def implicit_heartbeats(subject: Subject) -> Finding:

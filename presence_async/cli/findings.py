@@ -1,0 +1,127 @@
+"""How findings about a keyset are shown: a line each, and a spinner while they wait.
+
+Only loaded by the commands that show them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+
+from ..doctor.examination import LONG, QUICK, Limits, Phase
+from ..doctor.finding import Finding, Report, Verdict
+from .output import say, shown
+
+__all__ = ["Progress", "closing_line", "line", "longest_s", "not_tried_line"]
+
+_NAME_WIDTH = 20
+_MARKS = {
+    Verdict.OK: ("✓", "ok"),
+    Verdict.WARNING: ("!", "!"),
+    Verdict.PROBLEM: ("✗", "NO"),
+    Verdict.UNKNOWN: ("·", "?"),
+}
+_ARROW = ("→", "->")
+
+
+def line(finding: Finding) -> str:
+    """Return a finding on one line: mark, name, text and remedy."""
+    plain = not _takes_marks()
+    mark = _MARKS[finding.verdict][plain]
+    remedy = f" {_ARROW[plain]} {finding.remedy}" if finding.remedy else ""
+    name = f"{finding.name:<{_NAME_WIDTH}}"
+    return f"{mark:<{1 + plain}} {name} {shown(finding.text + remedy)}"
+
+
+def not_tried_line(findings: Iterable[Finding]) -> str | None:
+    """Return one line about all that was not tried; ``None`` if all was."""
+    names = [finding.name for finding in findings if not finding.was_tried]
+    if not names:
+        return None
+    plain = not _takes_marks()
+    mark = _MARKS[Verdict.UNKNOWN][plain]
+    return f"{mark:<{1 + plain}} {'not tried':<{_NAME_WIDTH}} {', '.join(names)}"
+
+
+def closing_line(report: Report) -> str:
+    """Return how it looks in all."""
+    counts = {
+        verdict: sum(finding.verdict is verdict for finding in report.findings)
+        for verdict in Verdict
+    }
+    problems = _counted(counts[Verdict.PROBLEM], "problem")
+    warnings = _counted(counts[Verdict.WARNING], "warning")
+    if report.has_problems:
+        return f"{problems} to solve first, {warnings}"
+    return f"nothing keeps presence from working; {warnings}"
+
+
+def longest_s(limits: Limits, *, is_quick: bool) -> float:
+    """Return how long an examination may take, about."""
+    phases = QUICK if is_quick else (*QUICK, *LONG)
+    short_s = limits.event_s + limits.leave_s
+    return short_s + sum(phase.lasts_s(limits) for phase in phases)
+
+
+class Progress:
+    """Shows on stderr, if that is a terminal, what is being measured.
+
+    ``with Progress(limits) as progress``; lines for stdout go through ``say``.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._status: Status | None = None
+        console = Console(stderr=True, highlight=False)
+        if console.is_terminal and not console.is_dumb_terminal:
+            spinner = "dots" if _takes_marks() else "line"
+            self._status = Status("", console=console, spinner=spinner)
+
+    def __enter__(self) -> Self:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def phase(self, phase: Phase) -> None:
+        """Show which probes run now, and for how long."""
+        if self._status is None:
+            return
+        seconds = phase.lasts_s(self._limits)
+        until = f" (up to {seconds:.0f} s)" if seconds else ""
+        names = ", ".join(probe.name for probe in phase.probes)
+        self._status.update(f"{names}{until}")
+
+    def say(self, text: str) -> None:
+        """Print a line on stdout, out of the way of the spinner."""
+        if self._status is not None:
+            self._status.stop()
+        say(text)
+        if self._status is not None:
+            self._status.start()
+
+
+def _takes_marks() -> bool:
+    """Return True if the output can encode the marks."""
+    try:
+        "✓✗·→".encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
