@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+import attrs
+
 from ..client.config import PresenceConfig
 from ..errors import RequestError
+from ..protocol.identity import redacted
 from . import caches, crowd, features, keys, reach, rights, timing, tracking
 from .finding import Finding, Report, Verdict, not_tried, unknown
 from .subject import Limits, Subject
@@ -161,8 +164,19 @@ class _Examination:
                 self._failed.add(probe.name)
         else:
             self._failed.add(probe.name)
+        finding = self._without_secrets(finding)
         self._on_finding(finding)
         return finding
+
+    def _without_secrets(self, finding: Finding) -> Finding:
+        """Remove what a service may have repeated; requests remove their own."""
+        config = self._subject.config
+        secrets = [x for x in (config.auth, config.secret_key) if isinstance(x, str)]
+        return attrs.evolve(
+            finding,
+            text=redacted(finding.text, secrets),
+            remedy=redacted(finding.remedy, secrets),
+        )
 
     def _not_tried(self, probe: Probe) -> Finding | None:
         missing = [name for name in probe.needs if name in self._failed]

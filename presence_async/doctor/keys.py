@@ -47,7 +47,7 @@ async def access(subject: Subject) -> Finding:
         return problem(
             "access",
             "Access Manager is on, and there is no token",
-            "get a token from your server, and give it as PUBNUB_AUTH or auth=",
+            "get a token from your server, and give it as PUBNUB_AUTH",
             access_manager=True,
         )
     except ServiceError as error:

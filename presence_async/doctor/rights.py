@@ -162,8 +162,7 @@ def _dead_token(errors: Iterable[AccessDeniedError]) -> Finding | None:
                 return problem(
                     "token",
                     f"the token is {word}",
-                    "get a new one from your server, and give it as PUBNUB_AUTH, or"
-                    " auth= a function that fetches one",
+                    "get a new one from your server, and give it as PUBNUB_AUTH",
                 )
     return None
 

@@ -69,6 +69,7 @@ class Subject:
         stray: The same without token and signature.
         place: The channel where users are measured, once one is found that is tracked.
         debounce_s: For how long a leave is held back, once measured.
+        largest_timeout_s: To what presence timeouts are lowered, once measured.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Subject:
         self.stray: Wire = Wire(attrs.evolve(config, auth=None, secret_key=None))
         self.place: str | None = None
         self.debounce_s: float = 0.0
+        self.largest_timeout_s: float = math.inf
         self._prefix = f"doctor-{secrets.token_hex(4)}"
         self._present: set[tuple[str, str]] = set()
         self._groups: set[str] = set()

@@ -84,6 +84,8 @@ async def timeouts(subject: Subject) -> Finding:
         late_s, raised_s = short_s - least_s, 0.0
     is_lowered = long_s is not None and long_s < most_s - _EXACT_S
     lowered_s = whole(long_s) if is_lowered and long_s is not None else None
+    if lowered_s is not None:
+        subject.largest_timeout_s = lowered_s
     return ok(
         "timeouts",
         f"{least_s} s are {_given(raised_s or None)}, {most_s} s are"
