@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
 
 from ..doctor.examination import LONG, QUICK, Limits, Phase
 from ..doctor.finding import Finding, Report, Verdict
@@ -76,15 +78,22 @@ class Progress:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._status: Status | None = None
+        self._live: Live | None = None
         console = Console(stderr=True, highlight=False)
         if console.is_terminal and not console.is_dumb_terminal:
-            spinner = "dots" if _takes_marks() else "line"
-            self._status = Status("", console=console, spinner=spinner)
+            self._spinner = Spinner("dots" if _takes_marks() else "line")
+            self._live = Live(
+                self._spinner,
+                console=console,
+                refresh_per_second=8,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
 
     def __enter__(self) -> Self:
-        if self._status is not None:
-            self._status.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
@@ -93,25 +102,27 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        if self._live is not None:
+            self._live.stop()
 
     def phase(self, phase: Phase) -> None:
         """Show which probes run now, and for how long."""
-        if self._status is None:
+        if self._live is None:
             return
         seconds = phase.lasts_s(self._limits)
         until = f" (up to {seconds:.0f} s)" if seconds else ""
         names = ", ".join(probe.name for probe in phase.probes)
-        self._status.update(f"{names}{until}")
+        self._spinner.update(
+            text=Text(f"{names}{until}", overflow="ellipsis", no_wrap=True)
+        )
 
     def say(self, text: str) -> None:
         """Print a line on stdout, out of the way of the spinner."""
-        if self._status is not None:
-            self._status.stop()
+        if self._live is not None:
+            self._live.stop()
         say(text)
-        if self._status is not None:
-            self._status.start()
+        if self._live is not None:
+            self._live.start()
 
 
 def _takes_marks() -> bool:
