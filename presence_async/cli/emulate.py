@@ -111,11 +111,12 @@ def emulate(
     heartbeat:503:for_s=10, or '{"operation": "heartbeat", "status": 503, "for_s": 10}'.
     While it runs, programs on this machine can use the control path, with JSON:
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
-    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
-    /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages and
-    /_emulator/restart-timetokens?shift_s=; each may name a subscribe_key=.
+    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/profile,
+    /_emulator/occupants?channel= and /_emulator/events?channel=, POST /_emulator/reset,
+    /_emulator/lose-messages and /_emulator/restart-timetokens?shift_s=; each may name
+    a subscribe_key=.
     """
-    arguments = locals()
+    arguments = locals()  # before there are others
     from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
 
     service = emulator.PresenceEmulator  # not imported while the event loop runs

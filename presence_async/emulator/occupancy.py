@@ -183,9 +183,8 @@ class Occupancy:
         self._due.put((channel, user_id), now_s + timeout_s)
 
     def _hold_back(self, key: tuple[str, str], now_s: float) -> None:
-        if key not in self._leaving:
-            self._leaving.add(key)
-            self._due.put(key, min(self._due.due_s(key), now_s + self._debounce_s))
+        self._leaving.add(key)
+        self._due.put(key, min(self._due.due_s(key), now_s + self._debounce_s))
 
     def _store(self, channel: str, user_id: str, state: State | None) -> bool:
         """Store a state if one is given; return True if it differs from the old one."""

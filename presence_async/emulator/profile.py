@@ -55,12 +55,14 @@ class EmulatorProfile:
 
     Attributes:
         presence: Whether the keyset has Presence. Without it, presence requests are
-            refused with 402 "not turned on", as old SDK tests and a support article
-            show, and subscribing makes nobody present; messages are delivered.
+            refused with 402 "not turned on", as an SDK's tests show, and subscribing
+            makes nobody present; messages are delivered.
         tracked_channels: The channels on which presence is tracked, as names and
-            patterns such as ``a.*`` or ``room-*``; ``None``: every channel. Elsewhere
-            requests are acknowledged and nobody is present, as documented for "selected
-            channels only"; state is neither kept nor announced there (unverified).
+            patterns that end in ``*``, such as ``a.*``, which covers any depth
+            (unverified); ``None``: every channel; ``()``: none, as a new keyset has it.
+            Elsewhere requests are acknowledged and nobody is present, as documented for
+            "selected channels only"; state is neither kept nor announced there
+            (unverified).
         implicit_heartbeats: Whether subscribing extends the presence: a legacy setting,
             documented as off on new keysets, and off in two recordings of 2025.
         announce_max: The largest occupancy at which each change is an event of its
@@ -68,18 +70,20 @@ class EmulatorProfile:
         interval_s: Seconds between interval events; 10 as recorded.
         presence_deltas: Whether interval events list the users who came and went.
         leave_on_disconnect: Whether the end of a connection (FIN or RST) leaves the
-            channels of a subscribe that is waiting on it. Documented as an option;
-            which users and channels it leaves is unverified.
-        debounce_s: Seconds for which a leave or a timeout is held back, so that a join
-            within them undoes it and neither is announced. 2 s on new keysets, as
-            documented; unverified in traffic.
+            channels of the users whose last subscribe came over it. Documented as an
+            option; whom it leaves, and that heartbeats do not count, is unverified.
+        debounce_s: Seconds for which a leave is held back: until then the user is still
+            present, and a join undoes it, so that neither is seen. 2 s on new keysets,
+            as documented; unverified in traffic, also that here now shows it alike and
+            that timeouts are not held back.
         min_presence_timeout_s: Raise shorter presence timeouts to this; real keysets
             show no minimum.
         max_presence_timeout_s: Lower longer ones to this; ``None``: no maximum.
         global_here_now: Whether a here now that names no channel is answered; off on
             new keysets, as documented. The refusal, 402, is from SDK tests.
-        stream_filtering: Whether ``filter-expr`` of a subscribe is honoured, also for
-            presence events; if not, it is refused by name (unverified).
+        stream_filtering: Whether ``filter-expr`` of a subscribe is honoured, for
+            messages as documented and for presence events (unverified); if not, it is
+            refused by name (unverified).
         access_manager: Whether every request needs a token, even if none was granted.
         leave_needs_read: Whether access control refuses a leave without read right,
             as recorded; the documentation says that a leave needs none.

@@ -34,6 +34,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_STAR = re.compile(r"(?<!\\)\*")
+
 Value = Any
 """A JSON value; ``None`` for a field that does not exist."""
 
@@ -64,11 +66,25 @@ def _like(value: Value, pattern: Value) -> bool:
         return any(_like(_plain(item), pattern) for item in value)
     if not isinstance(value, str) or not isinstance(pattern, str):
         return False
-    parts = re.split(r"(\\?\*)", pattern)
-    wild = "".join(
-        ".*" if part == "*" else re.escape(part.replace("\\*", "*")) for part in parts
-    )
-    return re.fullmatch(wild, value, re.IGNORECASE | re.DOTALL) is not None
+    return _matches(value.casefold(), pattern.casefold())
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """Return True if a text has the parts of a pattern in order; takes linear time."""
+    parts = [part.replace("\\*", "*") for part in _STAR.split(pattern)]
+    first, *middle = parts[:-1] or [""]
+    last = parts[-1]
+    if len(parts) == 1:
+        return text == last
+    if not text.startswith(first):
+        return False
+    start = len(first)
+    for part in middle:
+        found = text.find(part, start)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return text.endswith(last) and len(text) - len(last) >= start
 
 
 def _contains(value: Value, part: Value) -> bool:

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 import typer
@@ -97,12 +98,14 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
     ("options", "words"),
     [
         ({"access": Path(__file__)}, "is not JSON"),
+        ({"profile": Path(__file__)}, "is not JSON"),
+        ({"announce_max": -1}, "announce_max: must be a whole number"),
         ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
         ({"event_fault": ["[]"]}, "must be a JSON object"),
         ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
     ],
-    ids=["access", "secret", "event fault", "fault", "size"],
+    ids=["access", "profile", "number", "secret", "event fault", "fault", "size"],
 )
 def test_emulate_rejects_invalid_options(
     options: dict[str, Any],
@@ -119,10 +122,14 @@ def test_emulate_rejects_invalid_options(
 async def test_emulate_applies_its_options(tmp_path: Path) -> None:
     access = tmp_path / "access.json"
     access.write_text('{"t": {"channels": ["lobby"]}}')
+    profile = tmp_path / "profile.json"
+    EmulatorProfile(announce_max=3, debounce_s=2, global_here_now=False).save(profile)
     process = await start(
         *("emulate", "--access", str(access), "--verify-signatures", "--json"),
         *("--fault", "leave:503", "--fault", '{"operation": "time", "status": 500}'),
         *("--valid-key", "mine", "--publish-key", "pub", "--no-leave-needs-read"),
+        *("--profile", str(profile), "--debounce-s", "1", "--leave-on-disconnect"),
+        *("--tracked-channel", "lobby", "--tracked-channel", "a.*"),
         PUBNUB_SECRET_KEY="sec",
     )
     url = json.loads(await read_line(process))["url"]
@@ -149,6 +156,11 @@ async def test_emulate_applies_its_options(tmp_path: Path) -> None:
         asked("lobby", signed_with="other"),
         asked("lobby", key="other"),
     )
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/_emulator/profile") as reply,
+    ):
+        fields = await reply.json()
     process.send_signal(signal.SIGINT)
 
     assert await errors_of(process) == b""
@@ -158,3 +170,13 @@ async def test_emulate_applies_its_options(tmp_path: Path) -> None:
         "Signature Does Not Match",
         "Invalid Subscribe Key",
     ]
+    # Flags win over the file; ``--access`` turns Access Manager on.
+    assert EmulatorProfile.from_dict(fields) == EmulatorProfile(
+        announce_max=3,
+        debounce_s=1,
+        global_here_now=False,
+        leave_on_disconnect=True,
+        leave_needs_read=False,
+        tracked_channels=["lobby", "a.*"],
+        access_manager=True,
+    )
