@@ -89,13 +89,15 @@ def doctor(
     # Before the event loop runs, which their import would block.
     from ..doctor.examination import Limits, examine  # noqa: PLC0415  # as app says
     from ..doctor.finding import Finding  # noqa: PLC0415
-    from .findings import Progress, line  # noqa: PLC0415
+    from .findings import Progress, line, opening_line  # noqa: PLC0415
 
     limits = Limits(longest_timeout_s=longest_timeout)
     reports: list[Report] = []
 
     async def ask() -> None:
         config = doctor_config(subscribe_key, user_id, origin, proxy)
+        if not as_json:
+            say(opening_line(config, limits, is_quick=quick))
         with Progress(limits) as progress:
 
             def show(finding: Finding) -> None:

@@ -15,11 +15,13 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+import presence_async
+
 from ..doctor.examination import LONG, QUICK, Limits, Phase
 from ..doctor.finding import Finding, Report, Verdict
 from .output import say, shown
 
-__all__ = ["Progress", "closing_line", "line", "longest_s", "not_tried_line"]
+__all__ = ["Progress", "closing_line", "line", "not_tried_line", "opening_line"]
 
 _NAME_WIDTH = 20
 _MARKS = {
@@ -63,11 +65,16 @@ def closing_line(report: Report) -> str:
     return f"nothing keeps presence from working; {warnings}"
 
 
-def longest_s(limits: Limits, *, is_quick: bool) -> float:
-    """Return how long an examination may take, about."""
+def opening_line(
+    config: presence_async.PresenceConfig, limits: Limits, *, is_quick: bool
+) -> str:
+    """Return what is examined, and how long it may take."""
     phases = QUICK if is_quick else (*QUICK, *LONG)
-    short_s = limits.event_s + limits.leave_s
-    return short_s + sum(phase.lasts_s(limits) for phase in phases)
+    seconds = sum(phase.lasts_s(limits) for phase in phases)
+    return (
+        f"examining {shown(config.subscribe_key)} at {config.base_url}, for up to"
+        f" {seconds:.0f} s"
+    )
 
 
 class Progress:

@@ -54,7 +54,7 @@ def verify_emulator(
     from ..doctor.verification import Verification, verify  # noqa: PLC0415
     from ..emulator.profile import EmulatorProfile  # noqa: PLC0415
     from .differences import say_comparison  # noqa: PLC0415
-    from .findings import Progress, line  # noqa: PLC0415
+    from .findings import Progress, line, opening_line  # noqa: PLC0415
 
     limits = Limits(longest_timeout_s=longest_timeout)
     found: list[Verification] = []
@@ -62,6 +62,8 @@ def verify_emulator(
     async def ask() -> None:
         config = doctor_config(subscribe_key, user_id, origin, proxy)
         emulated = None if profile is None else EmulatorProfile.load(profile)
+        if not as_json:
+            say(opening_line(config, limits, is_quick=quick))
         with Progress(limits) as progress:
             verification = await verify(
                 config,

@@ -63,12 +63,18 @@ QUICK: tuple[Phase, ...] = (
         Probe("token", rights.token, _SERVED, needs_tokens=True),
         Probe("leave right", rights.leave_right, ("keys",), needs_tokens=True),
     )),
-    Phase((
-        Probe("tracking", tracking.tracking, _PLACED),
-        Probe("global here now", features.global_here_now, _PLACED),
-        Probe("stream filtering", features.stream_filtering, _OPEN),
-    )),
-    Phase((Probe("delays", timing.delays, _PLACED, needs_place=True),)),
+    Phase(
+        (
+            Probe("tracking", tracking.tracking, _PLACED),
+            Probe("global here now", features.global_here_now, _PLACED),
+            Probe("stream filtering", features.stream_filtering, _OPEN),
+        ),
+        lambda limits: limits.event_s,
+    ),
+    Phase(
+        (Probe("delays", timing.delays, _PLACED, needs_place=True),),
+        lambda limits: limits.event_s + limits.leave_s,
+    ),
 )
 """What takes seconds."""
 
@@ -88,7 +94,8 @@ LONG: tuple[Phase, ...] = (
     ),
     Phase(
         (Probe("announce maximum", crowd.announce_maximum, _PLACED, needs_place=True),),
-        lambda limits: 2 * limits.crowd / limits.per_s + 2 * limits.interval_s,
+        # With the time that each join and leave of the crowd takes.
+        lambda limits: 4 * limits.crowd / limits.per_s + 2 * limits.interval_s,
     ),
 )
 """What has to wait: for timeouts, caches and interval events."""
@@ -116,6 +123,9 @@ async def examine(
         limits: How long it may take, and how much it may send.
         on_phase: Called before each phase.
         on_finding: Called with each finding.
+
+    Raises:
+        InvalidArgumentError: ``channel`` is no name of one channel.
 
     Cancellation: leaves the throw-away users, within 15 s.
     """

@@ -16,7 +16,6 @@ __all__ = ["clock", "connection", "descriptors", "name"]
 
 _LARGEST_SKEW_S = 60.0
 _NOTICED_SKEW_S = 5.0
-_TLS_WORDS = ("certificate", "ssl", "tls")
 _OTHER_DESCRIPTORS = 64
 _LOOKUP_S = 10.0
 
@@ -116,12 +115,15 @@ def _is_address(host: str) -> bool:
 def _unreachable(url: str, cause: str) -> tuple[str, str]:
     """Return what to say about a connection that failed, and what to do."""
     words = cause.lower()
-    if any(word in words for word in _TLS_WORDS):
+    if "certificate" in words:
         remedy = (
-            "trust the certificate of the proxy that inspects TLS (ssl_context=), or"
-            " check this machine's clock"
+            "check this machine's clock; behind a proxy that inspects TLS, trust its"
+            " certificate by PresenceConfig(ssl_context=)"
         )
-        return f"{url} has no TLS that can be trusted ({cause})", remedy
+        return f"{url} has a certificate that is not trusted ({cause})", remedy
+    if "ssl" in words:
+        remedy = "check scheme and port of the origin"
+        return f"{url} does not speak TLS", remedy
     if "refused" in words:
         return (
             f"{url} refuses connections",

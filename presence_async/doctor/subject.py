@@ -13,7 +13,8 @@ from typing import Self
 import attrs
 
 from ..client.config import PresenceConfig
-from ..errors import PresenceError
+from ..errors import InvalidArgumentError, PresenceError
+from ..protocol import names
 from ..protocol.channel_groups import DeleteGroupOperation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
@@ -22,7 +23,7 @@ from ..protocol.subscribe import Delivery, SubscribeOperation
 from .sight import Sight
 from .wire import Wire
 
-__all__ = ["Limits", "Subject", "first_time", "whole"]
+__all__ = ["Limits", "Subject", "checked_channel", "first_time", "whole"]
 
 _CLEANUP_S = 15.0
 _ASK_EVERY_S = 0.25
@@ -64,6 +65,9 @@ class Subject:
         channel: The channel that is asked about; ``None``: none in particular.
         limits: How long it may take.
 
+    Raises:
+        InvalidArgumentError: ``channel`` is no name of one channel.
+
     Attributes:
         wire: What sends requests.
         stray: The same without token and signature.
@@ -79,7 +83,7 @@ class Subject:
         limits: Limits | None = None,
     ) -> None:
         self.config: PresenceConfig = config
-        self.channel: str | None = channel
+        self.channel: str | None = checked_channel(channel)
         self.limits: Limits = limits or Limits()
         self.wire: Wire = Wire(config)
         self.stray: Wire = Wire(attrs.evolve(config, auth=None, secret_key=None))
@@ -283,6 +287,20 @@ async def first_time(
             return asked_s
         await asyncio.sleep(_ASK_EVERY_S)
     return None
+
+
+def checked_channel(channel: str | None) -> str | None:
+    """Return the channel to ask about.
+
+    Raises:
+        InvalidArgumentError: It is no name of one channel.
+    """
+    if channel is None:
+        return None
+    (one,), _ = names.present_places(names.one_channel(channel), None)
+    if names.is_wildcard(one):
+        raise InvalidArgumentError("channel", "must be one channel, not a wildcard")
+    return one
 
 
 def whole(seconds: float) -> int:

@@ -14,6 +14,7 @@ from ..emulator.profile import EmulatorProfile
 from .comparison import Comparison, compared
 from .examination import Limits, Phase, examine
 from .finding import Report
+from .subject import checked_channel
 
 __all__ = ["Verification", "verify"]
 
@@ -55,11 +56,12 @@ async def verify(
         on_phase: Called before each phase of the keyset's examination.
 
     Raises:
+        InvalidArgumentError: ``channel`` is no name of one channel.
         OSError: The emulator could not listen.
 
     Cancellation: as ``examine``.
     """
-    profile = profile or EmulatorProfile()
+    profile, channel = profile or EmulatorProfile(), checked_channel(channel)
     access = {_TOKEN: _ALL} if profile.access_manager else None
     async with PresenceEmulator(profile=profile, access=access) as emulator:
         theirs = emulator.config(

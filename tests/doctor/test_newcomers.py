@@ -9,9 +9,11 @@ from typing import Any
 import attrs
 import pytest
 
+from presence_async import InvalidArgumentError
 from presence_async.cli.findings import line
 from presence_async.doctor.examination import examine
 from presence_async.doctor.finding import Verdict
+from presence_async.doctor.verification import verify
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 
 PORTAL = "Admin Portal (admin.pubnub.com)"
@@ -91,6 +93,11 @@ NEWCOMERS = {
         says="✗ connection {url} does not answer within 10 s → let a firewall or proxy"
         " on the way pass this address",
     ),
+    "no TLS": Newcomer(
+        config={"origin": "https://{origin}"},
+        says="✗ connection {url} does not speak TLS → check scheme and port of the"
+        " origin",
+    ),
     "no such host": Newcomer(
         config={"origin": "no-such-host.invalid"},
         says="✗ name no-such-host.invalid cannot be found → check the origin for typing"
@@ -145,7 +152,10 @@ NEWCOMERS = {
 async def test_a_fault_of_a_newcomer_is_one_line(name: str) -> None:
     case = NEWCOMERS[name]
     async with PresenceEmulator(**case.service) as emulator:
-        config = emulator.config(**case.config)
+        settings = dict(case.config)
+        if "origin" in settings:
+            settings["origin"] = settings["origin"].format(origin=emulator.origin)
+        config = emulator.config(**settings)
         await case.before(emulator)
         report = await examine(config, "lobby", is_quick=True)
 
@@ -164,3 +174,16 @@ async def test_nothing_is_wrong_with_a_sound_keyset(emulator: PresenceEmulator) 
 
     verdicts = {f.verdict for f in report.findings if f.name != "descriptors"}
     assert verdicts == {Verdict.OK}
+
+
+@pytest.mark.parametrize("channel", ["a,b", "a.*", "a-pnpres", ""])
+async def test_a_channel_that_is_none_is_refused(
+    emulator: PresenceEmulator, channel: str
+) -> None:
+    for asked in (
+        examine(emulator.config(), channel),
+        verify(emulator.config(), channel=channel),
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"^channel"):
+            await asked
+    assert emulator.requests.total == 0
