@@ -10,7 +10,8 @@ import asyncio
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from .finding import Finding, ok, unknown
-from .subject import Subject, first_time, whole
+from .limits import first_time, whole
+from .subject import Subject
 from .wire import Repeatable
 
 __all__ = ["heartbeat_cache", "here_now_cache"]

@@ -6,8 +6,9 @@ import asyncio
 
 from ..protocol.events import IntervalEvent, JoinEvent, PresenceEvent
 from .finding import Finding, ok, unknown
+from .limits import whole
 from .sight import Seen, Sight
-from .subject import Subject, whole
+from .subject import Subject
 
 __all__ = ["announce_maximum"]
 

@@ -13,7 +13,8 @@ from ..errors import RequestError
 from ..protocol.identity import redacted
 from . import caches, crowd, features, keys, reach, rights, timing, tracking
 from .finding import Finding, Report, Verdict, not_tried, unknown
-from .subject import Limits, Subject
+from .limits import Limits
+from .subject import Subject
 
 __all__ = ["LONG", "QUICK", "Limits", "Phase", "Probe", "examine"]
 

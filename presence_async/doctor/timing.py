@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from .finding import Finding, ok, unknown, warning
+from .limits import whole
 from .sight import Sight
-from .subject import Subject, whole
+from .subject import Subject
 from .wire import Wire
 
 __all__ = ["delays", "disconnect", "implicit_heartbeats", "timeouts"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..errors import AccessDeniedError
 from .finding import Finding, ok, problem, unknown, warning
-from .subject import Subject, first_time
+from .limits import first_time
+from .subject import Subject
 
 __all__ = ["tracking"]
 

@@ -116,8 +116,13 @@ async def test_tracking_is_measured_on_the_channel_asked_about(
 
 
 async def test_an_emulator_with_the_measured_profile_does_not_differ() -> None:
+    # Without heartbeats the crowd would time out before the second interval event.
     profile = EmulatorProfile(
-        announce_max=3, access_manager=True, here_now_cache_s=3, debounce_s=2
+        announce_max=3,
+        interval_s=30,
+        max_presence_timeout_s=30,
+        access_manager=True,
+        here_now_cache_s=3,
     )
     async with PresenceEmulator(profile=profile, access=EVERYTHING) as keyset:
         config = keyset.config(auth="t")
