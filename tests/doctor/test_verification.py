@@ -118,7 +118,7 @@ async def test_tracking_is_measured_on_the_channel_asked_about(
 async def test_an_emulator_with_the_measured_profile_does_not_differ() -> None:
     # Without heartbeats the crowd would time out before the second interval event.
     profile = EmulatorProfile(
-        announce_max=10,
+        announce_max=19,
         interval_s=30,
         max_presence_timeout_s=30,
         access_manager=True,
