@@ -15,7 +15,7 @@ from ..client.client import PresenceClient
 from ..client.config import PresenceConfig
 from ..client.event_stream import EventStream
 from ..errors import RequestError, ServiceError
-from ..protocol.events import IntervalEvent, PresenceEvent, UserEvent
+from ..protocol.events import IntervalEvent, JoinEvent, PresenceEvent, UserEvent
 from ..protocol.here_now import HereNowOperation
 from .wire import Wire
 
@@ -61,6 +61,7 @@ class Sight:
         self._waiting = 0
         self._asked_at_s = -1.0
         self._present: frozenset[str] = frozenset()
+        self._known: set[str] = set()
         self._numbers = itertools.count()
         self._run = secrets.token_hex(4)
         self.refusal: RequestError | None = None
@@ -124,11 +125,22 @@ class Sight:
         seen = await self.event(is_it, since_s, within_s)
         return None if seen is None else seen.at_s
 
+    async def there(self, user_id: str, within_s: float) -> bool:
+        """Wait until a user is seen to be there; return False if that takes too long.
+
+        Cancellation: ends the waiting.
+        """
+
+        def found() -> bool | None:
+            return True if user_id in self._known else None
+
+        return await self._asking(found, _now_s() + within_s) is not None
+
     async def gone(self, user_id: str, since_s: float, within_s: float) -> float | None:
-        """Return when a user was no longer there; ``None``: still there.
+        """Return when a user who was seen is no longer there; ``None``: not in time.
 
         Args:
-            user_id: The user, who is there at first.
+            user_id: The user.
             since_s: The loop time from which on it may have happened.
             within_s: Seconds from then on.
 
@@ -140,14 +152,22 @@ class Sight:
                 is_theirs = isinstance(event, UserEvent) and event.user_id == user_id
                 if at_s >= since_s and is_theirs and event.action in _ENDS:
                     return at_s
-            is_new = self._asked_at_s > since_s
-            is_absent = is_new and user_id not in self._present
-            return self._asked_at_s if is_absent else None
+            # Who has just come may not be listed yet.
+            is_absent = user_id in self._known and user_id not in self._present
+            return (
+                self._asked_at_s if is_absent and self._asked_at_s > since_s else None
+            )
 
+        return await self._asking(found, since_s + within_s)
+
+    async def _asking(
+        self, found: Callable[[], FoundT | None], deadline_s: float
+    ) -> FoundT | None:
+        """Wait, and ask meanwhile who is there."""
         self._waiting += 1
         self._wake()
         try:
-            return await self._until(found, since_s + within_s)
+            return await self._until(found, deadline_s)
         finally:
             self._waiting -= 1
 
@@ -175,6 +195,8 @@ class Sight:
         async for event in stream:
             if isinstance(event, (UserEvent, IntervalEvent)):
                 self.seen.append(Seen(_now_s(), event))
+                if isinstance(event, JoinEvent):
+                    self._known.add(event.user_id)
                 self._wake()
 
     async def _ask(self) -> None:
@@ -193,6 +215,7 @@ class Sight:
         )
         answer = await self._wire.send(operation, params=(("doctor", number),))
         here = answer.value.channels[self._channel]
+        self._known.update(here.user_ids or ())
         self._asked_at_s, self._present = (
             answer.sent_at_s,
             frozenset(here.user_ids or ()),

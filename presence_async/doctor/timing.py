@@ -26,7 +26,10 @@ async def delays(subject: Subject) -> Finding:
     limits = subject.limits
     joined_s = await subject.announce(user_id, limits.longest_timeout_s)
     join_seen_s = await sight.of_user(user_id, "join", joined_s, limits.event_s)
+    is_seen = join_seen_s is not None or await sight.there(user_id, limits.event_s)
     left_s = await subject.leave(user_id)
+    if not is_seen:
+        return unknown("delays", f"nobody is seen within {2 * limits.event_s:g} s")
     if join_seen_s is None:
         gone_s = await sight.gone(user_id, left_s, limits.leave_s)
         return _without_join_event(subject, sight, gone_s and gone_s - left_s)
@@ -143,6 +146,7 @@ async def disconnect(subject: Subject) -> Finding:
             subject.subscribe(user_id, longest_s, wire, cursor), name="doctor polls"
         )
         try:
+            await sight.there(user_id, subject.limits.event_s)
             await asyncio.sleep(_HELD_S)
         finally:
             poll.cancel()
