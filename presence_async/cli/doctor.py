@@ -74,9 +74,10 @@ def doctor(
     """Examine a keyset: what works, what does not, and what to do about it.
 
     A line for each finding; after '->' stands what to do. Takes less than three
-    minutes, and some seconds with --quick. Sends about 500 requests, 20 in a second at
-    most, and announces up to 102 throw-away users. Their names and those of their
-    channels are 'doctor-' and a random part. They leave at the end, also on Ctrl-C.
+    minutes, and some seconds with --quick. Sends 300 to 900 requests, about 25 in a
+    second at most, and announces up to 102 throw-away users at once. Their names and
+    those of their channels are 'doctor-' and a random part. They leave at the end, also
+    on Ctrl-C.
 
     Name a CHANNEL of yours, since many keysets track selected channels only. One
     throw-away user joins it for a moment; the others do only if no throw-away channel

@@ -96,7 +96,7 @@ LONG: tuple[Phase, ...] = (
     Phase(
         (Probe("announce maximum", crowd.announce_maximum, _PLACED, needs_place=True),),
         # With the time that each join and leave of the crowd takes.
-        lambda limits: 4 * limits.crowd / limits.per_s + 2 * limits.interval_s,
+        lambda limits: 3 * limits.crowd / limits.per_s + 2 * limits.interval_s,
     ),
 )
 """What has to wait: for timeouts, caches and interval events."""
@@ -123,7 +123,7 @@ async def examine(
         is_quick: Whether to leave out what has to wait.
         limits: How long it may take, and how much it may send.
         on_phase: Called before each phase.
-        on_finding: Called with each finding.
+        on_finding: Called with each finding; what it raises ends the examination.
 
     Raises:
         InvalidArgumentError: ``channel`` is no name of one channel.
@@ -151,11 +151,17 @@ class _Examination:
     async def run(self, phase: Phase) -> None:
         """Run the probes of a phase at once; their findings come in order."""
         due = [probe for probe in phase.probes if self._applies(probe)]
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._finding(probe), name=f"doctor: {probe.name}")
-                for probe in due
-            ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(
+                        self._finding(probe), name=f"doctor: {probe.name}"
+                    )
+                    for probe in due
+                ]
+        except BaseExceptionGroup as errors:
+            # The first one has ended the others.
+            raise errors.exceptions[0] from None
         self.findings += [task.result() for task in tasks]
 
     def _applies(self, probe: Probe) -> bool:

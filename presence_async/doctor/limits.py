@@ -25,16 +25,17 @@ class Limits:
         interval_s: Seconds within which an interval event is expected.
         cache_s: Seconds for which a cache is looked for.
         crowd: Users who are announced at most to find the announce maximum.
-        per_s: Requests sent in a second, at most; the service may throttle above 25.
+        per_s: Users who come or go in a second, at most. Each has an event, too, after
+            which the events are asked for again; the service may throttle above 25.
     """
 
     longest_timeout_s: int = 60
-    event_s: float = 6.0
-    leave_s: float = 12.0
-    interval_s: float = 35.0
+    event_s: float = 5.0
+    leave_s: float = 10.0
+    interval_s: float = 32.0
     cache_s: float = 8.0
     crowd: int = 101
-    per_s: float = 20.0
+    per_s: float = 12.0
 
 
 async def first_time(

@@ -67,23 +67,27 @@ async def verify(
         theirs = emulator.config(
             user_id=config.user_id, auth=None if access is None else _TOKEN
         )
-        async with asyncio.TaskGroup() as group:
-            keyset, emulated = [
-                group.create_task(
-                    examine(
-                        one,
-                        channel,
-                        is_quick=is_quick,
-                        limits=limits,
-                        on_phase=shown,
-                    ),
-                    name=f"doctor examines {name}",
-                )
-                for name, one, shown in (
-                    ("the keyset", config, on_phase),
-                    ("the emulator", theirs, None),
-                )
-            ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                keyset, emulated = [
+                    group.create_task(
+                        examine(
+                            one,
+                            channel,
+                            is_quick=is_quick,
+                            limits=limits,
+                            on_phase=shown,
+                        ),
+                        name=f"doctor examines {name}",
+                    )
+                    for name, one, shown in (
+                        ("the keyset", config, on_phase),
+                        ("the emulator", theirs, None),
+                    )
+                ]
+        except BaseExceptionGroup as errors:
+            # The first one has ended the other.
+            raise errors.exceptions[0] from None
     return Verification(
         keyset=keyset.result(),
         emulator=emulated.result(),

@@ -11,7 +11,7 @@ import pytest
 from presence_async import PresenceClient
 from presence_async.cli.findings import line
 from presence_async.doctor.examination import examine
-from presence_async.doctor.finding import Report
+from presence_async.doctor.finding import Finding, Report
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 
 TOKEN = "planted-token-0123456789"
@@ -35,6 +35,20 @@ async def test_a_cancelled_examination_leaves_its_users(
     assert present(emulator) == {}
     async with PresenceClient(emulator.config(auth=TOKEN)) as client:
         assert await client.list_groups() == ()
+
+
+@pytest.mark.parametrize("name", ["name", "tracking", "disconnect"])
+async def test_a_reader_who_goes_away_ends_it_plainly(
+    emulator: PresenceEmulator, name: str
+) -> None:
+    def read(finding: Finding) -> None:
+        if finding.name == name:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await examine(emulator.config(), "lobby", on_finding=read)
+
+    assert present(emulator) == {}
 
 
 async def test_users_and_groups_of_others_are_left_alone(
