@@ -10,20 +10,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
-from . import refusals
-from .control import PREFIX, Control, ControlRequest
+from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
+from .request_body import read_body
+from .request_guard import MAX_MESSAGE_BYTES
 from .request_target import RequestTarget
+from .router import takes_post
 from .service import Service
 
 __all__ = ["Server"]
@@ -35,7 +38,6 @@ _MAX_LINE_BYTES = 1024 * 1024
 # aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
 # virtual time, while its client does so by the system's clock.
 _KEEPALIVE_S = 10_000_000.0
-_UNREADABLE = (ConnectionError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge)
 
 
 class Server:
@@ -63,7 +65,8 @@ class Server:
         self._port = port
         self._clock = clock
         self.service: Service = Service(options, clock=self._unix_s)
-        self._control = Control(self.service, subscribe_key)
+        self._subscribe_key = subscribe_key
+        self._control_token = options.control_token
         self._polls = HeldPolls(options.idle_poll_s)
         self._timer = ExpiryTimer(self.service)
         self._runner: web.ServerRunner | None = None
@@ -77,6 +80,12 @@ class Server:
         if self._runner is not None:
             return
         self._is_closing = asyncio.Event()
+        self._control = Control(
+            self.service,
+            self._subscribe_key,
+            token=self._control_token,
+            started_s=self.now_s(),
+        )
         self._timer.start()
         server = _HttpServer(
             self._serve,
@@ -140,6 +149,9 @@ class Server:
         if target.path.startswith(PREFIX):
             reply = await self._controlled(request, http, target.host)
         else:
+            if request.method == "POST" and takes_post(target.path):
+                body = await read_body(request, most_bytes=MAX_MESSAGE_BYTES)
+                http = msgspec.structs.replace(http, body=body)
             pending = self.service.receive(
                 http, method=request.method, now_s=self.now_s()
             )
@@ -156,17 +168,13 @@ class Server:
             name.lower(): ", ".join(request.headers.getall(name))
             for name in request.headers
         }
-        try:
-            body = await request.read()
-        except _UNREADABLE:
-            return refusals.bad_request("Bad Request")
         asked = ControlRequest(
             method=request.method,
             http=http,
             target_host=target_host,
             headers=headers,
             peer=request.remote or "",
-            body=body,
+            body=await read_body(request, most_bytes=MAX_BODY_BYTES),
         )
         return self._control.answer(asked, now_s=self.now_s())
 
