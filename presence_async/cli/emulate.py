@@ -30,7 +30,7 @@ _ACCESS_HELP = (
     ' {"token": [{"channels": ["lobby"]}]}.'
 )
 
-_CONTROL_TOKEN_HELP = (
+_CONTROL_HELP = (
     "Let programs on other machines use the control path if they send this token as"
     " Authorization: Bearer; those on this machine then need it too [env:"
     " PRESENCE_EMULATOR_CONTROL_TOKEN; use this, since other users can read the command"
@@ -117,7 +117,7 @@ def emulate(
         typer.Option(
             envvar="PRESENCE_EMULATOR_CONTROL_TOKEN",
             show_envvar=False,
-            help=_CONTROL_TOKEN_HELP,
+            help=_CONTROL_HELP,
             show_default=False,
         ),
     ] = None,

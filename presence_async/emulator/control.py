@@ -35,7 +35,7 @@ import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError
-from ..protocol.exchange import HttpReply, HttpRequest
+from ..protocol.exchange import HttpReply
 from .control_guard import ControlGuard, ControlRequest, is_loopback
 from .event_faults import EventFault
 from .faults import Fault, short_value
@@ -105,21 +105,22 @@ class Control:
             ("HEAD", "health"): self._health,
         }
 
+    def refusal(self, request: ControlRequest) -> HttpReply | None:
+        """Return the reply if the sender may not ask; the body is not looked at."""
+        found = self._guard.refusal(request)
+        return None if found is None else _refused(*found)
+
     def answer(self, request: ControlRequest, *, now_s: float) -> HttpReply:
         """Do what a request asks and return the reply."""
-        if (refusal := self._guard.refusal(request)) is not None:
-            return _refused(*refusal)
+        if (refused := self.refusal(request)) is not None:
+            return refused
         route = request.method, request.http.path.removeprefix(PREFIX)
         handler = self._routes.get(route)
         if handler is None:
             known = [f"{method} {PREFIX}{name}" for method, name in self._routes]
             return _reply(404, {"error": "unknown method or path", "known": known})
-        if request.method == "POST" and not _is_json(request):
-            return _refused(415, f"send Content-Type: {_JSON}")
-        if request.body is None:
-            return _refused(400, "the body did not come whole and in time")
-        if len(request.body) > MAX_BODY_BYTES:
-            return _refused(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+        if (unfit := _unfit(request)) is not None:
+            return _refused(*unfit)
         try:
             params = request.http.params()
             return _reply(200, handler(params, _value_of(request.body), now_s))
@@ -220,8 +221,19 @@ def _is_json(request: ControlRequest) -> bool:
     return content_type.partition(";")[0].strip().lower() == _JSON
 
 
-def _value_of(body: bytes) -> object:
-    if not body.strip():
+def _unfit(request: ControlRequest) -> tuple[int, str] | None:
+    """Return status and reason if a body cannot be what is asked for."""
+    if request.method == "POST" and not _is_json(request):
+        return 415, f"send Content-Type: {_JSON}"
+    if request.body is None:
+        return 400, "the body did not come whole and in time"
+    if len(request.body) > MAX_BODY_BYTES:
+        return 413, f"the body is larger than {MAX_BODY_BYTES} bytes"
+    return None
+
+
+def _value_of(body: bytes | None) -> object:
+    if body is None or not body.strip():
         return None
     try:
         value: object = msgspec.json.decode(body)

@@ -3,12 +3,12 @@
 Without a control token only this machine may: its loopback addresses, under a loopback
 host both in ``Host`` and in a request target that names one, so that no other machine
 and no name that was made to point here gets in. With a token, everyone who sends it as
-``Authorization: Bearer TOKEN`` may, and nobody else, loopback addresses included: behind
-a forwarded port or a proxy on the same machine, the whole world comes from one.
+``Authorization: Bearer TOKEN`` may, and nobody else, loopback addresses included:
+behind a forwarded port or a proxy on the same machine, the whole world comes from one.
 
 Web pages of another origin may not in either case, whatever they send: a browser names
-them in ``Origin`` or ``Sec-Fetch-Site``. A page from this very address may; its requests
-have to pass the other checks too.
+them in ``Origin`` or ``Sec-Fetch-Site``. A page from this very address may; its
+requests have to pass the other checks too.
 
 ``GET /_emulator/health`` is for everyone but such pages, without a token and under any
 host, because orchestrators ask from elsewhere and name a machine as they like. It tells
@@ -31,7 +31,7 @@ __all__ = ["ControlGuard", "ControlRequest", "is_loopback"]
 HEALTH_PATH: Final = "/_emulator/health"
 
 _OWN_SITES: Final = frozenset({"none", "same-origin"})
-_TOKEN_NEEDED: Final = "send the control token: Authorization: Bearer TOKEN"
+_NOT_GIVEN: Final = "send the control token: Authorization: Bearer TOKEN"
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +73,7 @@ class ControlGuard:
             return None
         if self._token is not None:
             is_known = _carries(request.headers, self._token)
-            return None if is_known else (401, _TOKEN_NEEDED)
+            return None if is_known else (401, _NOT_GIVEN)
         if not is_loopback(request.peer):
             return 403, "only for this machine, as no control token is set"
         if not all(map(_is_loopback_name, _hosts(request))):

@@ -15,14 +15,14 @@ from ..protocol.channel_groups import (
     ListGroupsOperation,
     RemoveChannelsOperation,
 )
+from ..protocol.exchange import HttpReply
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNow, HereNowOperation
 from ..protocol.json_codec import Json
-from ..protocol.exchange import HttpReply
 from ..protocol.leave import LeaveOperation
-from ..protocol.old_subscribe import OldSubscribeOperation
 from ..protocol.names import PRESENCE_SUFFIX, is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.old_subscribe import OldSubscribeOperation
 from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation

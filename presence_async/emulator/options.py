@@ -18,7 +18,7 @@ _positive = validator(number, above=0)
 _count = validator(whole_number, least=0)
 
 
-def _token(_: object, __: object, token: object) -> None:
+def _token(_: object, __: object, token: str | None) -> None:
     is_text = isinstance(token, str) and token.isascii() and token.isprintable()
     if not is_text or not token or " " in str(token):
         raise InvalidArgumentError(

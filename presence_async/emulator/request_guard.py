@@ -32,8 +32,9 @@ class RequestGuard:
     """Parses requests and refuses those that must not take effect.
 
     The checks, in this order: the target is too long, requests come too fast, the
-    method is a wrong one, no service has the path, the subscribe key is another one, the
-    signature is wrong or outdated, the token does not cover the names.
+    method is a wrong one, a message is too large, no service has the path, the
+    subscribe key is another one, the signature is wrong or outdated, the token does not
+    cover the names.
 
     Args:
         options: How the service behaves.
@@ -80,14 +81,20 @@ class RequestGuard:
             )
         if not _is_text(request.target):
             return refusals.bad_request("Bad Request")
+        if (unfit := self._unfit(request, method)) is not None:
+            return unfit
+        if request.path == TIME_PATH:
+            return refusals.raw(b"[%d]" % self._timetoken())
+        return None
+
+    def _unfit(self, request: HttpRequest, method: str) -> HttpReply | None:
+        """Return the refusal of a wrong method or of a body that is too large."""
         allowed = "POST" if takes_post(request.path) else "GET"
         if method != allowed:
             return refusals.other_method(method, allowed=allowed)
         if len(request.body or b"") > MAX_MESSAGE_BYTES:
             too_large = "Message Too Large"
             return refusals.not_sent(too_large, self._timetoken(), status=413)
-        if request.path == TIME_PATH:
-            return refusals.raw(b"[%d]" % self._timetoken())
         return None
 
     def _timetoken(self) -> int:

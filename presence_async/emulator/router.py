@@ -17,8 +17,7 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.leave import LeaveOperation
 from ..protocol.old_subscribe import OldSubscribeOperation
-from ..protocol.publish import PublishOperation
-from ..protocol.signal import SignalOperation
+from ..protocol.publish import PublishOperation, SignalOperation
 from ..protocol.subscribe import SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation
 from ..protocol.where_now import WhereNowOperation

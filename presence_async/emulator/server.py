@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import msgspec
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -174,8 +175,10 @@ class Server:
             target_host=target_host,
             headers=headers,
             peer=request.remote or "",
-            body=await read_body(request, most_bytes=MAX_BODY_BYTES),
         )
+        if self._control.refusal(asked) is None:
+            body = await read_body(request, most_bytes=MAX_BODY_BYTES)
+            asked = attrs.evolve(asked, body=body)
         return self._control.answer(asked, now_s=self.now_s())
 
     async def _answered(

@@ -1,4 +1,4 @@
-"""Publish: send a message to a channel.
+"""Publish and signal: send a message to a channel.
 
 Source: https://www.pubnub.com/docs/sdks/rest-api/publish-message-to-channel (read
 2026-11), PubNub's SDKs, and recorded replies, ``[1,"Sent","17579696193377821"]``.
@@ -6,6 +6,11 @@ The message stands in the path of a GET or in the body of a POST to the same pat
 without it, as recorded for both. The client has no method for it. The emulator serves
 it, so that programs that also send messages can be tested; it ignores metadata, storage
 and encryption.
+
+A signal is a small message that nothing stores: ``send-signal-to-channel`` beside the
+page above says 64 bytes, which were 30 in 2019. Recorded is the refusal of a larger
+one, 400 with ``[0,"Signal size too large","15663104658224536"]``. PubNub's SDKs know
+signals by ``e``, which is 1 in a subscribe reply.
 """
 
 from __future__ import annotations
@@ -23,12 +28,13 @@ from .exchange import HttpReply, HttpRequest, route_fields
 from .json_codec import Json, JsonError, decode, plain_state
 from .timetoken import Timetoken
 
-__all__ = ["PublishOperation"]
+__all__ = ["PublishOperation", "SignalOperation"]
 
 _HEADERS: Final[Mapping[str, str]] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "access-control-allow-origin": "*",
 }
+_MOST_SIGNAL_BYTES: Final = 64
 _TRUE: Final = frozenset({"true", "1"})
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Any)
 
@@ -112,6 +118,25 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
 
     def from_reply(self, reply: HttpReply) -> int:
         return envelope.read(reply, _REPLY).timetoken
+
+
+class SignalOperation(PublishOperation, frozen=True, kw_only=True):
+    """Send a signal: a message of at most 64 bytes as JSON, which nothing stores."""
+
+    name: ClassVar[str] = "signal"
+    route: ClassVar[str] = (
+        r"/signal/(?P<publish>[^/]+)/(?P<key>[^/]+)/0"
+        r"/(?P<channel>[^/]+)/[^/]+/(?P<message>[^/]+)"
+    )
+    prefix: ClassVar[str] = "/signal"
+    kind: ClassVar[int | None] = 1
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> Self:
+        text = decode_name(route_fields(cls.route, request)["message"])
+        if len(text.encode()) > _MOST_SIGNAL_BYTES:
+            raise InvalidArgumentError("message", "Signal size too large")
+        return super().from_request(request)
 
 
 def _message_text(request: HttpRequest, in_path: str) -> bytes:
