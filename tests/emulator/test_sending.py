@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -105,6 +106,18 @@ async def test_a_body_that_never_comes_is_given_up(wire: Any) -> None:
 
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"Invalid JSON" in answer
+
+
+async def test_closing_does_not_wait_for_a_body(wire: Any) -> None:
+    head = f"POST {POST} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1"
+    async with PresenceEmulator() as emulator:
+        asking = asyncio.create_task(wire.to(emulator).exchange(head.encode()))
+        await asyncio.sleep(1)
+        closed_from_s = asyncio.get_running_loop().time()
+    took_s = asyncio.get_running_loop().time() - closed_from_s
+
+    assert await asking == b""
+    assert took_s < 5
 
 
 def as_documented(path: str, params: Any) -> str:
