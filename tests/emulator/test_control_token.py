@@ -129,10 +129,13 @@ async def test_it_holds_over_sockets_and_counts_from_the_start(
 
 async def test_who_may_not_ask_is_refused_before_the_body(wire: Any) -> None:
     head = "POST /_emulator/reset HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
 
     answer = await wire.exchange(head.encode())
 
     assert answer.startswith(b"HTTP/1.1 401")
+    assert loop.time() - started_s < 5
 
 
 async def test_a_slow_body_is_given_up(wire: Any) -> None:

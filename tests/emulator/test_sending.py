@@ -108,6 +108,14 @@ async def test_a_body_that_never_comes_is_given_up(wire: Any) -> None:
     assert b"Invalid JSON" in answer
 
 
+async def test_no_more_of_a_body_is_read_than_may_be(wire: Any) -> None:
+    head = f"POST {POST} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"
+
+    answer = await wire.exchange(head.encode() + b"1" * 40_000)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
 async def test_closing_does_not_wait_for_a_body(wire: Any) -> None:
     head = f"POST {POST} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1"
     async with PresenceEmulator() as emulator:
