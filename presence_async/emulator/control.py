@@ -12,6 +12,7 @@ pages of other sites: see ``control_guard``. Bodies and replies are JSON;
   shifts timetokens, by default an hour back
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
   revokes the token
+- ``GET profile`` returns the ``EmulatorProfile`` that it runs with
 - ``GET requests`` lists the newest requests, each with the ``status`` it was answered
   with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
   answer; ``operation=`` chooses, ``limit=`` is 1000
@@ -97,6 +98,7 @@ class Control:
             ("POST", "restart-timetokens"): self._restart_timetokens,
             ("POST", "tokens"): self._grant,
             ("DELETE", "tokens"): self._revoke,
+            ("GET", "profile"): self._profile,
             ("GET", "requests"): self._requests,
             ("GET", "occupants"): self._occupants,
             ("GET", "events"): self._events,
@@ -175,6 +177,9 @@ class Control:
     def _revoke(self, params: Params, _: object, __: float) -> object:
         self._service.revoke(_needed(params, "token"))
         return {"revoked": 1}
+
+    def _profile(self, _: Params, __: object, ___: float) -> object:
+        return self._service.profile.to_dict()
 
     def _requests(self, params: Params, _: object, __: float) -> object:
         operation, key = params.get("operation"), params.get(_KEY)
