@@ -150,7 +150,7 @@ class RequestGuard:
             return refusals.registry_refusal("Reserved character in input parameters.")
         is_sending = request.path.startswith(_SENDING)
         known = _WORDS_OF_SENDING if is_sending else _WORDS
-        words = known.get(error.rule) or f"Invalid {error.argument}: {error.rule}"
+        words = known.get(str(error)) or f"Invalid {error.argument}: {error.rule}"
         if is_sending:
             return refusals.not_sent(words, self._timetoken())
         return refusals.bad_request(words)
@@ -176,10 +176,10 @@ class RequestGuard:
 
 
 # The service's own words where they are known.
-_WORDS: Mapping[str, str] = {"No state specified.": "No state specified."}
+_WORDS: Mapping[str, str] = {"state: No state specified.": "No state specified."}
 _WORDS_OF_SENDING: Mapping[str, str] = {
-    "must be JSON": "Invalid JSON",
-    "Signal size too large": "Signal size too large",
+    "message: must be JSON": "Invalid JSON",
+    "message: Signal size too large": "Signal size too large",
 }
 
 
