@@ -123,6 +123,7 @@ class Service:
         for key in keys:
             forgotten = self._keysets.pop(key, None)
             self._due.discard(key)
+            self._connections.forget(key)
             if forgotten is not None:
                 forgotten.feed.finish_polls("answer")
         self.faults.clear()
