@@ -52,6 +52,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "client.transport": {"attrs", "aiohttp", "yarl"},
     "emulator": {"attrs", "msgspec"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
+    "testing.anyio_plugin": {"pytest"},
+    "testing.async_fixtures": {"pytest"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
     "register.sqlite_shelf": {"msgspec"},
