@@ -262,7 +262,8 @@ async def test_the_apps_tests_pass_in_a_project_of_its_own(tmp_path: Path) -> No
         shutil.copy(EXAMPLES / name, tmp_path)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-W", "error"),
-        *("-p", "no:cacheprovider", "-p", "no:asyncio", "--rootdir", str(tmp_path)),
+        *("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:hypothesispytest"),
+        *("--strict-markers", "--rootdir", str(tmp_path)),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
     )
