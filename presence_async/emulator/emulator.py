@@ -48,6 +48,9 @@ class PresenceEmulator:
         max_requests_per_s: Answer 429 to requests above this rate, all keys together;
             ``None``: no limit.
         journal_size: The number of requests that ``requests`` keeps.
+        control_token: Answer the control path to everyone who sends this token as
+            ``Authorization: Bearer TOKEN``, and to nobody else; ``None``: to programs
+            on this machine.
         clock: Returns Unix time in seconds, for ``/time/0`` and the age of signatures;
             ``None``: the event loop's ``wall_time`` if it has one, else the system's.
         profile: The keyset to be; ``None``: ``EmulatorProfile()``.
@@ -71,6 +74,7 @@ class PresenceEmulator:
         idle_poll_s: float = 280,
         max_requests_per_s: float | None = None,
         journal_size: int = 100_000,
+        control_token: str | None = None,
         clock: Callable[[], float] | None = None,
         profile: EmulatorProfile | None = None,
         **options: Unpack[ProfileOptions],
@@ -85,6 +89,7 @@ class PresenceEmulator:
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
         )
         self._subscribe_key = subscribe_key
         self._server = Server(

@@ -40,3 +40,8 @@ class LastConnections:
         for subscriber in left:
             del self._of[subscriber]
         return left
+
+    def forget(self, subscribe_key: str) -> None:
+        """Forget every subscriber of a subscribe key."""
+        for subscriber in [x for x in self._of if x.subscribe_key == subscribe_key]:
+            self._over[self._of.pop(subscriber)].pop(subscriber)

@@ -123,6 +123,7 @@ class Service:
         for key in keys:
             forgotten = self._keysets.pop(key, None)
             self._due.discard(key)
+            self._connections.forget(key)
             if forgotten is not None:
                 forgotten.feed.finish_polls("answer")
         self.faults.clear()
@@ -222,7 +223,7 @@ class Service:
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
         self._due.put(operation.subscribe_key, keyset.next_due_s())
-        if isinstance(value, PendingPoll):
+        if isinstance(value, (PendingPoll, HttpReply)):
             return value
         reply = operation.to_reply(value)
         if cache is not None:

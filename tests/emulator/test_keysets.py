@@ -61,6 +61,9 @@ class Keyset:
     def end(self, connection: object) -> None:
         self._service.disconnect(connection, now_s=self.now_s)
 
+    def reset(self) -> None:
+        self._service.reset("demo")
+
     def occupants(self, channel: str = "a") -> set[str]:
         return set(self._service.occupants("demo", channel, now_s=self.now_s))
 
@@ -193,6 +196,16 @@ def test_the_end_of_the_last_subscribes_connection_leaves() -> None:
     keyset.end(2)
     keyset.end(2)
     assert keyset.occupants("a") == {"eve"}
+
+
+def test_the_end_of_a_connection_from_before_a_reset_means_nothing() -> None:
+    keyset = Keyset(leave_on_disconnect=True)
+    keyset.subscribe("bob", "a", connection=1)
+    keyset.reset()
+    keyset.beat("bob", "a")
+    keyset.end(1)
+
+    assert keyset.occupants() == {"bob"}
 
 
 def test_without_the_option_the_end_of_a_connection_means_nothing() -> None:
