@@ -17,6 +17,7 @@ import msgspec
 from ..client import wall_clock
 from ..client.call import Answer, Params
 from ..client.config import PresenceConfig
+from ..client.observers import Observers
 from ..client.pipeline import RequestPipeline
 from ..client.retry import NoRetry
 from ..client.tokens import Tokens
@@ -54,7 +55,7 @@ class Wire:
             query_params=tuple(config.query_params.items()),
         )
         self._pipeline = RequestPipeline(
-            config, self._identity, self._transport, self._tokens
+            config, self._identity, self._transport, self._tokens, Observers()
         )
 
     async def __aenter__(self) -> Self:
