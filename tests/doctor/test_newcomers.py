@@ -9,11 +9,12 @@ from typing import Any
 import attrs
 import pytest
 
-from presence_async import InvalidArgumentError
+from presence_async import ConnectError, InvalidArgumentError
 from presence_async.cli.findings import line
 from presence_async.doctor.examination import examine
 from presence_async.doctor.finding import Verdict
 from presence_async.doctor.verification import verify
+from presence_async.doctor.wire import Wire
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 
 PORTAL = "Admin Portal (admin.pubnub.com)"
@@ -187,3 +188,36 @@ async def test_a_channel_that_is_none_is_refused(
         with pytest.raises(InvalidArgumentError, match=r"^channel"):
             await asked
     assert emulator.requests.total == 0
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (
+            "ConnectionTimeoutError",
+            "cannot be reached (ConnectionTimeoutError) → check network, firewall and"
+            " proxy (PUBNUB_PROXY)",
+        ),
+        (
+            "ClientConnectorCertificateError: certificate has expired",
+            "has a certificate that is not trusted (ClientConnectorCertificateError:"
+            " certificate has expired) → check this machine's clock; behind a proxy"
+            " that inspects TLS, trust its certificate by"
+            " PresenceConfig(ssl_context=)",
+        ),
+    ],
+)
+async def test_what_no_test_can_bring_about_has_its_line_too(
+    emulator: PresenceEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: str,
+    words: str,
+) -> None:
+    async def fails(_: Wire) -> float:
+        raise ConnectError("no connection could be made", cause=cause)
+
+    monkeypatch.setattr(Wire, "service_time_s", fails)
+    report = await examine(emulator.config(), is_quick=True)
+
+    (told,) = [line(f) for f in report.findings if f.verdict is Verdict.PROBLEM]
+    assert told.endswith(f"http://{emulator.origin} {words}")
