@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from ..client.config import environment_value
 from ..errors import (
     AccessDeniedError,
     ConnectError,
@@ -91,6 +90,8 @@ def _remedy(error: RequestError) -> str:
 
 
 def _access_remedy(error: AccessDeniedError) -> str:
+    from ..client.config import environment_value  # noqa: PLC0415  # as app says
+
     names = [*error.channels, *(f"group {group}" for group in error.channel_groups)]
     what = f"access to {', '.join(names)}" if names else "this"
     if environment_value("PUBNUB_AUTH") is None:

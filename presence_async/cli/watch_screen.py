@@ -30,6 +30,8 @@ _HEALTH_STYLES = {
     presence_async.StreamHealth.RECONNECTING: "magenta",
     presence_async.StreamHealth.REFUSED: "red",
 }
+_ACTION_STYLES = {"join": "green", "timeout": "magenta"}
+_TIME_LENGTH = len("00:00:00 ")
 _INDENT = 2
 _AGE_WIDTH = 8
 _SIDE_BY_SIDE = 120  # columns from which events stand beside the users
@@ -162,7 +164,7 @@ class _Block:
             left = width - right - 2
             both.add_column(width=left)
             both.add_column(width=right)
-            both.add_row(self._users(rows, left), self._events(rows, right))
+            both.add_row(self._users(rows, left), self._events(rows))
             return both
         if not events or self._is_wide:
             return self._users(rows, width)
@@ -170,7 +172,7 @@ class _Block:
         shown_events = min(events, max(rows // 3, rows - users - 1))
         parts = [self._users(rows - shown_events - 1, width)]
         if shown_events > 0:
-            parts += ["", self._events(shown_events, width)]
+            parts += ["", self._events(shown_events)]
         return Group(*parts)
 
     def _users(self, rows: int, width: int) -> RenderableType:
@@ -232,11 +234,14 @@ class _Block:
             return ""
         return f"{'' if seen.is_exact else '>'}{age(self._now_s - seen.since_s)}"
 
-    def _events(self, rows: int, width: int) -> RenderableType:
+    def _events(self, rows: int) -> RenderableType:
         """Draw the last events, newest last."""
         events = list(self._view.watched.events)[-rows:] if rows > 0 else []
-        options = self._options.update(width=width)
-        return Group(*[cut(event_line(event), options) for event in events])
+        lines = [cut(event_line(event), self._options) for event in events]
+        for line, event in zip(lines, events, strict=True):
+            style = _ACTION_STYLES.get(event.action, "")
+            line.stylize(style, _TIME_LENGTH, _TIME_LENGTH + len(event.action))
+        return Group(*lines)
 
 
 def _indented(inner: RenderableType) -> Padding:
