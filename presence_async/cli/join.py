@@ -14,6 +14,7 @@ import presence_async.register
 
 from . import options
 from .output import (
+    complain,
     ends_when_closed,
     is_live_terminal,
     print_json,
@@ -23,6 +24,7 @@ from .output import (
 )
 from .running import run, until_first_ends
 from .set_state import parsed_state
+from .tracking import warn_if_untracked
 
 __all__ = ["join"]
 
@@ -129,12 +131,20 @@ async def _follow(
     """
     where = shown(", ".join(_names(lease)))
     if as_json:
-        await until_first_ends(_print_json(lease), until_unread())
+        await until_first_ends(
+            _print_json(lease),
+            warn_if_untracked(client, lease, complain),
+            until_unread(),
+        )
         return
     if is_live_terminal():
         await _draw(client, lease)
     else:
-        await until_first_ends(_say_changes(lease, say), until_unread())
+        await until_first_ends(
+            _say_changes(lease, say),
+            warn_if_untracked(client, lease, complain),
+            until_unread(),
+        )
     say(f"{'handing over' if hands_over else 'leaving'} {where}")
 
 
@@ -191,7 +201,9 @@ async def _draw(
             changed.set()
 
         await until_first_ends(
-            redraw(live, draw, changed), _say_changes(lease, say_above)
+            redraw(live, draw, changed),
+            _say_changes(lease, say_above),
+            warn_if_untracked(client, lease, say_above),
         )
 
 
