@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import io
 import os
 import select
 import termios
@@ -129,18 +131,32 @@ async def test_a_terminal_that_is_gone_ends_it(
         place() as live,
     ):
         terminal.hang_up()
-        await redraw(live, Picture().draw, asyncio.Event())
+        async with asyncio.timeout(60):
+            await redraw(live, Picture().draw, asyncio.Event())
 
 
-async def test_a_cancel_stays_a_cancel_when_the_terminal_is_gone(
-    terminal: Terminal,
-) -> None:
+class Dying(io.StringIO):
+    """A terminal to which writing fails from some moment on."""
+
+    is_gone = False
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_a_cancel_stays_a_cancel_when_the_terminal_is_gone() -> None:
+    stdout = Dying()
     with (
-        redirect_stdout(terminal.stdout),
+        redirect_stdout(stdout),
         pytest.raises(asyncio.CancelledError),
         live_screen(),
     ):
-        terminal.hang_up()
+        stdout.is_gone = True
         raise asyncio.CancelledError
 
 

@@ -209,6 +209,7 @@ def test_since_when_users_are_here_survives_snapshots_and_corrections() -> None:
     watched.take(snapshot(["alice"]), 10)
     watched.take(join("bob", 2), 20)
     watched.take(join("carol", 3, synthesized=True), 30)
+    assert watched.seen("carol") == (30, False)
     watched.take(GapEvent(timetoken=1, timestamp_ms=1, reason="slow_consumer"), 40)
     watched.take(snapshot(["alice", "bob", "dave"]), 50)
 
