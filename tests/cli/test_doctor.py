@@ -66,8 +66,8 @@ def test_without_a_key_doctor_says_what_to_write() -> None:
 
     assert (code, out) == (2, "")
     assert errors == (
-        "presence-async: PUBNUB_SUBSCRIBE_KEY: is missing; write the key set's"
-        " subscribe key, 'sub-c-…'\n"
+        "presence-async: --subscribe-key or PUBNUB_SUBSCRIBE_KEY: is missing; write the"
+        " key set's subscribe key, 'sub-c-…'\n"
     )
 
 
