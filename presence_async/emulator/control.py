@@ -4,9 +4,9 @@ For programs on the same machine only, never for web pages: see ``Control``. Bod
 replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
 ``/_emulator/``:
 
-- ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` lists
-  those in force, ``DELETE faults`` removes them; ``event-faults`` does the same for an
-  ``EventFault``
+- ``POST faults`` injects a ``Fault``, by default for every key, and answers its ``id``;
+  ``GET faults`` lists those in force, ``DELETE faults`` removes them, or only that of
+  ``id=``; ``event-faults`` does the same for an ``EventFault``
 - ``POST lose-messages`` loses the messages that no poll has fetched yet, by default of
   every key; ``POST restart-timetokens?shift_s=`` does so too, cuts every poll, and
   shifts timetokens, by default an hour back
@@ -17,10 +17,15 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
   answer; ``operation=`` chooses, ``limit=`` is 1000
 - ``GET occupants?channel=`` returns the state of each user on a channel
 - ``GET events?channel=`` returns what happened there
+- ``POST kick?user_id=`` times a user out now, on ``channel=`` or everywhere
+- ``POST advance?seconds=`` jumps ahead: timeouts, interval events, tokens and faults
+  that would end within that time end now; see ``PresenceEmulator.advance``
+- ``GET console`` returns what the console shows, as ``overview`` says
 - ``POST reset`` starts again, by default for every key
 
 The fields of a fault may stand in the query instead of the body, as in
-``POST /_emulator/faults?operation=heartbeat&status=503``. Pure.
+``POST /_emulator/faults?operation=heartbeat&status=503``. ``GET /`` answers the
+console, a page that uses these. Pure.
 """
 
 from __future__ import annotations
@@ -35,18 +40,22 @@ import msgspec
 
 from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply, HttpRequest
-from .event_faults import EventFault
-from .faults import Fault, short_value
+from .console import CONSOLE_PATH, page
+from .event_faults import EventFault, EventFaults
+from .faults import Fault, Faults, short_value
 from .grant import Grant
+from .overview import overview, shown_key
 from .service import RESTART_SHIFT_S, Service
 
-__all__ = ["PREFIX", "Control", "ControlRequest", "is_loopback"]
+__all__ = ["PREFIX", "Control", "ControlRequest", "is_control", "is_loopback"]
 
 PREFIX = "/_emulator/"
 
 _KEY = "subscribe_key"
 _JSON = "application/json"
 _SHOWN_REQUESTS = 1000
+_PAGE_METHODS = ("GET", "HEAD")
+_OWN_SITES = ("none", "same-origin")
 _HEADERS: Mapping[str, str] = {
     "content-type": _JSON,
     "cache-control": "no-store",
@@ -80,9 +89,10 @@ class Control:
 
     Only to loopback addresses under a loopback host, both in ``Host`` and in a request
     target that names one, so that no other machine and no name that was made to point
-    here gets in; not to requests with an ``Origin`` or of another site in a browser,
+    here gets in; not to requests of another origin in a browser,
     and to a POST only with a JSON content type, which a page cannot send without the
-    permission that it never gets.
+    permission that it never gets. The console is the one page that is answered: its
+    requests come, as the browser says, from the very origin that they go to.
 
     Args:
         service: The service to inspect and change.
@@ -106,13 +116,19 @@ class Control:
             ("GET", "requests"): self._requests,
             ("GET", "occupants"): self._occupants,
             ("GET", "events"): self._events,
+            ("POST", "kick"): self._kick,
+            ("POST", "advance"): self._advance,
+            ("GET", "console"): self._console,
             ("POST", "reset"): self._reset,
         }
 
     def answer(self, request: ControlRequest, *, now_s: float) -> HttpReply:
         """Do what a request asks and return the reply."""
-        if (reason := _refusal(request)) is not None:
+        is_page = request.http.path == CONSOLE_PATH
+        if (reason := _refusal(request, is_page=is_page)) is not None:
             return _reply(403, {"error": reason})
+        if is_page:
+            return page()
         route = request.method, request.http.path.removeprefix(PREFIX)
         handler = self._routes.get(route)
         if handler is None:
@@ -128,39 +144,39 @@ class Control:
 
     def _inject(self, params: Params, body: object, now_s: float) -> object:
         fault = Fault.from_dict(_fields(params, body))
-        self._service.faults.inject(fault, now_s=now_s, subscribe_key=params.get(_KEY))
-        return {"injected": fault.to_dict()}
+        key = params.get(_KEY)
+        number = self._service.faults.inject(fault, now_s=now_s, subscribe_key=key)
+        return {"injected": fault.to_dict(), "id": number}
 
     def _inject_event_fault(self, params: Params, body: object, now_s: float) -> object:
         fault = EventFault.from_dict(_fields(params, body))
         key = params.get(_KEY)
-        self._service.event_faults.inject(fault, now_s=now_s, subscribe_key=key)
-        return {"injected": fault.to_dict()}
+        faults = self._service.event_faults
+        number = faults.inject(fault, now_s=now_s, subscribe_key=key)
+        return {"injected": fault.to_dict(), "id": number}
 
     def _faults(self, _: Params, __: object, now_s: float) -> object:
         faults = self._service.faults.in_force(now_s=now_s)
         return {"faults": [fault.to_dict() for fault in faults]}
 
-    def _lift(self, _: Params, __: object, ___: float) -> object:
-        self._service.faults.clear()
-        return {"faults": []}
+    def _lift(self, params: Params, _: object, now_s: float) -> object:
+        _lift(self._service.faults, params)
+        return self._faults(params, None, now_s)
 
     def _event_faults(self, _: Params, __: object, now_s: float) -> object:
         faults = self._service.event_faults.in_force(now_s=now_s)
         return {"faults": [fault.to_dict() for fault in faults]}
 
-    def _lift_event_faults(self, _: Params, __: object, ___: float) -> object:
-        self._service.event_faults.clear()
-        return {"faults": []}
+    def _lift_event_faults(self, params: Params, _: object, now_s: float) -> object:
+        _lift(self._service.event_faults, params)
+        return self._event_faults(params, None, now_s)
 
     def _lose_messages(self, params: Params, _: object, __: float) -> object:
         self._service.lose_messages(params.get(_KEY))
         return {"lost": params.get(_KEY, "every key")}
 
     def _restart_timetokens(self, params: Params, _: object, __: float) -> object:
-        shift_s = short_value(params.get("shift_s", str(RESTART_SHIFT_S)))
-        if not isinstance(shift_s, (int, float)):
-            raise InvalidArgumentError("shift_s", "must be a number of seconds")
+        shift_s = _seconds(params, "shift_s", str(RESTART_SHIFT_S))
         self._service.restart_timetokens(shift_s)
         return {"shift_s": shift_s}
 
@@ -199,6 +215,24 @@ class Control:
         events = self._service.events(key, channel, now_s=now_s)
         return {"channel": channel, "events": [attrs.asdict(e) for e in events]}
 
+    def _kick(self, params: Params, _: object, now_s: float) -> object:
+        key, user_id = params.get(_KEY, self._subscribe_key), _needed(params, "user_id")
+        channel = params.get("channel")
+        return {"kicked": self._service.kick(key, user_id, channel, now_s=now_s)}
+
+    def _advance(self, params: Params, _: object, now_s: float) -> object:
+        self._service.advance(_seconds(params, "seconds", ""), now_s=now_s)
+        return {"jumped_s": self._service.jumped_s}
+
+    def _console(self, params: Params, _: object, now_s: float) -> object:
+        return overview(
+            self._service,
+            key=params.get(_KEY) or shown_key(self._service, self._subscribe_key),
+            channel=params.get("channel", ""),
+            since=params.get("since", ""),
+            now_s=now_s,
+        )
+
     def _reset(self, params: Params, _: object, __: float) -> object:
         self._service.reset(params.get(_KEY))
         return {"reset": params.get(_KEY, "every key")}
@@ -208,8 +242,16 @@ Params = Mapping[str, str]
 _Handler = Callable[[Params, Any, float], object]
 
 
-def _refusal(request: ControlRequest) -> str | None:
-    """Return why a request is refused; ``None`` if a local program sent it."""
+def is_control(method: str, path: str) -> bool:
+    """Return True for the requests that ``Control`` answers."""
+    return path.startswith(PREFIX) or (path == CONSOLE_PATH and method in _PAGE_METHODS)
+
+
+def _refusal(request: ControlRequest, *, is_page: bool) -> str | None:
+    """Return why a request is refused; ``None`` if this machine sent it.
+
+    The page itself has no data, so that other sites may link to it.
+    """
     if not is_loopback(request.peer):
         return "only for this machine"
     named = {_without_port(request.headers.get("host", "localhost"))}
@@ -217,10 +259,17 @@ def _refusal(request: ControlRequest) -> str | None:
         named.add(request.target_host)
     if not all(name.lower() == "localhost" or is_loopback(name) for name in named):
         return "only under a loopback address"
-    is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
-    if "origin" in request.headers or is_of_page:
+    if not is_page and _is_foreign(request):
         return "not for web pages"
     return None
+
+
+def _is_foreign(request: ControlRequest) -> bool:
+    """Return True for a web page's request, unless it goes to the page's own origin."""
+    own = f"http://{request.headers.get('host')}"
+    if request.headers.get("origin", own) != own:
+        return True
+    return request.headers.get("sec-fetch-site", "none") not in _OWN_SITES
 
 
 def _without_port(host: str) -> str:
@@ -261,6 +310,24 @@ def _fields(params: Params, body: object) -> dict[str, Any]:
     if body is None:
         return fields
     raise InvalidArgumentError("body", "must be a JSON object")
+
+
+def _seconds(params: Params, name: str, default: str) -> float:
+    value = short_value(params.get(name, default))
+    if not isinstance(value, (int, float)):
+        raise InvalidArgumentError(name, "must be a number of seconds")
+    return value
+
+
+def _lift(faults: Faults | EventFaults, params: Params) -> None:
+    """Remove every fault, or the one that the query names."""
+    if "id" not in params:
+        faults.clear()
+        return
+    number = short_value(params["id"])
+    if not isinstance(number, int):
+        raise InvalidArgumentError("id", "must be a whole number")
+    faults.lift(number)
 
 
 def _needed(params: Params, name: str) -> str:

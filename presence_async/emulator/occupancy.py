@@ -8,6 +8,7 @@ the user.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import attrs
 
@@ -79,6 +80,18 @@ class Occupancy:
         """Return a user's state on a channel, ``{}`` when none is stored."""
         return self._states.get(channel, {}).get(user_id, {})
 
+    def users_total(self) -> int:
+        """Return the number of users who are present anywhere."""
+        return len(self._channels_of)
+
+    def timeout_s(self, channel: str, user_id: str) -> float:
+        """Return the presence timeout of a user on a channel, 0 for one not there."""
+        return self._present.get(channel, {}).get(user_id, 0)
+
+    def deadline_s(self, channel: str, user_id: str) -> float:
+        """Return when a user times out on a channel, ``math.inf`` for one not there."""
+        return self._due.due_s((channel, user_id))
+
     def next_deadline_s(self) -> float:
         """Return when the next user times out, ``math.inf`` when nobody does."""
         return self._due.next_due_s
@@ -131,11 +144,16 @@ class Occupancy:
                 self._keep(channel, user_id, timeout_s, now_s)
 
     def leave(
-        self, user_id: str, channels: Iterable[str], *, now_s: float
+        self,
+        user_id: str,
+        channels: Iterable[str],
+        *,
+        now_s: float,
+        action: Literal["leave", "timeout"] = "leave",
     ) -> list[OccupancyChange]:
         """Remove a user and the user's state from the channels where the user is."""
         return [
-            self._remove("leave", channel, user_id, now_s)
+            self._remove(action, channel, user_id, now_s)
             for channel in channels
             if user_id in self._present.get(channel, ())
         ]

@@ -8,18 +8,16 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import HttpProcessingError
 
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
 from . import refusals
-from .control import PREFIX, Control, ControlRequest
+from .control import PREFIX, Control, ControlRequest, is_control
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
+from .http_server import HttpServer, MalformedAtDebug, request_of
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
@@ -78,11 +76,11 @@ class Server:
             return
         self._is_closing = asyncio.Event()
         self._timer.start()
-        server = _HttpServer(
+        server = HttpServer(
             self._serve,
-            request_factory=_request_of,
+            request_factory=request_of,
             access_log=None,
-            logger=_MalformedAtDebug(logger, {}),
+            logger=MalformedAtDebug(logger, {}),
             keepalive_timeout=_KEEPALIVE_S,
             max_line_size=_MAX_LINE_BYTES,
             lingering_time=0,
@@ -116,8 +114,17 @@ class Server:
         return host, port
 
     def now_s(self) -> float:
-        """Return the event loop's time, which all methods of the service take."""
-        return asyncio.get_running_loop().time()
+        """Return the loop's time and what it has jumped; the service takes it."""
+        return asyncio.get_running_loop().time() + self.service.jumped_s
+
+    def arm(self) -> None:
+        """Apply in time what has become due sooner, as by a kick."""
+        self._timer.arm()
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead: what would be due within that time is due now."""
+        self.service.advance(seconds, now_s=self.now_s())
+        self._timer.reset()
 
     @property
     def open_polls(self) -> int:
@@ -137,7 +144,7 @@ class Server:
         target = RequestTarget.parse(request.raw_path)
         http = HttpRequest(path=target.path, query=target.query)
         reply: HttpReply | None
-        if target.path.startswith(PREFIX):
+        if is_control(request.method, target.path):
             reply = await self._controlled(request, http, target.host)
         else:
             pending = self.service.receive(
@@ -168,7 +175,9 @@ class Server:
             peer=request.remote or "",
             body=body,
         )
-        return self._control.answer(asked, now_s=self.now_s())
+        reply = self._control.answer(asked, now_s=self.now_s())
+        self._timer.reset()  # a user may have been kicked, or the time have jumped
+        return reply
 
     async def _answered(
         self, request: web.BaseRequest, pending: PendingReply
@@ -235,52 +244,6 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._is_closing.wait()
-
-
-class _HttpServer(web.Server):
-    """Reports lost connections, so that their polls end at once."""
-
-    on_lost: Callable[[object], None]
-
-    def connection_lost(
-        self,
-        handler: Any,  # noqa: ANN401  # a type of aiohttp's own
-        exc: BaseException | None = None,
-    ) -> None:
-        """Do what aiohttp does, then report the connection."""
-        super().connection_lost(handler, exc)
-        self.on_lost(handler)
-
-
-def _request_of(
-    message: RawRequestMessage,
-    payload: Any,  # noqa: ANN401  # this and the rest are aiohttp's own
-    protocol: Any,  # noqa: ANN401
-    writer: Any,  # noqa: ANN401
-    task: asyncio.Task[None],
-) -> web.BaseRequest:
-    """Return the request of a parsed message.
-
-    CONNECT names a host instead of a path; an invalid one would kill aiohttp's task.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        return web.BaseRequest(message, payload, protocol, writer, task, loop)
-    except ValueError:
-        readable = message._replace(url=type(message.url)("/"))
-        return web.BaseRequest(readable, payload, protocol, writer, task, loop)
-
-
-class _MalformedAtDebug(logging.LoggerAdapter[logging.Logger]):
-    """Logs for aiohttp's server: bytes that are not HTTP are not an error of ours."""
-
-    def exception(self, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401  # as logging's own
-        """Log an error of ours as such, and one of the sender at DEBUG."""
-        error = options.get("exc_info")
-        if isinstance(error, HttpProcessingError):
-            self.logger.debug("malformed request: %s", error.message)
-        else:
-            self.logger.error(msg, *args, **options)
 
 
 def _shown(http: HttpRequest) -> str:

@@ -37,6 +37,8 @@ __all__ = ["RESTART_SHIFT_S", "Service"]
 RESTART_SHIFT_S = -3600.0
 """Default shift of timetokens against the clock after a restart, in seconds."""
 
+_LONGEST_JUMP_S = 366 * 86_400
+
 
 class Service:
     """Every subscribe key, the tokens, the faults and the journal.
@@ -44,9 +46,14 @@ class Service:
     Args:
         options: How the service behaves.
         clock: Returns Unix time in seconds.
+
+    Attributes:
+        jumped_s: The seconds by which ``now_s`` is ahead of the event loop's time,
+            because ``advance`` was called.
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        self.jumped_s = 0.0
         self.journal: Journal = Journal(options.journal_size)
         self.faults: Faults = Faults()
         self.event_faults: EventFaults = EventFaults()
@@ -77,6 +84,33 @@ class Service:
             )
             self._keysets[subscribe_key] = keyset
         return keyset
+
+    def subscribe_keys(self) -> tuple[str, ...]:
+        """Return the keys that have been used, in this order."""
+        return tuple(self._keysets)
+
+    def advance(self, seconds: float, *, now_s: float) -> None:
+        """Jump ahead: what would be due within that time is due now.
+
+        Raises:
+            InvalidArgumentError: Not a number above 0, or more than a year.
+        """
+        self.jumped_s += number(seconds, "seconds", above=0, most=_LONGEST_JUMP_S)
+        self.expire(now_s + seconds)
+
+    def kick(
+        self, subscribe_key: str, user_id: str, channel: str | None, *, now_s: float
+    ) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which."""
+        keyset = self.keyset(subscribe_key)
+        self.expire(now_s)
+        channels = keyset.kick(user_id, channel, now_s)
+        self._due.put(subscribe_key, keyset.next_due_s())
+        return channels
+
+    def unix_s(self) -> float:
+        """Return Unix time in seconds, which ``advance`` leaves alone."""
+        return self._clock()
 
     def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
         """Give a token rights; the first one turns access control on."""

@@ -1,0 +1,60 @@
+"""What the emulator changes about aiohttp's server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError
+
+__all__ = ["HttpServer", "MalformedAtDebug", "request_of"]
+
+
+class HttpServer(web.Server):
+    """Reports lost connections, so that their polls end at once."""
+
+    on_lost: Callable[[object], None]
+
+    def connection_lost(
+        self,
+        handler: Any,  # noqa: ANN401  # a type of aiohttp's own
+        exc: BaseException | None = None,
+    ) -> None:
+        """Do what aiohttp does, then report the connection."""
+        super().connection_lost(handler, exc)
+        self.on_lost(handler)
+
+
+def request_of(
+    message: RawRequestMessage,
+    payload: Any,  # noqa: ANN401  # this and the rest are aiohttp's own
+    protocol: Any,  # noqa: ANN401
+    writer: Any,  # noqa: ANN401
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """Return the request of a parsed message.
+
+    CONNECT names a host instead of a path; an invalid one would kill aiohttp's task.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return web.BaseRequest(message, payload, protocol, writer, task, loop)
+    except ValueError:
+        readable = message._replace(url=type(message.url)("/"))
+        return web.BaseRequest(readable, payload, protocol, writer, task, loop)
+
+
+class MalformedAtDebug(logging.LoggerAdapter[logging.Logger]):
+    """Logs for aiohttp's server: bytes that are not HTTP are not an error of ours."""
+
+    def exception(self, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401  # as logging's own
+        """Log an error of ours as such, and one of the sender at DEBUG."""
+        error = options.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            self.logger.debug("malformed request: %s", error.message)
+        else:
+            self.logger.error(msg, *args, **options)
