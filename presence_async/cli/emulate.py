@@ -30,6 +30,13 @@ _ACCESS_HELP = (
     ' {"token": [{"channels": ["lobby"]}]}.'
 )
 
+_CONTROL_HELP = (
+    "Let programs on other machines use the control path if they send this token as"
+    " Authorization: Bearer; those on this machine then need it too [env:"
+    " PRESENCE_EMULATOR_CONTROL_TOKEN; use this, since other users can read the command"
+    " line]."
+)
+
 
 def emulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -105,6 +112,15 @@ def emulate(
     journal_size: Annotated[
         int, typer.Option(help="Number of requests to keep for /_emulator/requests.")
     ] = 100_000,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PRESENCE_EMULATOR_CONTROL_TOKEN",
+            show_envvar=False,
+            help=_CONTROL_HELP,
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log each request on stderr.")
     ] = False,
@@ -127,7 +143,8 @@ def emulate(
     /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
     /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages,
     /_emulator/restart-timetokens?shift_s=, /_emulator/kick?user_id= and
-    /_emulator/advance?seconds=; each may name a subscribe_key=.
+    /_emulator/advance?seconds=; each may name a subscribe_key=. Anyone may GET
+    /_emulator/health.
     """
     from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
 
@@ -163,6 +180,7 @@ def emulate(
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
         ) as served:
             for one in faults:
                 served.inject(one, subscribe_key="*")

@@ -62,6 +62,9 @@ class PresenceEmulator:
         max_requests_per_s: Answer 429 to requests above this rate, all keys together;
             ``None``: no limit.
         journal_size: The number of requests that ``requests`` keeps.
+        control_token: Answer the control path to everyone who sends this token as
+            ``Authorization: Bearer TOKEN``, and to nobody else; ``None``: to programs
+            on this machine.
         clock: Returns Unix time in seconds, for ``/time/0`` and the age of signatures;
             ``None``: the event loop's ``wall_time`` if it has one, else the system's.
 
@@ -90,6 +93,7 @@ class PresenceEmulator:
         heartbeat_cache_s: float = 0,
         max_requests_per_s: float | None = None,
         journal_size: int = 100_000,
+        control_token: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         whole_number(port, "port", least=0, most=65_535)
@@ -109,6 +113,7 @@ class PresenceEmulator:
             heartbeat_cache_s=heartbeat_cache_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
         )
         self._subscribe_key = subscribe_key
         self._options = options

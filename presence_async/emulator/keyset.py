@@ -16,17 +16,20 @@ from ..protocol.channel_groups import (
     ListGroupsOperation,
     RemoveChannelsOperation,
 )
+from ..protocol.exchange import HttpReply
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNow, HereNowOperation
 from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
-from ..protocol.names import is_presence_name, without_presence
+from ..protocol.names import PRESENCE_SUFFIX, is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.old_subscribe import OldSubscribeOperation
 from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
+from . import refusals
 from .channel_groups import ChannelGroups
 from .event_policy import EventPolicy
 from .message_feed import MessageFeed
@@ -194,6 +197,19 @@ class Keyset:
         )
         self._emit(changes, now_s)
         return opened
+
+    def old_subscribe(
+        self, operation: OldSubscribeOperation, now_s: float
+    ) -> Delivery | PendingPoll | HttpReply:
+        """Do as ``subscribe``, but refuse groups that have no channel at all.
+
+        PubNub's C SDK knows that answer; whether the newer subscribe gives it on every
+        key is unverified.
+        """
+        groups = [g.removesuffix(PRESENCE_SUFFIX) for g in operation.channel_groups]
+        if not operation.channels and not self.groups.expand((), groups):
+            return refusals.empty_subscription()
+        return self.subscribe(operation, now_s)
 
     def publish(self, operation: PublishOperation, now_s: float) -> int:
         """Deliver a message and return its timetoken."""

@@ -105,15 +105,21 @@ class MessageFeed:
         self._late.clear()
 
     def publish(self, operation: PublishOperation, *, now_s: float) -> int:
-        """Deliver a user's message and return its timetoken."""
+        """Deliver a user's message, if it is meant to be, and return its timetoken."""
         timetoken = self._timetokens.next(self._clock())
+        if not operation.is_delivered:
+            return timetoken
         message = Message(
             channel=operation.channel,
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
             published=Published(timetoken, _REGION),
         )
         rendered = RenderedMessage.of(
-            message, self._subscribe_key, publisher=operation.user_id
+            message,
+            self._subscribe_key,
+            publisher=operation.user_id,
+            kind=operation.kind,
+            message_type=operation.message_type,
         )
         self._queue(
             QueuedMessage(timetoken, operation.channel, now_s, lambda: rendered)

@@ -9,19 +9,23 @@ import math
 import time
 from collections.abc import Callable
 
+import attrs
+import msgspec
 from aiohttp import web
 
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
-from . import refusals
-from .control import PREFIX, Control, ControlRequest, is_control
+from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest, is_control
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
 from .http_server import HttpServer, MalformedAtDebug, request_of
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
+from .request_body import read_body
+from .request_guard import MAX_MESSAGE_BYTES
 from .request_target import RequestTarget
+from .router import takes_post
 from .service import Service
 
 __all__ = ["Server"]
@@ -33,7 +37,6 @@ _MAX_LINE_BYTES = 1024 * 1024
 # aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
 # virtual time, while its client does so by the system's clock.
 _KEEPALIVE_S = 10_000_000.0
-_UNREADABLE = (ConnectionError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge)
 
 
 class Server:
@@ -61,7 +64,8 @@ class Server:
         self._port = port
         self._clock = clock
         self.service: Service = Service(options, clock=self._unix_s)
-        self._control = Control(self.service, subscribe_key)
+        self._subscribe_key = subscribe_key
+        self._control_token = options.control_token
         self._polls = HeldPolls(options.idle_poll_s)
         self._timer = ExpiryTimer(self.service)
         self._runner: web.ServerRunner | None = None
@@ -75,6 +79,12 @@ class Server:
         if self._runner is not None:
             return
         self._is_closing = asyncio.Event()
+        self._control = Control(
+            self.service,
+            self._subscribe_key,
+            token=self._control_token,
+            started_s=self.now_s() - self.service.jumped_s,
+        )
         self._timer.start()
         server = HttpServer(
             self._serve,
@@ -147,6 +157,9 @@ class Server:
         if is_control(request.method, target.path):
             reply = await self._controlled(request, http, target.host)
         else:
+            if request.method == "POST" and takes_post(target.path):
+                body = await read_body(request, most_bytes=MAX_MESSAGE_BYTES)
+                http = msgspec.structs.replace(http, body=body)
             pending = self.service.receive(
                 http, method=request.method, now_s=self.now_s()
             )
@@ -163,18 +176,16 @@ class Server:
             name.lower(): ", ".join(request.headers.getall(name))
             for name in request.headers
         }
-        try:
-            body = await request.read()
-        except _UNREADABLE:
-            return refusals.bad_request("Bad Request")
         asked = ControlRequest(
             method=request.method,
             http=http,
             target_host=target_host,
             headers=headers,
             peer=request.remote or "",
-            body=body,
         )
+        if self._control.refusal(asked) is None:
+            body = await read_body(request, most_bytes=MAX_BODY_BYTES)
+            asked = attrs.evolve(asked, body=body)
         reply = self._control.answer(asked, now_s=self.now_s())
         self._timer.reset()  # a user may have been kicked, or the time have jumped
         return reply

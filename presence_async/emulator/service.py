@@ -231,7 +231,7 @@ class Service:
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
         self._due.put(operation.subscribe_key, keyset.next_due_s())
-        if isinstance(value, PendingPoll):
+        if isinstance(value, (PendingPoll, HttpReply)):
             return value
         reply = operation.to_reply(value)
         if cache is not None:

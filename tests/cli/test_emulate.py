@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import typer
 
@@ -61,6 +62,34 @@ async def test_emulate_stops_at_once_with_open_requests_and_polls() -> None:
         writer.close()
 
 
+async def test_emulate_takes_a_control_token_from_the_environment() -> None:
+    process = await start(
+        "emulate", "--verbose", PRESENCE_EMULATOR_CONTROL_TOKEN="c0ntr0l"
+    )
+    url = (await read_line(process)).strip()
+    headers = {"Content-Type": "application/json"}
+
+    async def asked(method: str, name: str, token: str = "") -> int:
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        async with session.request(
+            method, f"{url}/_emulator/{name}", headers=headers | sent
+        ) as reply:
+            return reply.status
+
+    async with aiohttp.ClientSession() as session:
+        statuses = [
+            await asked("POST", "reset"),
+            await asked("POST", "reset", "c0ntr0l"),
+            await asked("GET", "health"),
+        ]
+    process.send_signal(signal.SIGINT)
+    errors = await errors_of(process)
+
+    assert statuses == [401, 200, 200]
+    assert b"/_emulator/reset" in errors
+    assert b"c0ntr0l" not in errors
+
+
 async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
     process = await start("emulate", "--host", "0.0.0.0", "--json")  # noqa: S104  # the point
     await read_line(process)
@@ -97,8 +126,9 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         ({"event_fault": ["[]"]}, "must be a JSON object"),
         ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
+        ({"control_token": "two words"}, "visible ASCII"),
     ],
-    ids=["access", "secret", "event fault", "fault", "size"],
+    ids=["access", "secret", "event fault", "fault", "size", "token"],
 )
 def test_emulate_rejects_invalid_options(
     options: dict[str, Any],

@@ -105,6 +105,24 @@ def test_other_sites_may_link_to_the_page_and_learn_nothing(
     assert [answer.status for answer in answers] == [of_page, of_data]
 
 
+def test_with_a_token_everybody_gets_the_page_and_nobody_data_without_it() -> None:
+    service = Service(Options(), clock=lambda: 0.0)
+    control = Control(service, "demo", token="t")
+    elsewhere: dict[str, Any] = {"peer": "192.168.0.7"}
+    bearer = {"headers": {"authorization": "Bearer t"}}
+
+    answers = [
+        control.answer(asked(path, **elsewhere, **facts), now_s=0).status
+        for path, facts in [
+            ("/", {}),
+            ("/_emulator/console", {}),
+            ("/_emulator/console", bearer),
+        ]
+    ]
+
+    assert answers == [200, 401, 200]
+
+
 @pytest.mark.parametrize(
     ("origin", "site", "status"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -41,8 +42,9 @@ addEventListener("securitypolicyviolation", (e) => violations.push(e.blockedURI)
 class Emulated:
     """An emulator in a process of its own, and requests to it over one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
         self.url = ""
+        self._environment = os.environ | environment
         self.start()
 
     def start(self) -> None:
@@ -57,6 +59,7 @@ class Emulated:
                 "--json",
                 f"--port={port}",
             ],
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
@@ -335,3 +338,29 @@ def test_an_emulator_that_is_away_is_waited_for(
     served.start()
     sync_api.expect(tab.get_by_text("live", exact=True)).to_be_visible()
     sync_api.expect(tab.get_by_text("Nobody is here yet.")).to_be_visible()
+
+
+def test_a_control_token_is_asked_for_and_kept_for_the_tab(browser: Any) -> None:
+    served = Emulated(PRESENCE_EMULATOR_CONTROL_TOKEN="top-secret")
+    console = Console(browser, served)
+    tab = console.tab
+    tab.goto(served.url)
+    asks = tab.get_by_label("This emulator asks for its control token.")
+
+    asks.fill("wrong")
+    asks.press("Enter")
+    sync_api.expect(tab.get_by_text("locked")).to_be_visible()
+    asks.fill("top-secret")
+    asks.press("Enter")
+    sync_api.expect(tab.get_by_text("live", exact=True)).to_be_visible()
+    sync_api.expect(asks).to_be_hidden()
+    tab.get_by_role("button", name="Outage").click()
+    sync_api.expect(tab.locator("#active li")).to_have_count(1)
+    tab.reload()
+    sync_api.expect(tab.get_by_text("live", exact=True)).to_be_visible()
+
+    assert "top-secret" not in tab.content() + tab.url
+    assert tab.evaluate("JSON.stringify(localStorage)") == "{}"
+    console.check()
+    tab.close()
+    served.stop()
