@@ -300,7 +300,7 @@ def test_it_is_dark_or_light_as_the_system_is_or_as_chosen(console: Console) -> 
     theme = tab.get_by_role("button", name="Theme:")
     theme.click()
     theme.click()
-    assert theme.inner_text() == "Dark"
+    assert theme.inner_text() == "Theme: dark"
     assert colours()[0] < 60
     tab.reload()
     assert colours()[0] < 60
