@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.live_count import LiveCount as LiveCount
+    from .client.live_count import LiveCountChanges as LiveCountChanges
+    from .client.observed import HeartbeatFinished as HeartbeatFinished
+    from .client.observed import LoopBlocked as LoopBlocked
+    from .client.observed import RequestFinished as RequestFinished
+    from .client.observed import RequestOutcome as RequestOutcome
+    from .client.observed import StreamChange as StreamChange
     from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from .client.roster import Roster as Roster
     from .client.roster import RosterChanges as RosterChanges
     from .client.run import run as run
+    from .client.telling import Observer as Observer
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
     from .errors import ConcurrencyError as ConcurrencyError
@@ -81,6 +89,7 @@ _HOMES = {
     "EventStream": "client.event_stream",
     "ExponentialRetry": "client.retry",
     "GapEvent": "protocol.events",
+    "HeartbeatFinished": "client.observed",
     "HeartbeatManager": "client.heartbeat_manager",
     "HeartbeatStats": "client.heartbeat_manager",
     "HereNow": "protocol.here_now",
@@ -96,7 +105,11 @@ _HOMES = {
     "LeaseReleasedError": "errors",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
+    "LiveCount": "client.live_count",
+    "LiveCountChanges": "client.live_count",
+    "LoopBlocked": "client.observed",
     "NoRetry": "client.retry",
+    "Observer": "client.telling",
     "Occupant": "protocol.here_now",
     "OccupantPages": "client.occupants",
     "PresenceClient": "client.client",
@@ -109,12 +122,15 @@ _HOMES = {
     "RejectedRequestError": "errors",
     "ReplyFormatError": "errors",
     "RequestError": "errors",
+    "RequestFinished": "client.observed",
+    "RequestOutcome": "client.observed",
     "RetryPolicy": "client.retry",
     "Roster": "client.roster",
     "RosterChanges": "client.roster",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",
+    "StreamChange": "client.observed",
     "StreamHealth": "client.feed.listener",
     "TimeoutEvent": "protocol.events",
     "TransportError": "errors",

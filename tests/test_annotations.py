@@ -50,6 +50,12 @@ MODULES = sorted(
     if not found.name.endswith(".__main__")
 )
 
+# The packages that modules need of which an extra installs them.
+EXTRAS = {
+    "presence_async.otel": "opentelemetry",
+    "presence_async.prometheus": "prometheus_client",
+}
+
 
 def functions_of(value: object) -> Iterator[FunctionType]:
     """Yield a function, or the functions behind everything a class defines."""
@@ -69,6 +75,8 @@ def public_values(module: ModuleType) -> Iterator[object]:
 
 @pytest.mark.parametrize("name", ["presence_async", *MODULES])
 def test_annotations_of_every_public_name_resolve(name: str) -> None:
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"{name} needs an extra")
     for value in public_values(importlib.import_module(name)):
         if inspect.isclass(value):
             typing.get_type_hints(value)

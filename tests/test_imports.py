@@ -100,17 +100,22 @@ async def test_a_client_loads_no_more_than_every_open_client_needs() -> None:
     assert not loaded.others & {"html", "pytest", "rich", "typer", "unittest"}
     assert not loaded.of("cli", "emulator", "testing", "roster", "client.feed")
     assert not loaded.of(
+        "client.channel_sync",
+        "client.channel_view",
         "client.event_buffer",
         "client.event_stream",
         "client.heartbeat_manager",
         "client.joining",
         "client.lease",
+        "client.live_count",
+        "client.observed",
         "client.occupants",
         "client.reports",
         "client.roster",
         "client.roster_sync",
         "client.run",
         "client.snapshot_requests",
+        "client.telling",
         "protocol.channel_groups",
         "protocol.events",
         "protocol.here_now",
@@ -133,6 +138,7 @@ async def test_a_client_defines_only_public_values_as_attrs_classes() -> None:
     }
     assert everything.attrs_classes - client.attrs_classes == {
         *("ChannelOccupancy", "ClosedPresence", "CloseReport", "HeartbeatStats"),
+        *("HeartbeatFinished", "LoopBlocked", "RequestFinished", "StreamChange"),
         "RegisterStats",
         *("HereNow", "HereNowCounts", "LeaseChange", "Occupant", "WhereNow"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import typer
 
 from .. import emulator
 from ..errors import InvalidArgumentError
+from . import profile_options as options
 from .output import complain, print_json, say
 from .running import run
 
@@ -52,9 +54,6 @@ def emulate(
     access: Annotated[
         Path | None, typer.Option(help=_ACCESS_HELP, show_default=False)
     ] = None,
-    leave_needs_read: Annotated[
-        bool, typer.Option(help="Refuse a leave without the right to read, as PubNub.")
-    ] = True,
     verify_signatures: Annotated[
         bool,
         typer.Option(
@@ -73,33 +72,6 @@ def emulate(
             show_default=False,
         ),
     ] = None,
-    here_now_cache_s: Annotated[
-        float, typer.Option(help="Seconds to answer here now from a cache.")
-    ] = 0,
-    heartbeat_cache_s: Annotated[
-        float, typer.Option(help="Seconds to answer heartbeats from a cache.")
-    ] = 0,
-    min_presence_timeout_s: Annotated[
-        float, typer.Option(help="Raise shorter presence timeouts to this.")
-    ] = 0,
-    announce_max: Annotated[
-        int,
-        typer.Option(
-            help="Users on a channel up to which each change is an event of its own."
-        ),
-    ] = 20,
-    interval_s: Annotated[
-        float, typer.Option(help="Seconds between the interval events above that.")
-    ] = 10,
-    presence_deltas: Annotated[
-        bool,
-        typer.Option(
-            "--presence-deltas", help="List joins and leaves in interval events."
-        ),
-    ] = False,
-    implicit_heartbeats: Annotated[
-        bool, typer.Option(help="Count a subscribe as a heartbeat, as documented.")
-    ] = True,
     idle_poll_s: Annotated[
         float, typer.Option(help="Seconds to hold a poll without events.")
     ] = 280,
@@ -127,6 +99,23 @@ def emulate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON.")
     ] = False,
+    profile: options.Profile = None,
+    presence: options.Presence = None,
+    tracked_channels: options.TrackedChannels = None,
+    implicit_heartbeats: options.ImplicitHeartbeats = None,
+    announce_max: options.AnnounceMax = None,
+    interval_s: options.IntervalS = None,
+    presence_deltas: options.PresenceDeltas = None,
+    leave_on_disconnect: options.LeaveOnDisconnect = None,
+    debounce_s: options.DebounceS = None,
+    min_presence_timeout_s: options.MinPresenceTimeoutS = None,
+    max_presence_timeout_s: options.MaxPresenceTimeoutS = None,
+    global_here_now: options.GlobalHereNow = None,
+    stream_filtering: options.StreamFiltering = None,
+    access_manager: options.AccessManager = None,
+    leave_needs_read: options.LeaveNeedsRead = None,
+    here_now_cache_s: options.HereNowCacheS = None,
+    heartbeat_cache_s: options.HeartbeatCacheS = None,
 ) -> None:
     """Run a local presence service until Ctrl-C; print its URL first.
 
@@ -140,12 +129,13 @@ def emulate(
     heartbeat:503:for_s=10, or '{"operation": "heartbeat", "status": 503, "for_s": 10}'.
     While it runs, programs on this machine can use the control path, with JSON:
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
-    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
-    /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages,
-    /_emulator/restart-timetokens?shift_s=, /_emulator/kick?user_id= and
-    /_emulator/advance?seconds=; each may name a subscribe_key=. Anyone may GET
-    /_emulator/health.
+    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/profile,
+    /_emulator/occupants?channel= and /_emulator/events?channel=, POST /_emulator/reset,
+    /_emulator/lose-messages, /_emulator/restart-timetokens?shift_s=,
+    /_emulator/kick?user_id= and /_emulator/advance?seconds=; each may name a
+    subscribe_key=. Anyone may GET /_emulator/health.
     """
+    arguments = locals()  # before there are others
     from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
 
     service = emulator.PresenceEmulator  # not imported while the event loop runs
@@ -169,18 +159,11 @@ def emulate(
             secret_key=_secret_key() if verify_signatures else None,
             subscribe_keys=valid_key or None,
             access=None if access is None else _grants(access),
-            leave_needs_read=leave_needs_read,
-            here_now_cache_s=here_now_cache_s,
-            heartbeat_cache_s=heartbeat_cache_s,
-            min_presence_timeout_s=min_presence_timeout_s,
-            announce_max=announce_max,
-            interval_s=interval_s,
-            presence_deltas=presence_deltas,
-            implicit_heartbeats=implicit_heartbeats,
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
             control_token=control_token,
+            profile=_profile(profile, arguments),
         ) as served:
             for one in faults:
                 served.inject(one, subscribe_key="*")
@@ -201,6 +184,16 @@ def _reachable(origin: str) -> str:
     """Return an origin by which this machine reaches what listens on any address."""
     host, _, port = origin.rpartition(":")
     return f"127.0.0.1:{port}" if host in {"0.0.0.0", "[::]"} else origin  # noqa: S104  # compared
+
+
+def _profile(
+    path: Path | None, arguments: Mapping[str, Any]
+) -> emulator.EmulatorProfile:
+    """Return the profile of a file, with the fields that flags give."""
+    kind = emulator.EmulatorProfile
+    fields = (kind() if path is None else kind.load(path)).to_dict()
+    given = {n: v for n, v in arguments.items() if n in fields and v is not None}
+    return kind.from_dict({**fields, **given})
 
 
 def _secret_key() -> str:

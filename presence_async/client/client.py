@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,6 +11,7 @@ from ..checks import (
     checked_buffer_size,
     checked_hand_over_s,
     checked_linger_s,
+    whole_number,
 )
 from ..errors import InvalidArgumentError
 from ..presence.claims import Claim
@@ -24,6 +25,7 @@ from .auth import Auth
 from .channel_group_calls import ChannelGroupCalls
 from .config import PresenceConfig
 from .core import ClientCore, QueryParams, checked_limit_s
+from .pipeline import Budget
 from .query_calls import QueryCalls
 from .safe_log import SafeLogger
 from .transport import Session
@@ -62,6 +64,11 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         register: What the clients of several processes share, so that a user held by
             any of them stays present; see ``presence_async.register``. It holds user
             IDs, names and states, never a token or key.
+        observers: Who is told what the client does: objects with any of the methods of
+            ``Observer``. Without any, nothing is recorded.
+
+    Raises:
+        InvalidArgumentError: An observer has none of these methods.
     """
 
     def __init__(
@@ -70,8 +77,9 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         *,
         session: Session | None = None,
         register: on_demand.Register | None = None,
+        observers: Sequence[object] = (),
     ) -> None:
-        self._core = ClientCore(config, session, register)
+        self._core = ClientCore(config, session, register, observers)
 
     def __repr__(self) -> str:
         life = self._core.life
@@ -97,6 +105,32 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     def close_report(self) -> on_demand.CloseReport | None:
         """What ``close`` returned; ``None`` before."""
         return self._core.close_report
+
+    def add_observer(self, observer: object) -> None:
+        """Tell an object with any of the methods of ``Observer`` from now on.
+
+        Raises:
+            InvalidArgumentError: It has none of these methods.
+        """
+        self._core.teller.add(observer)
+
+    def is_ready(self, max_lost: int = 0) -> bool:
+        """Return True if it is started and keeps its users present.
+
+        For readiness probes, which take an instance out of the load balancer for a
+        while. A liveness probe must not ask this: no restart ends an outage of the
+        service, and each one makes all users leave.
+
+        Args:
+            max_lost: How many leases may be ``LOST``, which means that others see the
+                user as offline.
+
+        Raises:
+            InvalidArgumentError: ``max_lost`` is not a whole number from 0 on.
+        """
+        whole_number(max_lost, "max_lost", least=0)
+        core = self._core
+        return core.life.is_open and core.heartbeats.lost <= max_lost
 
     # Lifecycle.
 
@@ -377,10 +411,9 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         2026-11); recordings show that naming ``X-pnpres`` alone observes ``X``.
         """
         named, groups = names.present_places(channels, channel_groups)
-        limit_s = checked_limit_s(timeout_s)
         return on_demand.EventStream(
             self._core.feed,
-            lambda: self._core.begin(limit_s),
+            self._beginning(timeout_s),
             channels=named,
             channel_groups=groups,
             buffer_size=checked_buffer_size(buffer_size),
@@ -406,19 +439,46 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
             timeout_s: See the class; for entering, which subscribes and asks here
                 now. ``math.inf`` repeats both until answered, refused or cancelled.
         """
-        one, _ = names.present_places(names.one_channel(channel), None)
-        if names.is_wildcard(channel):
-            raise InvalidArgumentError(
-                "channel", "a roster is of one channel; events() takes wildcards"
-            )
-        limit_s = checked_limit_s(timeout_s)
+        one = _present_channel(channel, "a roster")
         return on_demand.Roster(
             self._core.feed,
             self._core.snapshots,
-            lambda: self._core.begin(limit_s),
-            channel=one[0],
+            self._beginning(timeout_s),
+            channel=one,
             params=checked_query_params(query_params),
         )
+
+    def live_count(
+        self,
+        channel: str,
+        *,
+        query_params: QueryParams = None,
+        timeout_s: float | None = None,
+    ) -> on_demand.LiveCount:
+        """Keep a live count of how many are on a channel, without their names.
+
+        ``async with client.live_count("lobby") as live``, then ``live.count`` and
+        ``async for count in live``. It shares the poll of the client's streams, and
+        asks here now as rarely as a roster does, but for the number alone: a room of
+        any size costs the same.
+
+        Args:
+            channel: Which channel; no wildcard.
+            timeout_s: As for ``roster``.
+        """
+        one = _present_channel(channel, "a live count")
+        return on_demand.LiveCount(
+            self._core.feed,
+            self._core.snapshots,
+            self._beginning(timeout_s),
+            channel=one,
+            params=checked_query_params(query_params),
+        )
+
+    def _beginning(self, timeout_s: float | None) -> Callable[[], Budget]:
+        """Return what starts the clock of a call that begins later."""
+        limit_s = checked_limit_s(timeout_s)
+        return lambda: self._core.begin(limit_s)
 
     # Tokens.
 
@@ -464,3 +524,13 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     def _try_refused(self, user_id: str | None) -> None:
         if self._core.life.is_open:
             self._core.try_refused(user_id)
+
+
+def _present_channel(channel: str, what: str) -> str:
+    """Return the name of a channel on which users may be, if it is one."""
+    one, _ = names.present_places(names.one_channel(channel), None)
+    if names.is_wildcard(channel):
+        raise InvalidArgumentError(
+            "channel", f"{what} is of one channel; events() takes wildcards"
+        )
+    return one[0]

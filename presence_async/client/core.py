@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ..checks import checked_presence_timeout_s, checked_timeout_s
@@ -13,9 +13,12 @@ from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
 from . import ending, on_demand
+from .call import Answer
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
+from .observers import Observers
+from .origin import parts_of
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .presence_log import log_handing_over
@@ -49,8 +52,12 @@ class ClientCore:
         config: PresenceConfig,
         session: Session | None,
         register: on_demand.Register | None = None,
+        observers: Sequence[object] = (),
     ) -> None:
         self.config = config
+        self._observers = Observers()
+        for observer in observers:
+            self.teller.add(observer)
         self.tokens: Tokens = Tokens(config.auth)
         self.transport: Transport = Transport(config, session)
         identity = Identity(
@@ -61,13 +68,14 @@ class ClientCore:
             query_params=tuple(config.query_params.items()),
         )
         self.pipeline: RequestPipeline = RequestPipeline(
-            config, identity, self.transport, self.tokens
+            config, identity, self.transport, self.tokens, self._observers
         )
         self.life: Lifecycle = Lifecycle()
         self._starting = asyncio.Lock()
         self.heartbeats: HeartbeatLoop = HeartbeatLoop(
             config,
             self.pipeline,
+            self._observers,
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
         )
@@ -88,13 +96,20 @@ class ClientCore:
     def feed(self) -> on_demand.PresenceFeed:
         """The polls behind the client's streams and rosters."""
         if self._feed is None:
-            self._feed = on_demand.PresenceFeed(self.config, self.pipeline)
+            self._feed = on_demand.PresenceFeed(
+                self.config, self.pipeline, self._observers
+            )
         return self._feed
 
     @functools.cached_property
     def snapshots(self) -> on_demand.SnapshotRequests:
-        """What asks here now for rosters."""
-        return on_demand.SnapshotRequests(self.config, self.pipeline)
+        """What asks here now for rosters and live counts."""
+        return on_demand.SnapshotRequests(self.config, self.pipeline, self.presence)
+
+    @functools.cached_property
+    def teller(self) -> on_demand.Teller:
+        """What tells observers what the client does."""
+        return on_demand.Teller(self._observers, parts_of(self.config.base_url))
 
     @functools.cached_property
     def manager(self) -> on_demand.HeartbeatManager:
@@ -227,18 +242,21 @@ class ClientCore:
         operation: Mergeable[ReplyT],
         query_params: QueryParams,
         timeout_s: float | None,
-    ) -> ReplyT:
+    ) -> Answer[ReplyT]:
         """Ask about names, in as many requests as they need, within one budget."""
-        is_one = len(operation.channels) + len(operation.channel_groups) <= 1
-        parts = [operation] if is_one else split(operation)
-        if len(parts) == 1:
-            return await self.ask(operation, query_params, timeout_s)
         params = checked_query_params(query_params)
         budget = self.begin(timeout_s)
+        is_one = len(operation.channels) + len(operation.channel_groups) <= 1
         answers = [
             await self.pipeline.send(
                 self.pipeline.call(part, budget=budget, params=params)
             )
-            for part in parts
+            for part in ([operation] if is_one else split(operation))
         ]
-        return operation.merged([answer.value for answer in answers])
+        if len(answers) == 1:
+            return answers[0]
+        return Answer(
+            value=operation.merged([answer.value for answer in answers]),
+            sent_at_s=min(answer.sent_at_s for answer in answers),
+            age_s=max(answer.age_s for answer in answers),
+        )

@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from .heartbeat_manager import RegisterStats as RegisterStats
     from .joining import Joining as Joining
     from .lease import Lease as Lease
+    from .live_count import LiveCount as LiveCount
     from .occupants import OccupantPages as OccupantPages
     from .register_loop import RegisterLoop as RegisterLoop
     from .reports import CloseReport as CloseReport
     from .reports import report_of as report_of
     from .roster import Roster as Roster
     from .snapshot_requests import SnapshotRequests as SnapshotRequests
+    from .telling import Teller as Teller
 
 _HOMES = {
     "AddChannelsOperation": "..protocol.channel_groups",
@@ -53,6 +55,7 @@ _HOMES = {
     "Lease": ".lease",
     "ListChannelsOperation": "..protocol.channel_groups",
     "ListGroupsOperation": "..protocol.channel_groups",
+    "LiveCount": ".live_count",
     "OccupantPages": ".occupants",
     "PresenceFeed": ".feed.feed",
     "Register": "..register.register",
@@ -61,6 +64,7 @@ _HOMES = {
     "RemoveChannelsOperation": "..protocol.channel_groups",
     "Roster": ".roster",
     "SnapshotRequests": ".snapshot_requests",
+    "Teller": ".telling",
     "WhereNow": "..protocol.where_now",
     "WhereNowOperation": "..protocol.where_now",
     "report_of": ".reports",

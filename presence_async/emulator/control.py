@@ -12,6 +12,7 @@ pages of other sites: see ``control_guard``. Bodies and replies are JSON;
   shifts timetokens, by default an hour back
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
   revokes the token
+- ``GET profile`` returns the ``EmulatorProfile`` that it runs with
 - ``GET requests`` lists the newest requests, each with the ``status`` it was answered
   with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
   answer; ``operation=`` chooses, ``limit=`` is 1000
@@ -43,7 +44,17 @@ from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply
 from .console import CONSOLE_PATH, page
 from .control_guard import ControlGuard, ControlRequest, is_loopback
-from .control_params import KEY, Params, fields, needed, number_of, value_of, whole_of
+from .control_params import (
+    KEY,
+    MAX_BODY_BYTES,
+    Params,
+    fields,
+    needed,
+    number_of,
+    unfit,
+    value_of,
+    whole_of,
+)
 from .event_faults import EventFault, EventFaults
 from .faults import Fault, Faults
 from .grant import Grant
@@ -60,9 +71,6 @@ __all__ = [
 ]
 
 PREFIX = "/_emulator/"
-
-MAX_BODY_BYTES = 1024 * 1024
-"""The largest body of a control request."""
 
 _JSON = "application/json"
 _SHOWN_REQUESTS = 1000
@@ -112,6 +120,7 @@ class Control:
             ("POST", "restart-timetokens"): self._restart_timetokens,
             ("POST", "tokens"): self._grant,
             ("DELETE", "tokens"): self._revoke,
+            ("GET", "profile"): self._profile,
             ("GET", "requests"): self._requests,
             ("GET", "occupants"): self._occupants,
             ("GET", "events"): self._events,
@@ -142,8 +151,8 @@ class Control:
         if handler is None:
             known = [f"{method} {PREFIX}{name}" for method, name in self._routes]
             return _reply(404, {"error": "unknown method or path", "known": known})
-        if (unfit := _unfit(request)) is not None:
-            return _refused(*unfit)
+        if (found := unfit(request)) is not None:
+            return _refused(*found)
         try:
             params = request.http.params()
             return _reply(200, handler(params, value_of(request.body), now_s))
@@ -200,6 +209,9 @@ class Control:
     def _revoke(self, params: Params, _: object, __: float) -> object:
         self._service.revoke(needed(params, "token"))
         return {"revoked": 1}
+
+    def _profile(self, _: Params, __: object, ___: float) -> object:
+        return self._service.profile.to_dict()
 
     def _requests(self, params: Params, _: object, __: float) -> object:
         operation, key = params.get("operation"), params.get(KEY)
@@ -267,22 +279,6 @@ def _lift(faults: Faults | EventFaults, params: Params) -> None:
         faults.lift(whole_of(params, "id"))
     else:
         faults.clear()
-
-
-def _is_json(request: ControlRequest) -> bool:
-    content_type = request.headers.get("content-type", "")
-    return content_type.partition(";")[0].strip().lower() == _JSON
-
-
-def _unfit(request: ControlRequest) -> tuple[int, str] | None:
-    """Return status and reason if a body cannot be what is asked for."""
-    if request.method == "POST" and not _is_json(request):
-        return 415, f"send Content-Type: {_JSON}"
-    if request.body is None:
-        return 400, "the body did not come whole and in time"
-    if len(request.body) > MAX_BODY_BYTES:
-        return 413, f"the body is larger than {MAX_BODY_BYTES} bytes"
-    return None
 
 
 def _reply(status: int, body: object) -> HttpReply:

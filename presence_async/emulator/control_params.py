@@ -8,14 +8,46 @@ from typing import Any, Final
 import msgspec
 
 from ..errors import InvalidArgumentError
+from .control_guard import ControlRequest
 from .faults import short_value
 
-__all__ = ["KEY", "Params", "fields", "needed", "number_of", "value_of", "whole_of"]
+__all__ = [
+    "KEY",
+    "MAX_BODY_BYTES",
+    "Params",
+    "fields",
+    "needed",
+    "number_of",
+    "unfit",
+    "value_of",
+    "whole_of",
+]
 
 Params = Mapping[str, str]
 
 KEY: Final = "subscribe_key"
 """The parameter that chooses the key set."""
+
+MAX_BODY_BYTES = 1024 * 1024
+"""The largest body of a control request."""
+
+_JSON: Final = "application/json"
+
+
+def _is_json(request: ControlRequest) -> bool:
+    content_type = request.headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower() == _JSON
+
+
+def unfit(request: ControlRequest) -> tuple[int, str] | None:
+    """Return status and reason if a body cannot be what is asked for."""
+    if request.method == "POST" and not _is_json(request):
+        return 415, f"send Content-Type: {_JSON}"
+    if request.body is None:
+        return 400, "the body did not come whole and in time"
+    if len(request.body) > MAX_BODY_BYTES:
+        return 413, f"the body is larger than {MAX_BODY_BYTES} bytes"
+    return None
 
 
 def value_of(body: bytes | None) -> object:

@@ -1,23 +1,49 @@
-"""What the emulator changes about aiohttp's server."""
+"""aiohttp's server as the emulator needs it: it survives and reports everything."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
-__all__ = ["HttpServer", "MalformedAtDebug", "request_of"]
+__all__ = ["http_server"]
+
+# Above the service's own limit, so that the service answers with its 414.
+_MAX_LINE_BYTES = 1024 * 1024
+# aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
+# virtual time, while its client does so by the system's clock.
+_KEEPALIVE_S = 10_000_000.0
 
 
-class HttpServer(web.Server):
+def http_server(
+    serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    *,
+    on_lost: Callable[[Hashable], None],
+    logger: logging.Logger,
+) -> web.Server:
+    """Return a server that calls ``serve``, and ``on_lost`` when a connection ends."""
+    server = _HttpServer(
+        serve,
+        request_factory=_request_of,
+        access_log=None,
+        logger=_MalformedAtDebug(logger, {}),
+        keepalive_timeout=_KEEPALIVE_S,
+        max_line_size=_MAX_LINE_BYTES,
+        lingering_time=0,
+    )
+    server.on_lost = on_lost
+    return server
+
+
+class _HttpServer(web.Server):
     """Reports lost connections, so that their polls end at once."""
 
-    on_lost: Callable[[object], None]
+    on_lost: Callable[[Hashable], None]
 
     def connection_lost(
         self,
@@ -29,7 +55,7 @@ class HttpServer(web.Server):
         self.on_lost(handler)
 
 
-def request_of(
+def _request_of(
     message: RawRequestMessage,
     payload: Any,  # noqa: ANN401  # this and the rest are aiohttp's own
     protocol: Any,  # noqa: ANN401
@@ -48,7 +74,7 @@ def request_of(
         return web.BaseRequest(readable, payload, protocol, writer, task, loop)
 
 
-class MalformedAtDebug(logging.LoggerAdapter[logging.Logger]):
+class _MalformedAtDebug(logging.LoggerAdapter[logging.Logger]):
     """Logs for aiohttp's server: bytes that are not HTTP are not an error of ours."""
 
     def exception(self, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401  # as logging's own

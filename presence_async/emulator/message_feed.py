@@ -31,6 +31,7 @@ from .message_log import MESSAGES_KEPT, MessageLog, QueuedMessage, Timetokens
 from .occupancy import OccupancyChange
 from .open_polls import OpenPolls
 from .pending_poll import End, PendingPoll
+from .stream_filter import StreamFilter
 
 __all__ = ["MessageFeed"]
 
@@ -120,6 +121,7 @@ class MessageFeed:
             publisher=operation.user_id,
             kind=operation.kind,
             message_type=operation.message_type,
+            metadata=operation.metadata,
         )
         self._queue(
             QueuedMessage(timetoken, operation.channel, now_s, lambda: rendered)
@@ -147,6 +149,8 @@ class MessageFeed:
         """
         newest = self._timetokens.next(self._clock())
         poll = PendingPoll(operation, min(operation.timetoken, newest), present_on)
+        if operation.filter_expression is not None:
+            poll.filter = StreamFilter.parse(operation.filter_expression)
         self._polls.catch_up(poll, self._log, now_s=now_s)
         self._polls.add(poll)
         return poll

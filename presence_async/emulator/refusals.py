@@ -22,8 +22,10 @@ __all__ = [
     "empty_subscription",
     "forbidden",
     "injected",
+    "invalid_filter",
     "not_found",
     "not_sent",
+    "not_turned_on",
     "other_method",
     "raw",
     "registry_refusal",
@@ -33,6 +35,10 @@ __all__ = [
 ]
 
 ACCESS_MANAGER = "Access Manager"
+_NOT_TURNED_ON = (
+    "This feature is not turned on for this account."
+    " Contact support@pubnub.com to activate this feature."
+)
 
 _ACCESS_HEADERS: Mapping[str, str] = {
     "content-type": "text/javascript; charset=UTF-8",
@@ -102,6 +108,23 @@ def not_sent(reason: str, timetoken: int, *, status: int = 400) -> HttpReply:
     """
     body = json.dumps([0, reason, str(timetoken)], separators=(",", ":"))
     return raw(body.encode(), status=status)
+
+
+def not_turned_on() -> HttpReply:
+    """Return the refusal of a feature that the keyset lacks.
+
+    HTTP says 200, as in an SDK's tests. A support article of PubNub has HTTP 402.
+    """
+    reply = envelope.error_reply(402, _NOT_TURNED_ON, error=1)
+    return msgspec.structs.replace(reply, status=200)
+
+
+def invalid_filter(message: str) -> HttpReply:
+    """Return the refusal of a filter expression: a 481, as documented.
+
+    The body is unverified.
+    """
+    return envelope.error_reply(481, message, error=1)
 
 
 def registry_refusal(message: str) -> HttpReply:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InvalidArgumentError
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
+from ..protocol.here_now import HereNowOperation
 from ..protocol.timetoken import TIMETOKENS_PER_S
 from . import refusals
 from .access_manager import AccessManager
@@ -14,6 +15,7 @@ from .options import Options
 from .rate_limit import RateLimit
 from .router import operation_kind, takes_post
 from .signatures import signature_refusal
+from .stream_filter import StreamFilter
 
 __all__ = ["MAX_MESSAGE_BYTES", "TIME_PATH", "RequestGuard"]
 
@@ -24,6 +26,7 @@ TIME_PATH = "/time/0"
 """The path of the service's time: one timetoken in a list."""
 
 _MAX_REQUEST_BYTES = 32 * 1024
+_PRESENCE = "/v2/presence/"
 _REGISTRY = "/v1/channel-registration/"
 _SENDING = ("/publish/", "/signal/")
 
@@ -34,7 +37,7 @@ class RequestGuard:
     The checks, in this order: the target is too long, requests come too fast, the
     method is a wrong one, a message is too large, no service has the path, the
     subscribe key is another one, the signature is wrong or outdated, the token does not
-    cover the names.
+    cover the names, the keyset lacks the feature, the filter expression is malformed.
 
     Args:
         options: How the service behaves.
@@ -45,8 +48,11 @@ class RequestGuard:
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        profile, access = options.profile, options.access
+        if access is None and profile.access_manager:
+            access = {}
         self.access: AccessManager = AccessManager(
-            options.access, leave_needs_read=options.leave_needs_read
+            access, leave_needs_read=profile.leave_needs_read
         )
         self._options = options
         self._clock = clock
@@ -66,7 +72,8 @@ class RequestGuard:
             return None, _unroutable(request)
         try:
             operation = kind.from_request(request)
-            return operation, self._denied(operation, request, now_s)
+            denied = self._denied(operation, request, now_s)
+            return operation, denied or self._unavailable(operation, request)
         except InvalidArgumentError as error:
             return None, self._unparsable(request, error)
 
@@ -143,18 +150,45 @@ class RequestGuard:
             return refusals.registry_refusal("Reserved character in input parameters.")
         is_sending = request.path.startswith(_SENDING)
         known = _WORDS_OF_SENDING if is_sending else _WORDS
-        words = known.get(error.rule) or f"Invalid {error.argument}: {error.rule}"
+        words = known.get(str(error)) or f"Invalid {error.argument}: {error.rule}"
         if is_sending:
             return refusals.not_sent(words, self._timetoken())
         return refusals.bad_request(words)
 
+    def _unavailable(
+        self, operation: Operation[Any], request: HttpRequest
+    ) -> HttpReply | None:
+        """Return the refusal of a feature that the keyset lacks, else ``None``."""
+        profile = self._options.profile
+        is_global = isinstance(operation, HereNowOperation) and operation.is_global
+        if (request.path.startswith(_PRESENCE) and not profile.presence) or (
+            is_global and not profile.global_here_now
+        ):
+            return refusals.not_turned_on()
+        expression: str | None = getattr(operation, "filter_expression", None)
+        if expression is None:
+            return None
+        if not profile.stream_filtering:
+            return refusals.bad_request(
+                "Stream filtering is off for this subscribe key"
+            )
+        return _invalid_filter(expression)
+
 
 # The service's own words where they are known.
-_WORDS: Mapping[str, str] = {"No state specified.": "No state specified."}
+_WORDS: Mapping[str, str] = {"state: No state specified.": "No state specified."}
 _WORDS_OF_SENDING: Mapping[str, str] = {
-    "must be JSON": "Invalid JSON",
-    "Signal size too large": "Signal size too large",
+    "message: must be JSON": "Invalid JSON",
+    "message: Signal size too large": "Signal size too large",
 }
+
+
+def _invalid_filter(expression: str) -> HttpReply | None:
+    try:
+        StreamFilter.parse(expression)
+    except InvalidArgumentError as error:
+        return refusals.invalid_filter(f"Invalid {error.argument}: {error.rule}")
+    return None
 
 
 def _unroutable(request: HttpRequest) -> HttpReply:

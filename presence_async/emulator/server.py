@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import attrs
 import msgspec
@@ -18,7 +18,7 @@ from ..protocol.identity import loggable
 from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest, is_control
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
-from .http_server import HttpServer, MalformedAtDebug, request_of
+from .http_server import http_server
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
@@ -31,12 +31,6 @@ from .service import Service
 __all__ = ["Server"]
 
 logger: logging.Logger = logging.getLogger("presence_async.emulator")
-
-# Above the service's own limit, so that the service answers with its 414.
-_MAX_LINE_BYTES = 1024 * 1024
-# aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
-# virtual time, while its client does so by the system's clock.
-_KEEPALIVE_S = 10_000_000.0
 
 
 class Server:
@@ -86,16 +80,7 @@ class Server:
             started_s=self.now_s() - self.service.jumped_s,
         )
         self._timer.start()
-        server = HttpServer(
-            self._serve,
-            request_factory=request_of,
-            access_log=None,
-            logger=MalformedAtDebug(logger, {}),
-            keepalive_timeout=_KEEPALIVE_S,
-            max_line_size=_MAX_LINE_BYTES,
-            lingering_time=0,
-        )
-        server.on_lost = self._polls.drop
+        server = http_server(self._serve, on_lost=self._lost, logger=logger)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
@@ -214,7 +199,8 @@ class Server:
                 return None
         if self._is_closing.is_set():
             return None
-        answer = self.service.reply(pending, now_s=self.now_s())
+        connection = None if request.transport is None else request.protocol
+        answer = self.service.reply(pending, now_s=self.now_s(), connection=connection)
         self._timer.arm()
         if isinstance(answer, PendingPoll):
             reply = await self._held(request, answer)
@@ -242,6 +228,12 @@ class Server:
         reply = self.service.answer(poll, now_s=self.now_s())
         self._timer.arm()
         return reply
+
+    def _lost(self, connection: Hashable) -> None:
+        self._polls.drop(connection)
+        if not self._is_closing.is_set():
+            self.service.disconnect(connection, now_s=self.now_s())
+            self._timer.arm()
 
     async def _pause(self, delay_s: float, request: web.BaseRequest) -> None:
         """Wait for a fault's delay, or until the emulator closes.

@@ -5,32 +5,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import attrs
+
 from ..checks import number
 from ..deadlines import DueHeap
-from ..errors import InvalidArgumentError
-from ..protocol.encoding import split_list
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.json_codec import Json
+from ..protocol.subscribe import SubscribeOperation
 from . import refusals
 from .event_faults import EventFaults
-from .faults import Fault, Faults
+from .faults import Faults
 from .grant import Grant
-from .journal import Journal, JournalEntry
+from .journal import Journal
 from .keyset import Keyset
+from .last_connections import LastConnections, Subscriber
 from .message_log import Timetokens
 from .occupancy import OccupancyChange
 from .options import Options
 from .pending_poll import PendingPoll
-from .pending_reply import PendingReply
+from .pending_reply import PendingReply, entry_of, faulty_reply
+from .profile import EmulatorProfile
 from .reply_cache import PER_ATTEMPT, ReplyCache
-from .request_guard import TIME_PATH, RequestGuard
-from .router import ROUTES, TIME
+from .request_guard import RequestGuard
+from .router import ROUTES
 
 __all__ = ["RESTART_SHIFT_S", "Service"]
 
@@ -62,11 +65,12 @@ class Service:
         self._caches = {
             # The harsher choice: a cache that compares ``requestid`` never hits.
             HereNowOperation.name: ReplyCache(
-                options.here_now_cache_s, ignored=PER_ATTEMPT
+                options.profile.here_now_cache_s, ignored=PER_ATTEMPT
             ),
-            HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
+            HeartbeatOperation.name: ReplyCache(options.profile.heartbeat_cache_s),
         }
         self._clock = clock
+        self._connections = LastConnections()
         self._timetokens = Timetokens()
         self._keysets: dict[str, Keyset] = {}
         self._due: DueHeap[str] = DueHeap()
@@ -84,6 +88,12 @@ class Service:
             )
             self._keysets[subscribe_key] = keyset
         return keyset
+
+    @property
+    def profile(self) -> EmulatorProfile:
+        """The keyset that it is, access control as ``grant`` has left it."""
+        is_on = self._guard.access.is_on
+        return attrs.evolve(self._options.profile, access_manager=is_on)
 
     def subscribe_keys(self) -> tuple[str, ...]:
         """Return the keys that have been used, in this order."""
@@ -145,6 +155,7 @@ class Service:
         for key in keys:
             forgotten = self._keysets.pop(key, None)
             self._due.discard(key)
+            self._connections.forget(key)
             if forgotten is not None:
                 forgotten.feed.finish_polls("answer")
         self.faults.clear()
@@ -188,7 +199,7 @@ class Service:
     ) -> PendingReply:
         """Record a request and parse it; nothing takes effect yet."""
         operation, refusal = self._guard.check(request, method=method, now_s=now_s)
-        entry = _entry(request, method, operation, now_s)
+        entry = entry_of(request, method, operation, now_s)
         self.journal.add(entry)
         fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
         return PendingReply(
@@ -199,19 +210,32 @@ class Service:
             fault=fault,
         )
 
-    def reply(self, pending: PendingReply, *, now_s: float) -> HttpReply | PendingPoll:
+    def reply(
+        self,
+        pending: PendingReply,
+        *,
+        now_s: float,
+        connection: Hashable | None = None,
+    ) -> HttpReply | PendingPoll:
         """Apply a request, unless a fault or refusal prevents it, and return its reply.
 
         A poll without messages is returned instead of a reply; ``answer`` ends it.
+
+        Args:
+            pending: The request.
+            now_s: The time.
+            connection: What it came over, for ``disconnect``; ``None``: it is gone.
         """
         fault = pending.fault
         if fault is not None and fault.prevents_effect:
-            return _faulty(fault)
+            return faulty_reply(fault)
         reply = self._reply(pending, now_s)
+        if connection is not None and pending.refusal is None:
+            self._note(pending.operation, connection)
         if fault is not None and fault.replaces_answer:
             if isinstance(reply, PendingPoll):
                 self.drop(reply)
-            return _faulty(fault)
+            return faulty_reply(fault)
         return reply
 
     def _reply(self, pending: PendingReply, now_s: float) -> HttpReply | PendingPoll:
@@ -247,38 +271,27 @@ class Service:
         self._due.put(key, keyset.next_due_s())
         return poll.operation.to_reply(delivery)
 
+    def _note(self, operation: Operation[Any] | None, connection: Hashable) -> None:
+        is_watched = self._options.profile.leave_on_disconnect
+        if is_watched and isinstance(operation, SubscribeOperation):
+            key = operation.subscribe_key
+            channels = self.keyset(key).subscribed(operation)
+            self._connections.note(
+                [Subscriber(key, operation.user_id, name) for name in channels],
+                connection,
+            )
+
+    def disconnect(self, connection: Hashable, *, now_s: float) -> None:
+        """Let those leave whose last subscribe came over a connection that has ended.
+
+        Only with ``leave_on_disconnect``.
+        """
+        self.expire(now_s)
+        for left in self._connections.end(connection):
+            keyset = self.keyset(left.subscribe_key)
+            keyset.disconnect(left.user_id, left.channel, now_s)
+            self._due.put(left.subscribe_key, keyset.next_due_s())
+
     def drop(self, poll: PendingPoll) -> None:
         """Forget a poll whose client has hung up."""
         self.keyset(poll.operation.subscribe_key).feed.close(poll)
-
-
-def _faulty(fault: Fault) -> HttpReply:
-    status = 200 if fault.status is None else fault.status
-    reply = refusals.injected(status)
-    if fault.body is not None:
-        reply = refusals.raw(fault.body, status=status)
-    return refusals.with_headers(
-        reply, retry_after=fault.retry_after_s, age=fault.age_s
-    )
-
-
-def _entry(
-    request: HttpRequest, method: str, operation: Operation[Any] | None, now_s: float
-) -> JournalEntry:
-    try:
-        params = request.params()
-    except InvalidArgumentError:
-        params = {}
-    name = operation.name if operation is not None else ""
-    return JournalEntry(
-        at_s=now_s,
-        method=method,
-        operation=TIME if request.path == TIME_PATH else name,
-        subscribe_key=operation.subscribe_key if operation is not None else "",
-        path=request.path,
-        query=request.query,
-        params=params,
-        user_id=params.get("uuid"),
-        channels=getattr(operation, "channels", ()),
-        channel_groups=split_list(params.get("channel-group", "")),
-    )

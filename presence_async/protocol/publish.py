@@ -4,8 +4,8 @@ Source: https://www.pubnub.com/docs/sdks/rest-api/publish-message-to-channel (re
 2026-11), PubNub's SDKs, and recorded replies, ``[1,"Sent","17579696193377821"]``.
 The message stands in the path of a GET or in the body of a POST to the same path
 without it, as recorded for both. The client has no method for it. The emulator serves
-it, so that programs that also send messages can be tested; it ignores metadata, storage
-and encryption.
+it, so that programs that also send messages can be tested; it ignores storage and
+encryption.
 
 A signal is a small message that nothing stores: ``send-signal-to-channel`` beside the
 page above says 64 bytes, which were 30 in 2019. Recorded is the refusal of a larger
@@ -64,6 +64,7 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
             reply; ``None``: none.
         is_delivered: Whether subscribers receive it. SDKs call the opposite "fire" and
             write it ``norep``.
+        metadata: Any JSON value, which filters of a subscribe can read; ``None``: none.
     """
 
     name: ClassVar[str] = "publish"
@@ -82,6 +83,7 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
     message: Json
     message_type: str | None = None
     is_delivered: bool = True
+    metadata: Json = None
 
     @property
     def acting_user_id(self) -> str | None:
@@ -94,6 +96,9 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
         query = [] if self.is_delivered else ["norep=true"]
         if self.message_type is not None:
             query.append(f"custom_message_type={encode_name(self.message_type)}")
+        if self.metadata is not None:
+            metadata = json.dumps(self.metadata, separators=(",", ":"))
+            query.append(f"meta={encode_name(metadata)}")
         return HttpRequest(path=path, query="&".join(query))
 
     @classmethod
@@ -107,9 +112,10 @@ class PublishOperation(msgspec.Struct, frozen=True, kw_only=True):
             publish_key=decode_name(parts["publish"]),
             user_id=names.user_id(params.get("uuid"), "uuid"),
             channel=channel,
-            message=_parsed_message(_message_text(request, parts["message"])),
+            message=_parsed(_message_text(request, parts["message"]), "message"),
             message_type=params.get("custom_message_type") or None,
             is_delivered=params.get("norep") not in _TRUE,
+            metadata=_parsed((params.get("meta") or "null").encode(), "meta"),
         )
 
     def to_reply(self, value: int) -> HttpReply:
@@ -143,11 +149,11 @@ def _message_text(request: HttpRequest, in_path: str) -> bytes:
     return decode_name(in_path).encode() if in_path else request.body or b""
 
 
-def _parsed_message(text: bytes) -> Json:
+def _parsed(text: bytes, argument: str) -> Json:
     try:
-        message = decode(text, _ANYTHING)
+        value = decode(text, _ANYTHING)
     except JsonError:
         pass
     else:
-        return plain_state({"message": message}, "message")["message"]
-    raise InvalidArgumentError("message", "must be JSON")
+        return plain_state({argument: value}, argument)[argument]
+    raise InvalidArgumentError(argument, "must be JSON")

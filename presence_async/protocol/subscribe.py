@@ -99,6 +99,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
         presence_timeout_s: Seconds until the service reports a timeout of a user who
             becomes present by it; ``None``: the service's own.
         state: State by channel or group name; ``None``: leave states unchanged.
+        filter_expression: Which messages to deliver; ``None``: all.
     """
 
     name: ClassVar[str] = "subscribe"
@@ -112,6 +113,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
     region: int | None = None
     presence_timeout_s: int | None = None
     state: Mapping[str, Mapping[str, Json]] | None = None
+    filter_expression: str | None = None
 
     @property
     def acting_user_id(self) -> str | None:
@@ -126,6 +128,8 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
             query.append(f"heartbeat={self.presence_timeout_s}")
         if self.state is not None:
             query.append(f"state={encode_name(encode_state(self.state))}")
+        if self.filter_expression is not None:
+            query.append(f"filter-expr={encode_name(self.filter_expression)}")
         key = encode_name(self.subscribe_key)
         path = f"/v2/subscribe/{key}/{encode_names(self.channels)}/0"
         return HttpRequest(path=path, query="&".join(query))
@@ -145,6 +149,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
             region=parsed_number(cursor, "tr"),
             presence_timeout_s=parsed_timeout_s(params.get("heartbeat", "")),
             state=parsed_states(params.get("state")),
+            filter_expression=params.get("filter-expr") or None,
         )
 
     def to_reply(self, value: Delivery) -> HttpReply:
