@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from presence_async.emulator import EventFault, Fault, PresenceEmulator
+from presence_async.emulator import EmulatorProfile, EventFault, Fault, PresenceEmulator
 from presence_async.emulator.console import page
 from presence_async.emulator.control import Control, ControlRequest
 from presence_async.emulator.options import Options
@@ -284,6 +284,15 @@ async def test_a_kicked_user_times_out_where_told(
     assert emulator.kick("bob") == ("a", "c")
     assert [event.action for event in emulator.events("c")] == ["join", "timeout"]
     assert (await steer(wire, "POST", "kick"))[0] == 400
+
+
+async def test_a_kick_is_not_held_back(wire: Any) -> None:
+    profile = EmulatorProfile(debounce_s=5)
+    async with PresenceEmulator(profile=profile) as emulator:
+        await wire.to(emulator).get(BEAT.format("demo", "a", "bob", 20))
+
+        assert emulator.kick("bob", "a") == ("a",)
+        assert emulator.occupants("a") == {}
 
 
 async def test_time_jumps_in_order_and_goes_on_from_there(
