@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from ..protocol.exchange import HttpRequest
 from ..protocol.identity import loggable
 from .event_faults import ActiveEventFault
 from .faults import ActiveFault
-from .journal import JournalEntry
+from .journal import Journal, JournalEntry
 from .keyset import Keyset
 from .occupancy import OccupancyChange
 from .router import OPERATION_NAMES
@@ -33,6 +33,7 @@ _CHANNELS = 1000
 _OCCUPANTS = 1000
 _EVENTS = 500
 _REQUESTS = 100
+_REQUESTS_SEARCHED = 2000
 _LIST_CHARS = 200_000
 _TEXT_CHARS = 300
 
@@ -61,10 +62,6 @@ def overview(
     occupancy = keyset.occupancy
     channels = occupancy.channels()
     new = _new_events(keyset, since)
-    journal = service.journal
-    newest = journal[-_REQUESTS:]
-    first = journal.total - len(newest)
-    numbered = [(first + i, entry) for i, entry in enumerate(newest)]
     return {
         "subscribe_key": key,
         "subscribe_keys": service.subscribe_keys()[:_KEYS],
@@ -94,8 +91,8 @@ def overview(
         # The newest first, so that a bound leaves out the oldest.
         "events": _rows(reversed(new), _EVENTS, _event_row),
         "events_new": len(new),
-        "requests": _rows(reversed(numbered), _REQUESTS, _request_row),
-        "requests_total": journal.total,
+        "requests": _rows(_requests(service.journal, key), _REQUESTS, _request_row),
+        "requests_total": service.journal.total,
         "faults": [_fault(active) for active in service.faults.active(now_s=now_s)],
         "event_faults": [
             _event_fault(active) for active in service.event_faults.active(now_s=now_s)
@@ -110,6 +107,14 @@ def _new_events(keyset: Keyset, since: str) -> list[OccupancyChange]:
         missing = max(0, missing - int(number))
     kept = keyset.events
     return list(islice(kept, max(0, len(kept) - missing), None))
+
+
+def _requests(journal: Journal, key: str) -> Iterator[tuple[int, JournalEntry]]:
+    """Return the newest requests of a key or of none, numbered, newest first."""
+    newest = journal[-_REQUESTS_SEARCHED:]
+    for age, entry in enumerate(reversed(newest), 1):
+        if entry.subscribe_key in {key, ""}:
+            yield journal.total - age, entry
 
 
 def _rows(items: Iterable[ItemT], most: int, row: Callable[[ItemT], Row]) -> list[Row]:
@@ -144,7 +149,6 @@ def _request_row(numbered: tuple[int, JournalEntry]) -> Row:
         _short(names),
         entry.status,
         _short(target),
-        entry.subscribe_key,
     ]
 
 

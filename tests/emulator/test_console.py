@@ -257,7 +257,10 @@ def test_the_key_in_use_is_shown_until_another_is_chosen(shown: Shown) -> None:
     assert shown.ask()["subscribe_key"] == "mine"
     shown.beat("bob")
     assert shown.ask()["subscribe_key"] == "demo"
-    assert shown.ask("subscribe_key=mine")["subscribe_keys"] == ["demo", "mine"]
+    shown.beat("eve", key="third")
+    told = shown.ask("subscribe_key=mine")
+    assert told["subscribe_keys"] == ["demo", "mine", "third"]
+    assert [request[4] for request in told["requests"]] == ["bob"]
 
 
 # What it steers.
