@@ -56,6 +56,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "emulator.http_server": {"aiohttp"},
     "emulator.request_body": {"aiohttp"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
+    "testing.anyio_plugin": {"pytest"},
+    "testing.async_fixtures": {"pytest"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
     "prometheus": {"prometheus_client"},
