@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -313,10 +314,12 @@ async def test_time_jumps_in_order_and_goes_on_from_there(
     left = emulator.events("a")[-1]
     assert (left.action, left.user_id, left.at_s) == ("timeout", "soon", start_s + 20)
     # Nobody asks: the timer alone ends the other presence, 10 s from now.
+    jumped_at_s = asyncio.get_running_loop().time()
     _, delivered = await wire.get(f"{poll}{cursor}")
     assert [m["d"]["uuid"] for m in delivered["m"]] == ["soon"]
     _, delivered = await wire.get(f"{poll}{delivered['t']['t']}")
     assert [m["d"]["uuid"] for m in delivered["m"]] == ["late"]
+    assert asyncio.get_running_loop().time() - jumped_at_s == pytest.approx(10)
     emulator.advance(0.5)
     for wrong in ("0", "-1", "x", "1e999", "99999999999", ""):
         assert (await steer(wire, "POST", f"advance?seconds={wrong}"))[0] == 400
