@@ -38,7 +38,11 @@ LAYERS: dict[str, set[str]] = {
     "prometheus": {"client"},
     "otel": {"client"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "cli": {"client", "register", "emulator", "testing", "protocol", "errors", ""},
+    "doctor": {"client", "emulator", "protocol", "errors"},
+    "cli": {
+        *("client", "register", "emulator", "testing", "doctor", "protocol", "errors"),
+        "",
+    },
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -56,6 +60,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "emulator.http_server": {"aiohttp"},
     "emulator.request_body": {"aiohttp"},
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
+    "doctor": {"attrs", "msgspec"},
     "testing.anyio_plugin": {"pytest"},
     "testing.async_fixtures": {"pytest"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
@@ -87,6 +92,7 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "emulator.server": {"socket"},
     "client": {"time", "socket"},
     "client.wall_clock": {"socket"},
+    "doctor": {"time", "random"},
 }
 # Shared parts of the protocol; every other module of it is an operation.
 PROTOCOL_PARTS = {
