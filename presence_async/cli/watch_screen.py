@@ -79,7 +79,10 @@ class WatchScreen:
         if len(views) > height:
             hidden = len(views) - (height - 1)
             views, height = views[: height - 1], height - 1
-        blocks = [_Block(view, console, options, self._now_s) for view in views]
+        health_width = max(len(view.health) for view in views) if views else 0
+        blocks = [
+            _Block(view, console, options, self._now_s, health_width) for view in views
+        ]
         for block, rows in zip(
             blocks, shares([block.wanted for block in blocks], height), strict=True
         ):
@@ -101,11 +104,17 @@ class _Block:
     """The rows of one channel."""
 
     def __init__(
-        self, view: View, console: Console, options: ConsoleOptions, now_s: float
+        self,
+        view: View,
+        console: Console,
+        options: ConsoleOptions,
+        now_s: float,
+        health_width: int,
     ) -> None:
         self._view = view
         self._options = options
         self._now_s = now_s
+        self._health_width = health_width
         self._width = options.max_width
         self._is_wide = self._width >= _SIDE_BY_SIDE
         self._problem: list[Text] = []
@@ -151,7 +160,7 @@ class _Block:
             counts = history.counts(self._width // 3, self._now_s)
             line_of_bars = sparkline(counts, ascii_only=self._options.ascii_only)
             cells.append(Text(line_of_bars, style="dim"))
-        line.add_column(no_wrap=True)
+        line.add_column(no_wrap=True, min_width=self._health_width)
         cells.append(Text(view.health, style=_HEALTH_STYLES.get(view.health, "")))
         line.add_row(*cells)
         return line
