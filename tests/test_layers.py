@@ -23,7 +23,9 @@ LAYERS: dict[str, set[str]] = {
     # What is said to a register, as ``protocol`` is what is said to the service.
     "presence": {"protocol", "deadlines", "errors", "register.values"},
     "roster": {"protocol", "errors"},
+    "explain": {"protocol", "errors"},
     "client": {
+        "explain",
         "presence",
         "roster",
         "register.register",
@@ -36,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "cli": {"client", "register", "emulator", "testing", "protocol", "errors", ""},
+    "cli": {"client", "explain", "register", "emulator", "testing", "protocol", "errors", ""},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -44,6 +46,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checks": {"attrs"},
     "protocol": {"attrs", "msgspec"},
     "roster": {"attrs"},
+    "explain": {"attrs", "msgspec"},
     "presence": {"attrs"},
     "client": {"attrs"},
     "client.direct": {"aiohttp", "yarl"},
@@ -71,6 +74,7 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "register.hub": {"asyncio", "time", "random", "socket"},
     "register.ledger": {"asyncio", "time", "random", "socket"},
     "roster": {"asyncio", "time", "socket", "logging"},
+    "explain": {"asyncio", "time", "random", "socket", "logging"},
     "emulator": {"asyncio", "time", "socket"},
     "emulator.expiry_timer": {"time", "socket"},
     "emulator.held_polls": {"time", "socket"},

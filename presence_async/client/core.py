@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import functools
 from collections.abc import Mapping
 from typing import TypeVar
 
 from ..checks import checked_presence_timeout_s, checked_timeout_s
+from ..errors import InvalidArgumentError
 from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
@@ -88,7 +90,12 @@ class ClientCore:
     def feed(self) -> on_demand.PresenceFeed:
         """The polls behind the client's streams and rosters."""
         if self._feed is None:
-            self._feed = on_demand.PresenceFeed(self.config, self.pipeline)
+            recorder = self.heartbeats.recorder
+            self._feed = on_demand.PresenceFeed(
+                self.config,
+                self.pipeline,
+                witness=None if recorder is None else recorder.events,
+            )
         return self._feed
 
     @functools.cached_property
@@ -158,6 +165,8 @@ class ClientCore:
             departures = self.heartbeats.engine.departures
             self.close_report = on_demand.report_of(departures)
             log_handing_over(departures)
+            if self.heartbeats.recorder is not None:
+                self.heartbeats.recorder.close(departures)
             try:
                 if feed is not None:
                     await feed.finish()
@@ -191,6 +200,30 @@ class ClientCore:
     def _resume_feed(self, slept_s: float) -> None:
         if self._feed is not None:
             self._feed.resume(slept_s)
+
+    # Why.
+
+    def note_token(self, user_id: str | None, *, is_refresh: bool) -> None:
+        """Note that other tokens are used from now on, for one user or for all."""
+        recorder = self.heartbeats.recorder
+        if recorder is not None and self.life.is_open:
+            recorder.new_token(user_id, is_refresh=is_refresh)
+
+    def explain(
+        self, user_id: str, at: dt.datetime | float | None
+    ) -> on_demand.Explanation:
+        """Tell the story of a user.
+
+        Raises:
+            InvalidArgumentError: Nothing is kept that could tell it, or ``at`` is no
+                time.
+        """
+        recorder = self.heartbeats.recorder
+        if recorder is None:
+            raise InvalidArgumentError(
+                "explain_decisions", "is 0, so there is nothing to tell; write 50"
+            )
+        return recorder.explain(user_id, at)
 
     # How every call goes.
 

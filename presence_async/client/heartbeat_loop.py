@@ -18,7 +18,7 @@ from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Claim, Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
-from ..presence.wire import Outcome, Purpose, Send
+from ..presence.wire import Acknowledged, Outcome, Purpose, Send
 from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
@@ -26,6 +26,7 @@ from .lifecycle import check_loop
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import PlaceQueue, PresenceRequest
+from .recorder import Recorder
 from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
@@ -86,6 +87,7 @@ class HeartbeatLoop:
     Attributes:
         engine: Decides everything.
         register: Speaks to the register, if there is one; set before the start.
+        recorder: Notes decisions for ``explain``, if they are kept.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -116,6 +118,8 @@ class HeartbeatLoop:
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.register: RegisterShell | None = None
+        recorder = Recorder(config, self.engine)
+        self.recorder: Recorder | None = recorder if recorder.is_on else None
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
@@ -275,6 +279,8 @@ class HeartbeatLoop:
             except Exception:
                 name = type(change).__name__
                 logger.critical("telling of %s crashed", name, exc_info=True)
+            if self.recorder is not None:
+                self.recorder.change(change)
 
     def _publish(self, change: Change) -> None:
         if isinstance(change, Settled):
@@ -304,6 +310,9 @@ class HeartbeatLoop:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
             self._wake.set()
+        is_calm = send.order is None and isinstance(outcome, Acknowledged)
+        if self.recorder is not None and not is_calm:
+            self.recorder.answered(send, outcome)
         if not self._is_pump_due:
             # Once for all answers of one turn of the event loop.
             self._is_pump_due = True
@@ -318,6 +327,8 @@ class HeartbeatLoop:
     # Time that went by unseen.
 
     def _catch_up(self, report: ClockReport) -> None:
+        if self.recorder is not None:
+            self.recorder.looked(report, self.now_s())
         if report.blocked_s and not report.slept_s:
             users, lost = overview.late(self.engine, self.now_s())
             log_blocked(report.blocked_s, users, lost)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from .claims import Claim, LeaseHealth
+from .names import Name
 
 __all__ = [
     "Change",
     "HealthChanged",
+    "HeldElsewhere",
     "LeaveGivenUp",
     "OutageBegan",
     "OutageEnded",
@@ -19,6 +21,7 @@ __all__ = [
     "RegisterBack",
     "RegisterLost",
     "Settled",
+    "TurnChanged",
     "UserForgotten",
 ]
 
@@ -81,6 +84,20 @@ class LeaveGivenUp(NamedTuple):
     is_shared: bool
 
 
+class HeldElsewhere(NamedTuple):
+    """No leave is sent for names, since other clients still hold them."""
+
+    user_id: str
+    names: tuple[Name, ...]
+
+
+class TurnChanged(NamedTuple):
+    """A user's heartbeats are sent by this client now, or by another one."""
+
+    user_id: str
+    is_ours: bool
+
+
 class OutageBegan(NamedTuple):
     """The heartbeats of several users failed in a row; one at a time goes on trying."""
 
@@ -129,6 +146,8 @@ Change: TypeAlias = (
     HealthChanged
     | Settled
     | LeaveGivenUp
+    | HeldElsewhere
+    | TurnChanged
     | OutageBegan
     | OutageGoesOn
     | OutageEnded

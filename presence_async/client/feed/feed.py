@@ -23,7 +23,7 @@ from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
 from .patience import until_answered
 from .progress import Cursor, PollProgress
-from .routing import Subscription, WireName, as_listed
+from .routing import EventWitness, Subscription, WireName, as_listed
 from .subscribe_requests import SubscribeRequests
 
 __all__ = ["PresenceFeed"]
@@ -50,9 +50,17 @@ class PresenceFeed:
     Args:
         config: The limits.
         pipeline: Sends the requests.
+        witness: Is told of the events that are new to any listener.
     """
 
-    def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
+    def __init__(
+        self,
+        config: PresenceConfig,
+        pipeline: RequestPipeline,
+        *,
+        witness: EventWitness | None = None,
+    ) -> None:
+        self.witness: EventWitness | None = witness
         self._user_id = config.user_id
         self._pipeline = pipeline
         self._requests = SubscribeRequests(config, pipeline)

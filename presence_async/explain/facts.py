@@ -1,0 +1,328 @@
+"""What happened to a user, or to everybody: one small value for each kind of fact.
+
+A fact is the same in memory and as a line of a file. Healthy heartbeats are no facts:
+there is one each minute of each user, and what is calm follows from the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+__all__ = [
+    "Alive",
+    "Back",
+    "Blocked",
+    "Closed",
+    "Ended",
+    "Fact",
+    "Failed",
+    "GaveUp",
+    "HandedOver",
+    "Joined",
+    "Kept",
+    "Left",
+    "Lost",
+    "Names",
+    "NewToken",
+    "OutageBegan",
+    "OutageEnded",
+    "RegisterBack",
+    "RegisterLost",
+    "Released",
+    "Seen",
+    "Slept",
+    "Started",
+    "StillHeld",
+    "Turn",
+    "What",
+    "merged",
+]
+
+Names: TypeAlias = tuple[str, ...]
+"""Channels, and channel groups with a comma in front, which no name contains."""
+
+
+class What:
+    """What was tried when it failed."""
+
+    HEARTBEAT = "heartbeat"
+    JOIN = "join"
+    LEAVE = "leave"
+    LAST_HEARTBEAT = "last heartbeat"
+
+
+class Fact(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    omit_defaults=True,
+    tag_field="is",
+    tag=str.lower,
+):
+    """Something that happened.
+
+    Attributes:
+        at: When, as Unix time.
+        user: To whom; empty: it concerns every user.
+        run: Which run of a client tells it; empty: the one that is asked.
+    """
+
+    at: float
+    user: str = ""
+    run: str = ""
+
+
+# Of one user.
+
+
+class Joined(Fact, frozen=True, kw_only=True):
+    """The first heartbeat of a lease was acknowledged."""
+
+    names: Names
+    timeout_s: int
+
+
+class Failed(Fact, frozen=True, kw_only=True):
+    """Requests failed, with nothing else in between.
+
+    Attributes:
+        what: What was tried, one of ``What``.
+        names: What it was about.
+        why: The failure of the latest one.
+        status: The status that the service answered with; 0: it did not.
+        is_refused: Whether it is final until something is changed.
+        times: How many.
+        last: When the latest one failed.
+        acked: When the last acknowledged heartbeat before was sent; 0: unknown.
+        until: When the presence runs out by that; 0: unknown.
+    """
+
+    what: str
+    names: Names
+    why: str
+    status: int = 0
+    is_refused: bool = False
+    times: int = 1
+    last: float = 0.0
+    acked: float = 0.0
+    until: float = 0.0
+
+
+class Lost(Fact, frozen=True, kw_only=True):
+    """The presence ran out: no heartbeat was acknowledged in time."""
+
+    names: Names
+    until: float
+
+
+class Back(Fact, frozen=True, kw_only=True):
+    """Heartbeats are acknowledged again.
+
+    Attributes:
+        names: What is kept.
+        was: The health before: ``at_risk``, ``lost`` or ``refused``.
+    """
+
+    names: Names
+    was: str
+
+
+class Released(Fact, frozen=True, kw_only=True):
+    """A lease ended.
+
+    Attributes:
+        names: What it held last; nothing if its names were left one by one.
+        why: ``left``: by itself; ``names``: all its names were left; ``closed``: with
+            its client.
+    """
+
+    names: Names
+    why: str
+
+
+class Left(Fact, frozen=True, kw_only=True):
+    """The service acknowledged a leave.
+
+    Attributes:
+        names: What was left.
+        why: ``closed``: the client was closed; ``lingered``: the time to come back was
+            over; ``others``: for another process that is gone; ``undone``: a join was
+            taken back; empty: it was asked for.
+    """
+
+    names: Names
+    why: str = ""
+
+
+class StillHeld(Fact, frozen=True, kw_only=True):
+    """No leave was sent, since another process still holds the names."""
+
+    names: Names
+
+
+class HandedOver(Fact, frozen=True, kw_only=True):
+    """The client closed with a last heartbeat, or by leaving the user to others.
+
+    Attributes:
+        names: What is left to the next process.
+        timeout_s: The presence timeout of the last heartbeat; 0: none was sent.
+    """
+
+    names: Names
+    timeout_s: int = 0
+
+
+class GaveUp(Fact, frozen=True, kw_only=True):
+    """A join or a leave is not tried any more."""
+
+    what: str
+    names: Names
+    why: str
+
+
+class NewToken(Fact, frozen=True, kw_only=True):
+    """Another token was set, or the present one dropped; whatever was refused retries.
+
+    Attributes:
+        is_refresh: Whether the next request asks the token function.
+    """
+
+    is_refresh: bool = False
+
+
+class Seen(Fact, frozen=True, kw_only=True):
+    """A stream of the client received an event that the client had not caused.
+
+    Attributes:
+        action: ``join``, ``leave`` or ``timeout``.
+        name: The channel.
+        is_held: Whether a lease of this client held it.
+    """
+
+    action: str
+    name: str
+    is_held: bool = False
+
+
+class Turn(Fact, frozen=True, kw_only=True):
+    """Heartbeats are sent by this client from now on, or by another."""
+
+    is_ours: bool
+
+
+class Kept(Fact, frozen=True, kw_only=True):
+    """How it stands now; concluded when somebody asks, never kept.
+
+    Attributes:
+        names: What is kept.
+        acked: When the last acknowledged heartbeat was sent.
+        due: When the next one is due; 0: unknown.
+    """
+
+    names: Names
+    acked: float
+    due: float = 0.0
+
+
+# Of everybody.
+
+
+class OutageBegan(Fact, frozen=True, kw_only=True):
+    """The heartbeats of several users failed in a row."""
+
+    users: int
+    why: str = ""
+
+
+class OutageEnded(Fact, frozen=True, kw_only=True):
+    """A heartbeat came through again.
+
+    Attributes:
+        since: When the outage began.
+        attempts: How many heartbeats failed meanwhile, of whichever user.
+    """
+
+    since: float
+    attempts: int = 0
+
+
+class Blocked(Fact, frozen=True, kw_only=True):
+    """The event loop could do nothing for some seconds, which ended then."""
+
+    for_s: float
+
+
+class Slept(Fact, frozen=True, kw_only=True):
+    """The machine slept for some seconds, or its clock was set forward by them."""
+
+    for_s: float
+
+
+class RegisterLost(Fact, frozen=True, kw_only=True):
+    """The register that several processes share is away."""
+
+    why: str
+
+
+class RegisterBack(Fact, frozen=True, kw_only=True):
+    """The register answers again."""
+
+    away_s: float
+
+
+class Started(Fact, frozen=True, kw_only=True):
+    """A client began to write into a file.
+
+    Attributes:
+        host: The machine.
+        pid: The process.
+        version: Of the library.
+        users: How many users it keeps.
+        is_more: Whether it goes on in a new file.
+    """
+
+    host: str
+    pid: int
+    version: str = ""
+    users: int = 0
+    is_more: bool = False
+
+
+class Alive(Fact, frozen=True, kw_only=True):
+    """A client is open and keeps users."""
+
+    users: int
+
+
+class Closed(Fact, frozen=True, kw_only=True):
+    """A client was closed in order."""
+
+
+class Ended(Fact, frozen=True, kw_only=True):
+    """A client's process ended without closing it; concluded, never written."""
+
+
+_SAME_S = 3600.0
+"""Failures an hour apart are two stories."""
+
+
+def merged(last: Fact, fact: Fact) -> Fact | None:
+    """Return one fact for two that follow each other, if they are of one kind."""
+    if not isinstance(last, Failed) or not isinstance(fact, Failed):
+        return None
+    is_same = (
+        last.what == fact.what
+        and last.names == fact.names
+        and last.why == fact.why
+        and last.is_refused == fact.is_refused
+        and last.run == fact.run
+        and fact.at - (last.last or last.at) < _SAME_S
+    )
+    if not is_same:
+        return None
+    return msgspec.structs.replace(
+        last, times=last.times + fact.times, last=fact.last or fact.at
+    )

@@ -1,0 +1,202 @@
+"""From facts to spells: when a user was shown online on each name, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .facts import (
+    Alive,
+    Back,
+    Closed,
+    Ended,
+    Fact,
+    Failed,
+    GaveUp,
+    HandedOver,
+    Joined,
+    Kept,
+    Left,
+    Lost,
+    Names,
+    Released,
+    Seen,
+    Started,
+    StillHeld,
+    What,
+)
+
+__all__ = ["Spell", "Timeline", "told_at", "with_ends"]
+
+_USUAL_TIMEOUT_S = 300
+_SIGNS_OF_LIFE_S = 90.0
+"""Three signs of life."""
+
+
+class Spell(NamedTuple):
+    """A time in which a user was shown online on a name, or was not.
+
+    Attributes:
+        name: The name.
+        begins: When it began.
+        ends: When it ended; ``None``: not yet.
+        cause: The fact that made the user go offline; ``None``: was shown online.
+    """
+
+    name: str
+    begins: float
+    ends: float | None
+    cause: Fact | None
+
+
+def told_at(fact: Fact) -> float:
+    """Return when a fact took effect: a presence may run out unnoticed."""
+    return min(fact.at, fact.until) if isinstance(fact, Lost) else fact.at
+
+
+def with_ends(facts: Iterable[Fact], now: float) -> list[Fact]:
+    """Return facts in order, with the ends of processes that nobody wrote down.
+
+    Clients in memory have no run and are no such case.
+    """
+    ordered = sorted(facts, key=told_at)
+    last: dict[str, float] = {}
+    for fact in ordered:
+        if fact.run:
+            last[fact.run] = max(fact.at, last.get(fact.run, 0.0))
+    closed = {fact.run for fact in ordered if isinstance(fact, Closed)}
+    starts = [f.at for f in ordered if isinstance(f, Started) and not f.is_more]
+    ends: list[Fact] = []
+    for run, at in last.items():
+        is_followed = any(start > at for start in starts)
+        if run not in closed and (is_followed or now - at > _SIGNS_OF_LIFE_S):
+            ends.append(Ended(at=at, run=run))
+    told = [fact for fact in ordered if not isinstance(fact, Alive)]
+    return sorted([*told, *ends], key=told_at)
+
+
+class Timeline:
+    """When a user was online and when not, name by name.
+
+    Args:
+        facts: In order; those about everybody among them.
+        now: Up to when.
+    """
+
+    def __init__(self, facts: Iterable[Fact], now: float) -> None:
+        self._changes: dict[str, list[tuple[float, Fact | None]]] = {}
+        # Names that run out by themselves, unless something happens before.
+        self._pending: dict[str, tuple[float, Fact]] = {}
+        self._timeouts: dict[str, int] = {}
+        self._held: dict[str, set[str]] = {}
+        for fact in facts:
+            self._run_out(told_at(fact))
+            self._take(fact)
+        self._run_out(now)
+
+    @property
+    def spells(self) -> list[Spell]:
+        """Every spell, by name and time."""
+        return [
+            Spell(name, at, changes[i + 1][0] if i + 1 < len(changes) else None, cause)
+            for name, changes in self._changes.items()
+            for i, (at, cause) in enumerate(changes)
+        ]
+
+    def spells_at(self, at: float) -> list[Spell]:
+        """Return the spell of each name that was under way at a time."""
+        return [
+            spell
+            for spell in self.spells
+            if spell.begins <= at and (spell.ends is None or at < spell.ends)
+        ]
+
+    def _take(self, fact: Fact) -> None:
+        match fact:
+            case Joined():
+                for name in fact.names:
+                    self._timeouts[name] = fact.timeout_s
+                    self._held.setdefault(name, set()).add(fact.run)
+                self._online(fact.names, fact.at)
+            case Back() | Kept():
+                self._online(fact.names, fact.at)
+            case Lost():
+                self._offline(fact.names, fact.until, fact)
+            case Left():
+                self._let_go(fact.names, fact.run)
+                self._offline(fact.names, fact.at, fact)
+            case StillHeld():
+                self._let_go(fact.names, fact.run)
+            case HandedOver():
+                self._let_go(fact.names, fact.run)
+                self._offline_later(fact.names, fact, fact.timeout_s)
+            case Failed():
+                self._failed(fact)
+            case Seen():
+                self._seen(fact)
+            case Ended() | Closed():
+                self._ended(fact)
+            case Released() | GaveUp():
+                self._gave_up(fact)
+            case _:
+                pass
+
+    def _failed(self, fact: Failed) -> None:
+        if fact.what == What.HEARTBEAT and fact.is_refused and fact.until:
+            for name in fact.names:
+                if self._is_online(name) and name not in self._pending:
+                    self._pending[name] = (fact.until, fact)
+
+    def _seen(self, fact: Seen) -> None:
+        if fact.action == "join":
+            self._online((fact.name,), fact.at)
+            return
+        _, cause = self._pending.get(fact.name, (0.0, None))
+        is_expected = fact.action == "timeout" and cause is not None
+        if self._is_online(fact.name) or fact.name not in self._changes:
+            self._offline((fact.name,), fact.at, cause if is_expected and cause else fact)
+
+    def _gave_up(self, fact: Released | GaveUp) -> None:
+        """Expect the user to time out, until a leave is acknowledged after all."""
+        if isinstance(fact, GaveUp) and fact.what == What.JOIN:
+            return
+        names = fact.names or tuple(self._changes)
+        for name in names:
+            self._let_go((name,), fact.run)
+        self._offline_later(names, fact)
+
+    def _ended(self, fact: Fact) -> None:
+        names = tuple(n for n, runs in self._held.items() if fact.run in runs)
+        self._let_go(names, fact.run)
+        self._offline_later(names, fact)
+
+    def _offline_later(self, names: Names, fact: Fact, timeout_s: float = 0) -> None:
+        for name in names:
+            if not self._held.get(name) and self._is_online(name):
+                wait_s = timeout_s or self._timeouts.get(name, _USUAL_TIMEOUT_S)
+                self._pending[name] = (fact.at + wait_s, fact)
+
+    def _let_go(self, names: Names, run: str) -> None:
+        for name in names:
+            self._held.get(name, set()).discard(run)
+
+    def _is_online(self, name: str) -> bool:
+        changes = self._changes.get(name)
+        return bool(changes) and changes[-1][1] is None
+
+    def _online(self, names: Names, at: float) -> None:
+        for name in names:
+            self._pending.pop(name, None)
+            if not self._is_online(name):
+                self._changes.setdefault(name, []).append((at, None))
+
+    def _offline(self, names: Names, at: float, cause: Fact) -> None:
+        for name in names:
+            self._pending.pop(name, None)
+            if self._is_online(name) or name not in self._changes:
+                self._changes.setdefault(name, []).append((at, cause))
+
+    def _run_out(self, until: float) -> None:
+        for name, (at, cause) in list(self._pending.items()):
+            if at <= until:
+                self._offline((name,), at, cause)

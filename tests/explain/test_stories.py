@@ -1,0 +1,130 @@
+"""The stories that people ask for, told by a client of its own users."""
+
+from __future__ import annotations
+
+from presence_async import PresenceClient
+from presence_async.emulator import Fault, Grant, PresenceEmulator
+from presence_async.register import MemoryRegister
+
+from .stories import at_noon, check, repeatable, until
+
+UNAVAILABLE = Fault(operation="heartbeat", status=503)
+
+
+async def test_an_outage(alice: PresenceClient, emulator: PresenceEmulator) -> None:
+    await alice.join("lobby", presence_timeout_s=120)
+    await until("12:02:30")
+    emulator.inject(Fault(operation="heartbeat", status=503, for_s=290))
+    await until("12:08:00")
+
+    check("outage", alice.explain("alice"))
+    assert [e.action for e in emulator.events("lobby")] == ["join", "timeout", "join"]
+
+
+async def test_an_outage_of_many(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    for user in ("alice", "bob", "carol", "dave"):
+        await alice.join("lobby", user_id=user, presence_timeout_s=60)
+    await until("12:01:00")
+    emulator.inject(Fault(operation="heartbeat", cut=True, for_s=120))
+    await until("12:05:00")
+
+    check("outage_of_many", alice.explain("alice"))
+    await until("12:06:00")
+
+
+async def test_a_blocked_loop(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    loop = at_noon()
+    await alice.join("lobby", presence_timeout_s=120)
+    await until("12:01:10")
+    loop.advance(200)
+    await until("12:06:00")
+
+    check("blocked_loop", alice.explain("alice"))
+
+
+async def test_a_sleep(alice: PresenceClient, emulator: PresenceEmulator) -> None:
+    loop = at_noon()
+    await alice.join("lobby")
+    await until("12:01:10")
+    loop.suspend(4000)
+    await until("13:10:00")
+
+    check("sleep", alice.explain("alice"))
+
+
+async def test_a_revoked_token(emulator: PresenceEmulator) -> None:
+    at_noon()
+    emulator.grant("old-token", Grant(channels="lobby"))
+    config = emulator.config(user_id="alice", auth="old-token")
+    async with PresenceClient(config) as client:
+        repeatable(client)
+        await client.join("lobby", presence_timeout_s=120)
+        await until("12:01:10")
+        emulator.revoke("old-token")
+        await until("12:06:00")
+        emulator.grant("new-token", Grant(channels="lobby"))
+        client.set_auth("new-token")
+        await until("12:08:00")
+
+        check("revoked_token", client.explain("alice"))
+
+
+async def test_a_refused_channel(emulator: PresenceEmulator) -> None:
+    at_noon()
+    emulator.grant("token", Grant(channels=["lobby", "vip"]))
+    config = emulator.config(user_id="alice", auth="token")
+    async with PresenceClient(config) as client:
+        repeatable(client)
+        await client.join(["lobby", "vip"], presence_timeout_s=120)
+        await until("12:01:10")
+        emulator.grant("token", Grant(channels="lobby"))
+        await until("12:06:00")
+
+        check("refused_channel", client.explain("alice"))
+
+
+async def test_a_leave_by_another_device(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    await alice.join("lobby", presence_timeout_s=120)
+    async with alice.events("lobby"), PresenceClient(alice.config) as other:
+        await until("12:03:20")
+        await other.leave("lobby")
+        await until("12:05:00")
+
+        check("leave_by_another_device", alice.explain("alice"))
+
+
+async def test_a_leave_by_another_device_that_nobody_saw(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    await alice.join("lobby", presence_timeout_s=120)
+    async with PresenceClient(alice.config) as other:
+        await until("12:03:20")
+        await other.leave("lobby")
+        await until("12:05:00")
+
+        check("leave_that_nobody_saw", alice.explain("alice"))
+
+
+async def test_a_leave_by_another_worker(emulator: PresenceEmulator) -> None:
+    at_noon()
+    register = MemoryRegister()
+    config = emulator.config(user_id="alice")
+    async with (
+        PresenceClient(config, register=register) as one,
+        PresenceClient(config, register=register) as two,
+    ):
+        mine = await repeatable(one).join("lobby")
+        theirs = await repeatable(two).join("lobby")
+        await until("12:05:00")
+        await mine.leave()
+        await until("12:10:00")
+        await theirs.leave()
+        await until("12:12:00")
+
+        check("leave_by_another_worker", f"{one.explain()}\n\n* * *\n\n{two.explain()}")
