@@ -370,13 +370,14 @@ def _joins(user: UserTable, known: Iterable[f.Fact]) -> list[f.Joined]:
 
 def _standing(user: UserTable) -> list[f.Kept]:
     """Return how the user stands now, while the client is open."""
-    fresh = [c for c in user.joined if c.health is LeaseHealth.FRESH]
-    names = {name: None for claim in fresh for name in claim.names}
-    told = [user.told[name] for name in names if name in user.told]
+    held = {name for claim in user.joined for name in claim.names}
+    told = [each for name, each in user.told.items() if name in held]
+    told = [each for each in told if each.trouble is None]
     if not told:
         return []
     first = min(told, key=lambda each: each.until_s)
     acked = _unix_s(first.until_s - first.timeout_s)
     due = _unix_s(user.due_s) if user.due_s < math.inf else 0.0
     now = wall_clock.now_s()
-    return [f.Kept(at=now, user=user.user_id, names=tuple(names), acked=acked, due=due)]
+    names = tuple(each.name for each in told)
+    return [f.Kept(at=now, user=user.user_id, names=names, acked=acked, due=due)]

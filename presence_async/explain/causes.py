@@ -43,7 +43,7 @@ def _cause(error: RequestError) -> str:
     What such a function says may be secret.
     """
     kind, _, words = (error.cause or "").partition(": ")
-    return (words or kind) if error.is_about_service else kind
+    return words if error.is_about_service else kind
 
 
 def _phrase(status: int) -> str:

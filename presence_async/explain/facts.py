@@ -30,6 +30,7 @@ __all__ = [
     "OutageEnded",
     "RegisterBack",
     "RegisterLost",
+    "RanOut",
     "Released",
     "Seen",
     "Slept",
@@ -225,6 +226,18 @@ class Kept(Fact, frozen=True, kw_only=True):
     names: Names
     acked: float
     due: float = 0.0
+
+
+class RanOut(Fact, frozen=True, kw_only=True):
+    """The presence ran out after something that no heartbeat followed; concluded.
+
+    Attributes:
+        names: What ran out.
+        is_about: Whether the time is an estimate.
+    """
+
+    names: Names
+    is_about: bool = False
 
 
 # Of everybody.

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
 import attrs
 
 from . import words
-from .facts import Fact, Started, merged
+from .facts import Fact, GaveUp, HandedOver, Left, Started, StillHeld, merged
 from .moment import aware
 from .telling import lines
-from .timeline import told_at, with_ends
+from .timeline import Timeline, ran_out, told_at, with_ends
 from .verdict import verdict
 
 __all__ = ["Decision", "Explanation", "explained"]
 
 _WIDTH = 88
 _AFTER_S = 60.0
+_LAST = (Left, StillHeld, HandedOver, GaveUp)
+_NUMBER = re.compile(r"(\d) (s|min|h|days)\b")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +65,7 @@ class Explanation:
     is_complete: bool
 
     def __str__(self) -> str:
-        told = [textwrap.fill(self.verdict, _WIDTH, break_long_words=False)]
+        told = [_wrapped(self.verdict)]
         if self.decisions:
             told += ["", *_story(self.decisions)]
         if not self.is_complete:
@@ -94,14 +97,22 @@ def _story(decisions: Sequence[Decision]) -> list[str]:
             zone = ""
         process = f"{decision.process or '':{width}}  " if width else ""
         start = f"{words.clock(at)}  {process}"
-        told += textwrap.wrap(
-            decision.text,
-            max(_WIDTH, len(start) + _WIDTH // 2),
-            initial_indent=start,
-            subsequent_indent=" " * len(start),
-            break_long_words=False,
-        )
+        told.append(_wrapped(decision.text, start))
     return told
+
+
+def _wrapped(text: str, start: str = "") -> str:
+    """Return text in lines, with numbers beside their units."""
+    bound = _NUMBER.sub("\\1\xa0\\2", text)
+    lines = textwrap.wrap(
+        bound,
+        max(_WIDTH, len(start) + _WIDTH // 2),
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def explained(
@@ -122,7 +133,12 @@ def explained(
         is_complete: Whether no older facts were dropped.
     """
     known = _coalesced(_concerning(user_id, with_ends(facts, now)))
-    told = [fact for fact in known if at is None or told_at(fact) <= at + _AFTER_S]
+    concluded = ran_out(Timeline(known, now).spells, user_id)
+    told = [
+        fact
+        for fact in sorted([*known, *concluded], key=told_at)
+        if at is None or told_at(fact) <= at + _AFTER_S
+    ]
     named = _processes(known)
     return Explanation(
         user_id=user_id,
@@ -136,6 +152,7 @@ def explained(
                 process=named.get(fact.run),
             )
             for fact, text in lines(words.printable(user_id), told)
+            if named or not isinstance(fact, Started)
         ),
         is_complete=is_complete,
     )
@@ -143,23 +160,24 @@ def explained(
 
 def _concerning(user_id: str, facts: Sequence[Fact]) -> list[Fact]:
     """Return a user's own facts, and of the others those of the same time and run."""
-    own: dict[str, list[float]] = {}
+    own: dict[str, list[Fact]] = {}
     for fact in facts:
         if fact.user == user_id:
-            own.setdefault(fact.run, []).append(told_at(fact))
-    several = len(own) > 1
+            own.setdefault(fact.run, []).append(fact)
     return [
         fact
         for fact in facts
         if fact.user == user_id
-        or (not fact.user and fact.run in own and _is_near(fact, own[fact.run], several=several))
+        or (not fact.user and fact.run in own and _is_near(fact, own[fact.run]))
     ]
 
 
-def _is_near(fact: Fact, own: Sequence[float], *, several: bool) -> bool:
+def _is_near(fact: Fact, own: Sequence[Fact]) -> bool:
+    """Return True if something happened to everybody while a user was kept."""
     if isinstance(fact, Started):
-        return several
-    return own[0] <= fact.at
+        return True
+    is_over = isinstance(own[-1], _LAST)
+    return told_at(own[0]) <= fact.at and (not is_over or fact.at <= own[-1].at)
 
 
 def _coalesced(facts: Iterable[Fact]) -> list[Fact]:

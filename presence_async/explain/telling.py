@@ -22,6 +22,7 @@ from .facts import (
     OutageBegan,
     OutageEnded,
     RegisterBack,
+    RanOut,
     RegisterLost,
     Released,
     Seen,
@@ -142,6 +143,11 @@ def _lost(fact: Lost, scene: Scene) -> str:
     return f"The presence on {where} ran out: {scene.who} was shown offline."
 
 
+def _ran_out(fact: RanOut, scene: Scene) -> str:
+    where, about = words.names(fact.names), " at about this time" * fact.is_about
+    return f"The presence on {where} ran out{about}: {scene.who} was shown offline."
+
+
 def _back(fact: Back, scene: Scene) -> str:
     lost, where = scene.lost(fact), words.names(fact.names)
     if lost is None:
@@ -241,7 +247,10 @@ def _kept(fact: Kept, scene: Scene) -> str:
 
 def _outage_began(fact: OutageBegan, scene: Scene) -> str:
     why = f": {words.printable(fact.why)}" if fact.why else ""
-    return f"The heartbeats of several users failed in a row{why}. One at a time tried on."
+    return (
+        "The heartbeats of several users failed in a row, so one at a time went on"
+        f" trying{why}."
+    )
 
 
 def _outage_ended(fact: OutageEnded, scene: Scene) -> str:
@@ -294,6 +303,7 @@ _SENTENCES: Mapping[type[Fact], Callable[[Any, Scene], str]] = {
     NewToken: _new_token,
     OutageBegan: _outage_began,
     OutageEnded: _outage_ended,
+    RanOut: _ran_out,
     RegisterBack: _register_back,
     RegisterLost: _register_lost,
     Released: _released,

@@ -19,16 +19,17 @@ from .facts import (
     Left,
     Lost,
     Names,
+    RanOut,
     Released,
     Seen,
-    Started,
     StillHeld,
     What,
 )
 
-__all__ = ["Spell", "Timeline", "told_at", "with_ends"]
+__all__ = ["Spell", "Timeline", "ran_out", "told_at", "with_ends"]
 
 _USUAL_TIMEOUT_S = 300
+_NEXT_S = 1.0
 _SIGNS_OF_LIFE_S = 90.0
 """Three signs of life."""
 
@@ -65,14 +66,32 @@ def with_ends(facts: Iterable[Fact], now: float) -> list[Fact]:
         if fact.run:
             last[fact.run] = max(fact.at, last.get(fact.run, 0.0))
     closed = {fact.run for fact in ordered if isinstance(fact, Closed)}
-    starts = [f.at for f in ordered if isinstance(f, Started) and not f.is_more]
-    ends: list[Fact] = []
-    for run, at in last.items():
-        is_followed = any(start > at for start in starts)
-        if run not in closed and (is_followed or now - at > _SIGNS_OF_LIFE_S):
-            ends.append(Ended(at=at, run=run))
+    ends: list[Fact] = [
+        Ended(at=at, run=run)
+        for run, at in last.items()
+        if run not in closed and now - at > _SIGNS_OF_LIFE_S
+    ]
     told = [fact for fact in ordered if not isinstance(fact, Alive)]
     return sorted([*told, *ends], key=told_at)
+
+
+def ran_out(spells: Iterable[Spell], user: str) -> list[Fact]:
+    """Return, as facts, when names ran out that nobody reported."""
+    found: dict[tuple[float, Fact], list[str]] = {}
+    for spell in spells:
+        cause = spell.cause
+        if cause is not None and spell.begins > told_at(cause) + _NEXT_S:
+            found.setdefault((spell.begins, cause), []).append(spell.name)
+    return [
+        RanOut(
+            at=at,
+            user=user,
+            run=cause.run,
+            names=tuple(names),
+            is_about=not isinstance(cause, (Failed, HandedOver)),
+        )
+        for (at, cause), names in found.items()
+    ]
 
 
 class Timeline:
@@ -127,6 +146,7 @@ class Timeline:
                 self._offline(fact.names, fact.at, fact)
             case StillHeld():
                 self._let_go(fact.names, fact.run)
+                self._leave_to_others(fact)
             case HandedOver():
                 self._let_go(fact.names, fact.run)
                 self._offline_later(fact.names, fact, fact.timeout_s)
@@ -170,6 +190,13 @@ class Timeline:
         self._let_go(names, fact.run)
         self._offline_later(names, fact)
 
+    def _leave_to_others(self, fact: StillHeld) -> None:
+        """Say that it is not known any more, if no other process tells of a name."""
+        for name in fact.names:
+            self._pending.pop(name, None)
+            if not self._held.get(name) and name in self._changes:
+                self._changes[name].append((fact.at, fact))
+
     def _offline_later(self, names: Names, fact: Fact, timeout_s: float = 0) -> None:
         for name in names:
             if not self._held.get(name) and self._is_online(name):
@@ -181,14 +208,19 @@ class Timeline:
             self._held.get(name, set()).discard(run)
 
     def _is_online(self, name: str) -> bool:
+        """Return True if a name is online, or may be through another process."""
         changes = self._changes.get(name)
-        return bool(changes) and changes[-1][1] is None
+        if not changes:
+            return False
+        cause = changes[-1][1]
+        return cause is None or isinstance(cause, StillHeld)
 
     def _online(self, names: Names, at: float) -> None:
         for name in names:
             self._pending.pop(name, None)
-            if not self._is_online(name):
-                self._changes.setdefault(name, []).append((at, None))
+            changes = self._changes.setdefault(name, [])
+            if not changes or changes[-1][1] is not None:
+                changes.append((at, None))
 
     def _offline(self, names: Names, at: float, cause: Fact) -> None:
         for name in names:

@@ -22,6 +22,7 @@ from .facts import (
     Seen,
     Slept,
     Started,
+    StillHeld,
     What,
 )
 from .timeline import Spell, Timeline
@@ -32,11 +33,11 @@ _SLACK_S = 6.0
 """How long after a sleep or a block it may be before somebody looks at the clock."""
 
 _LEFT = {
-    "": "the user left",
-    "closed": "the client was closed and told the service so",
-    "lingered": "the lease ended and the user did not come back in time",
-    "others": "the process that held the user is gone, and another one left for it",
-    "undone": "a join was taken back",
+    "": "this client was asked to leave",
+    "closed": "the client was closed",
+    "lingered": "the lease ended and the user was not back in time",
+    "others": "the process that kept the user was gone, and another one left for it",
+    "undone": "a join was taken back, as nobody waited for it any more",
 }
 
 
@@ -53,7 +54,9 @@ def verdict(user: str, facts: Sequence[Fact], *, at: float | None, now: float) -
     spells = timeline.spells_at(now if at is None else at)
     away = [spell for spell in spells if spell.cause is not None]
     if away:
-        return _away(who, away, facts)
+        there = words.names(spell.name for spell in spells if spell.cause is None)
+        rest = f" On {there} {who} was shown online." if len(away) < len(spells) else ""
+        return _away(who, away, facts) + rest
     if at is None:
         before = [s for s in timeline.spells if s.cause is not None and s.ends]
         if before:
@@ -72,6 +75,11 @@ def _away(who: str, spells: Sequence[Spell], facts: Sequence[Fact]) -> str:
     first = min(spells, key=lambda spell: spell.begins)
     same = [spell for spell in spells if _is_one(spell, first)]
     where, begins = words.names(s.name for s in same), words.clock(first.begins)
+    if isinstance(first.cause, StillHeld):
+        return (
+            f"This client let go of {who} on {where} at {begins}, when another process"
+            " still held the user; it does not know what came later."
+        )
     about = "about " if isinstance(first.cause, (Ended, Closed, Released)) else ""
     if first.ends is None:
         sentence = f"{who} has been shown offline on {where} since {about}{begins}"
@@ -88,7 +96,10 @@ def _cause(spell: Spell, facts: Sequence[Fact]) -> str:
         case Lost():
             return _lost(spell, spell.cause, facts)
         case Failed() as refused:
-            return f"heartbeats for it were refused: {words.answer(refused)}"
+            text = words.printable(refused.why)
+            if refused.status:
+                return f"the service refused the heartbeats: {text}"
+            return f"no heartbeat could be sent: {text}"
         case Left(why=why):
             return _LEFT.get(why, _LEFT[""])
         case Seen(action="timeout"):
@@ -181,9 +192,14 @@ def _there(
             f"{who} was shown online on {where} at {words.clock(at)}, and had been"
             f" since {since}."
         )
-    kept = [fact for fact in facts if isinstance(fact, Kept)]
-    calm = "; every heartbeat was acknowledged" if kept else ""
-    return f"{who} has been shown online on {where} since {since}{calm}."
+    told = f"{who} has been shown online on {where} since {since}"
+    if not any(isinstance(fact, Kept) for fact in facts):
+        return f"{told}."
+    return (
+        f"{told}, as far as this client knows: its heartbeats were acknowledged in"
+        " time. Whoever saw the user offline saw a leave by another process or device"
+        " with the same user ID, which only a stream or roster of this client notices."
+    )
 
 
 def _unknown(who: str, facts: Sequence[Fact], at: float | None) -> str:

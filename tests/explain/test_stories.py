@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from presence_async import PresenceClient
 from presence_async.emulator import Fault, Grant, PresenceEmulator
+from presence_async.explain.file import lines_of, read_facts
+from presence_async.explain.story import explained
 from presence_async.register import MemoryRegister
 
 from .stories import at_noon, check, repeatable, until
@@ -128,3 +134,33 @@ async def test_a_leave_by_another_worker(emulator: PresenceEmulator) -> None:
         await until("12:12:00")
 
         check("leave_by_another_worker", f"{one.explain()}\n\n* * *\n\n{two.explain()}")
+
+
+async def test_a_process_that_was_killed(
+    emulator: PresenceEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = at_noon()
+    monkeypatch.setattr("platform.node", lambda: "web1")
+    file = tmp_path / "decisions"
+    config = emulator.config(user_id="alice", explain_to=file)
+    monkeypatch.setattr("os.getpid", lambda: 4711)
+    killed = await repeatable(PresenceClient(config)).start()
+    await killed.join("lobby", presence_timeout_s=120)
+    await until("12:03:10")
+    killed._core.heartbeats.recorder = None
+    killed._core._leave_all = nothing  # type: ignore[assignment, method-assign]
+    await killed.close()
+    await until("12:08:00")
+    monkeypatch.setattr("os.getpid", lambda: 4712)
+    async with PresenceClient(config) as client:
+        await repeatable(client).join("lobby", presence_timeout_s=120)
+        await until("12:10:00")
+        facts, unread = read_facts(lines_of(file))
+
+    assert unread == 0
+    check("process_killed", explained("alice", facts, at=None, now=loop.wall_time()))
+    assert [e.at_s - 1000 for e in emulator.events("lobby")][1] == pytest.approx(258, abs=30)
+
+
+async def nothing(*_: object) -> None:
+    """Leave nobody."""
