@@ -38,7 +38,16 @@ LAYERS: dict[str, set[str]] = {
     },
     "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
     "testing": {"client", "emulator", "protocol", "errors"},
-    "cli": {"client", "explain", "register", "emulator", "testing", "protocol", "errors", ""},
+    "cli": {
+        "client",
+        "explain",
+        "register",
+        "emulator",
+        "testing",
+        "protocol",
+        "errors",
+        "",
+    },
     "__init__": set(),
     "__main__": {"cli"},
 }

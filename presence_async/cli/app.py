@@ -12,6 +12,7 @@ import typer
 
 from .demo import demo
 from .emulate import emulate
+from .explain import explain
 from .get_state import get_state
 from .here_now import here_now
 from .holders import holders
@@ -46,6 +47,7 @@ app.command("set-state")(set_state)
 app.command("join")(join)
 app.command("watch")(watch)
 app.command("holders")(holders)
+app.command("explain")(explain)
 app.command("emulate")(emulate)
 
 

@@ -19,6 +19,7 @@ __all__ = ["run", "until_first_ends"]
 _FAILED = 1
 _WRONG_USAGE = 2
 _FLAGS = {
+    "at": "--at",
     "channel_groups": "--group",
     "hand_over_s": "--hand-over",
     "limit": "--limit",

@@ -429,8 +429,8 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         """Tell why a user was shown online or offline, as far as this client knows.
 
         ``print(client.explain("alice"))`` prints the story. It rests on what the client
-        did: joins, failed heartbeats, outages, a blocked event loop, sleep, leaves, what
-        a register said; and on presence events about its users, if a stream or roster
+        did: joins, failed heartbeats, outages, a blocked event loop, sleep, leaves,
+        what a register said; and on events about its users, if a stream or roster
         received them. The config's ``explain_decisions`` and ``explain_bytes`` bound
         what is remembered. It takes no await, and works on a closed client too.
 
@@ -440,7 +440,8 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
                 ``None``: now, or what was wrong last.
 
         Raises:
-            InvalidArgumentError: ``at`` is no such time, or the user ID is invalid.
+            InvalidArgumentError: ``at`` is no such time, the user ID is invalid, or
+                nothing is kept, as ``explain_decisions=0`` asks.
         """
         return self._core.explain(self._core.user(user_id), at)
 

@@ -206,8 +206,9 @@ class PresenceConfig:
 
         Reads ``PUBNUB_SUBSCRIBE_KEY``, ``PUBNUB_PUBLISH_KEY``, ``PUBNUB_SECRET_KEY``,
         ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN``, ``PUBNUB_PROXY``,
-        ``PUBNUB_PRESENCE_TIMEOUT_S`` and ``PRESENCE_EXPLAIN_FILE``. Line ends around a value are removed, since
-        values read from files often carry them; an empty variable counts as unset.
+        ``PUBNUB_PRESENCE_TIMEOUT_S`` and ``PRESENCE_EXPLAIN_FILE`` (``explain_to``).
+        Line ends around a value are removed, since values read from files often carry
+        them; an empty variable counts as unset.
 
         Args:
             overrides: Settings by field name.

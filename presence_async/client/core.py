@@ -162,11 +162,7 @@ class ClientCore:
                 feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
-            departures = self.heartbeats.engine.departures
-            self.close_report = on_demand.report_of(departures)
-            log_handing_over(departures)
-            if self.heartbeats.recorder is not None:
-                self.heartbeats.recorder.close(departures)
+            report = self._conclude()
             try:
                 if feed is not None:
                     await feed.finish()
@@ -177,6 +173,15 @@ class ClientCore:
                     await self.transport.close()
                 finally:
                     self.life.end_closing()
+        return report
+
+    def _conclude(self) -> on_demand.CloseReport:
+        """Report, log and note what the close came to."""
+        departures = self.heartbeats.engine.departures
+        self.close_report = on_demand.report_of(departures)
+        log_handing_over(departures)
+        if self.heartbeats.recorder is not None:
+            self.heartbeats.recorder.close(departures)
         return self.close_report
 
     async def _leave_all(self, timeout_s: float, hand_over_s: float | None) -> None:

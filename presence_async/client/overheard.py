@@ -56,9 +56,9 @@ class Overheard:
         self, action: str, user_id: str, user: UserTable | None, name: str, now: float
     ) -> bool:
         seen = self._newest(user_id, Seen, name)
-        if isinstance(seen, Seen) and seen.action == action:
-            if now - seen.at < _TWICE_S:
-                return False
+        is_same = isinstance(seen, Seen) and seen.action == action
+        if is_same and seen is not None and now - seen.at < _TWICE_S:
+            return False
         if action == "timeout":
             return True
         own = self._newest(user_id, (Left, HandedOver, Released), name)
@@ -79,7 +79,8 @@ class Overheard:
                 fact
                 for fact in reversed(self._memory.of(user_id))
                 if isinstance(fact, kinds)
-                and name in (getattr(fact, "names", None) or (getattr(fact, "name", name),))
+                and name
+                in (getattr(fact, "names", None) or (getattr(fact, "name", name),))
             ),
             None,
         )
@@ -104,4 +105,4 @@ def _parts(event: PresenceEvent) -> Iterator[tuple[str, str]]:
 def _when(event: PresenceEvent, now: float) -> float:
     """Return when it happened: by our clock, unless it was long on its way."""
     happened = event.timestamp_ms / 1000
-    return happened if _LATE_S < now - happened else now
+    return happened if now - happened > _LATE_S else now

@@ -51,7 +51,9 @@ class Recorder:
     def is_on(self) -> bool:
         """Whether anything is kept."""
         config = self._config
-        return bool(self._has_file or (config.explain_decisions and config.explain_bytes))
+        return bool(
+            self._has_file or (config.explain_decisions and config.explain_bytes)
+        )
 
     @functools.cached_property
     def _witness(self) -> on_demand.Witness:

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import os
-import platform
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..explain import circumstances as w
 from ..explain import facts as f
+from ..explain import moment
 from ..explain.causes import status_of, why
-from ..explain.file import FactFile
-from ..explain.memory import Memory
-from ..explain.moment import unix_s
 from ..explain.story import Explanation, explained
 from ..presence import changes as c
-from ..presence.claims import LeaseHealth, LeaveOrigin, Order, OrderKind
+from ..presence.claims import LeaseHealth, Order, OrderKind
 from ..presence.closing import Departure
 from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
-from ..presence.user import UserTable
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
-from . import wall_clock
 from .config import PresenceConfig
+from .fact_keeper import FactKeeper, unix_now_s
 from .overheard import Overheard
-from .safe_log import SafeLogger
+from .standing import joined, standing, unix_s
 
 if TYPE_CHECKING:
     import datetime as dt
 
 __all__ = ["Witness"]
-
-logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RELEASED_WHY = {"left": "left", "its names were left": "names"}
 _TRIED = {
@@ -55,13 +44,8 @@ class Witness:
 
     def __init__(self, config: PresenceConfig, engine: PresenceEngine) -> None:
         self._engine = engine
-        self._memory = Memory(config.explain_decisions, config.explain_bytes)
-        path = config.explain_to
-        self._file = None if path is None else FactFile(Path(path))
-        self._run = secrets.token_hex(4)
-        self._is_unwritable = False
-        # Failures that follow others and are written together with the next of them.
-        self._unwritten: dict[str, f.Failed] = {}
+        self._keeper = FactKeeper(config, self._count_users)
+        self._memory = self._keeper.memory
         self._overheard = Overheard(engine, self._memory)
         self._failed_before = 0
         self._latest_why = ""
@@ -89,18 +73,18 @@ class Witness:
         claim, was = change.claim, change.previous
         if claim.owner is None:
             return
-        at = _unix_s(change.at_s)
-        one = {"at": at, "user": claim.user_id, "names": claim.names}
+        at = unix_s(change.at_s)
+        one: dict[str, Any] = {"at": at, "user": claim.user_id, "names": change.names}
         match change.health:
             case LeaseHealth.FRESH if was is None:
                 # Not in memory, as long as the lease itself tells of it.
-                self._write(f.Joined(timeout_s=claim.presence_timeout_s, **one))
+                self._keeper.write(f.Joined(timeout_s=claim.presence_timeout_s, **one))
             case LeaseHealth.FRESH if was is not LeaseHealth.AT_RISK or not (
                 change.is_shared
             ):
-                self._keep(f.Back(was=str(was), **one))
+                self._keeper.add(f.Back(was=str(was), **one))
             case LeaseHealth.LOST:
-                self._keep(f.Lost(until=_unix_s(change.until_s), **one))
+                self._keeper.add(f.Lost(until=unix_s(change.until_s), **one))
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:
@@ -109,14 +93,13 @@ class Witness:
 
     def _released(self, change: c.HealthChanged, at: float) -> None:
         claim = change.claim
-        joined = _joined(claim)
-        if joined is not None:
-            self._memory.add(claim.user_id, joined)
-        self._keep(
+        for join in joined(claim, change.names, self._memory.of(claim.user_id)):
+            self._memory.add(claim.user_id, join)
+        self._keeper.add(
             f.Released(
                 at=at,
                 user=claim.user_id,
-                names=claim.names,
+                names=change.names,
                 why=_RELEASED_WHY.get(change.reason, "closed"),
             )
         )
@@ -135,18 +118,18 @@ class Witness:
 
     def _outage_began(self, change: c.OutageBegan) -> None:
         self._failed_before = self._engine.heartbeats_failed
-        self._add(f.OutageBegan, users=change.users, why=self._latest_why)
+        self._add(w.OutageBegan, users=change.users, why=self._latest_why)
 
     def _outage_ended(self, change: c.OutageEnded) -> None:
         attempts = self._engine.heartbeats_failed - self._failed_before
-        since = wall_clock.now_s() - change.since_s
-        self._add(f.OutageEnded, since=since, attempts=attempts)
+        since = unix_now_s() - change.since_s
+        self._add(w.OutageEnded, since=since, attempts=attempts)
 
     def _register_lost(self, change: c.RegisterLost) -> None:
-        self._add(f.RegisterLost, why=why(change.error))
+        self._add(w.RegisterLost, why=why(change.error))
 
     def _register_back(self, change: c.RegisterBack) -> None:
-        self._add(f.RegisterBack, away_s=change.away_s)
+        self._add(w.RegisterBack, away_s=change.away_s)
 
     # What requests came to.
 
@@ -213,18 +196,18 @@ class Witness:
         if not known:
             return 0.0, 0.0
         first = min(known, key=lambda each: each.until_s)
-        until = _unix_s(first.until_s)
+        until = unix_s(first.until_s)
         return until - first.timeout_s, until
 
     # What else happens.
 
     def blocked(self, seconds: float) -> None:
         """Keep that the event loop stood still until now."""
-        self._add(f.Blocked, for_s=seconds)
+        self._add(w.Blocked, for_s=seconds)
 
     def slept(self, seconds: float) -> None:
         """Keep that the machine slept until now."""
-        self._add(f.Slept, for_s=seconds)
+        self._add(w.Slept, for_s=seconds)
 
     def new_token(self, user_id: str | None, is_refresh: bool) -> None:  # noqa: FBT001  # called by name
         """Keep that another token is used."""
@@ -232,16 +215,12 @@ class Witness:
 
     def events(self, events: Sequence[Any]) -> None:
         """Keep events that are news about users of this client."""
-        for fact in self._overheard.news_of(events, wall_clock.now_s()):
-            self._keep(fact)
+        for fact in self._overheard.news_of(events, unix_now_s()):
+            self._keeper.add(fact)
 
     def alive(self) -> None:
-        """Write a sign of life, if anybody is kept."""
-        for user_id in list(self._unwritten):
-            self._write_failures(user_id)
-        users = sum(user.has_joined for user in self._engine)
-        if users:
-            self._write(f.Alive(at=_rounded(wall_clock.now_s()), users=users))
+        """Give a sign of life."""
+        self._keeper.alive()
 
     def close(self, departures: Sequence[Departure]) -> None:
         """Keep who was handed over without a request, and that this is the end."""
@@ -253,88 +232,27 @@ class Witness:
             if gone.is_handed_over and is_done and known is None:
                 names = names_of(gone.channels, gone.channel_groups)
                 self._add(f.HandedOver, gone.user_id, names=names)
-        for user_id in list(self._unwritten):
-            self._write_failures(user_id)
-        closed = f.Closed(at=_rounded(wall_clock.now_s()))
-        self._memory.add("", closed)
-        if self._file is not None and self._file.is_open:
-            self._write(closed)
-            self._file.close()
-
-    # Keeping.
-
-    def _add(self, kind: type[f.Fact], user_id: str = "", **of: Any) -> None:  # noqa: ANN401  # the fact's
-        self._keep(kind(at=_rounded(wall_clock.now_s()), user=user_id, **of))
-
-    def _keep(self, fact: f.Fact) -> None:
-        is_more = self._memory.add(fact.user, fact)
-        if is_more and isinstance(fact, f.Failed):
-            before = self._unwritten.get(fact.user)
-            both = fact if before is None else f.merged(before, fact)
-            if isinstance(both, f.Failed):
-                self._unwritten[fact.user] = both
-        else:
-            self._write_failures(fact.user)
-            self._write(fact)
-
-    def _write_failures(self, user_id: str) -> None:
-        failed = self._unwritten.pop(user_id, None)
-        if failed is not None:
-            self._write(failed)
-
-    def _write(self, fact: f.Fact) -> None:
-        file = self._file
-        if file is None:
-            return
-        try:
-            was_open = file.is_open
-            if file.open():
-                file.write(self._start(fact.at, is_more=was_open), self._run)
-            file.write(fact, self._run)
-        except OSError as error:
-            if not self._is_unwritable:
-                logger.warning("decisions cannot be written to a file: %s", error)
-            self._is_unwritable = True
-        else:
-            self._is_unwritable = False
-
-    def _start(self, at: float, *, is_more: bool) -> f.Started:
-        return f.Started(
-            at=at,
-            host=platform.node(),
-            pid=os.getpid(),
-            version=metadata.version("presence-async"),
-            users=sum(user.has_joined for user in self._engine),
-            is_more=is_more,
-        )
+        self._keeper.close()
 
     # Telling.
 
     def explain(self, user_id: str, at: dt.datetime | float | None) -> Explanation:
         """Tell the story of a user, as far as it is known."""
-        now = wall_clock.now_s()
         known = [*self._memory.everybody, *self._memory.of(user_id)]
         user = self._engine.dispatch.user(user_id)
-        if user is not None:
-            known += [*_joins(user, known), *_standing(user)]
         return explained(
             user_id,
-            known,
-            at=None if at is None else unix_s(at),
-            now=now,
+            known if user is None else [*known, *standing(user, known)],
+            at=None if at is None else moment.unix_s(at),
+            now=unix_now_s(),
             is_complete=self._memory.is_whole(user_id),
         )
 
+    def _count_users(self) -> int:
+        return sum(user.has_joined for user in self._engine)
 
-def _unix_s(loop_s: float) -> float:
-    """Return the Unix time of a loop time, by what the clocks say now."""
-    now_s = asyncio.get_running_loop().time()
-    return _rounded(wall_clock.now_s() - (now_s - loop_s))
-
-
-def _rounded(unix_s: float) -> float:
-    """Return a time in whole milliseconds: clocks that are compared differ by more."""
-    return round(unix_s, 3)
+    def _add(self, kind: type[f.Fact], user_id: str = "", **of: Any) -> None:  # noqa: ANN401  # the fact's
+        self._keeper.add(kind(at=unix_now_s(), user=user_id, **of))
 
 
 def _names(send: Send) -> f.Names:
@@ -350,34 +268,3 @@ def _origin(order: Order) -> str:
     if order.is_last:
         return "closed"
     return "lingered" if order.present_until_s else ""
-
-
-def _joined(claim: Any, but: Iterable[str] = ()) -> f.Joined | None:  # noqa: ANN401  # a claim
-    at = getattr(claim.owner, "joined_at", 0.0)
-    names = tuple(name for name in claim.names if name not in but)
-    if not at or not names:
-        return None
-    timeout_s = claim.presence_timeout_s
-    return f.Joined(at=at, user=claim.user_id, names=names, timeout_s=timeout_s)
-
-
-def _joins(user: UserTable, known: Iterable[f.Fact]) -> list[f.Joined]:
-    """Return the joins of leases that are held; names added later have their own."""
-    later = {n for fact in known if isinstance(fact, f.Joined) for n in fact.names}
-    joins = [_joined(claim, later) for claim in user.claims if claim.is_joined]
-    return [each for each in joins if each is not None]
-
-
-def _standing(user: UserTable) -> list[f.Kept]:
-    """Return how the user stands now, while the client is open."""
-    held = {name for claim in user.joined for name in claim.names}
-    told = [each for name, each in user.told.items() if name in held]
-    told = [each for each in told if each.trouble is None]
-    if not told:
-        return []
-    first = min(told, key=lambda each: each.until_s)
-    acked = _unix_s(first.until_s - first.timeout_s)
-    due = _unix_s(user.due_s) if user.due_s < math.inf else 0.0
-    now = wall_clock.now_s()
-    names = tuple(each.name for each in told)
-    return [f.Kept(at=now, user=user.user_id, names=names, acked=acked, due=due)]

@@ -14,9 +14,10 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
   revokes the token
 - ``GET requests`` lists the newest requests, each with the ``status`` it was answered
   with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
-  answer; ``operation=`` chooses, ``limit=`` is 1000
+  answer; ``operation=`` and ``user_id=`` choose, ``limit=`` is 1000
 - ``GET occupants?channel=`` returns the state of each user on a channel
-- ``GET events?channel=`` returns what happened there
+- ``GET events?channel=`` returns what happened there, ``events?user_id=`` what happened
+  to a user anywhere; like ``requests`` with ``now_s``, the time on the same clock
 - ``POST reset`` starts again, by default for every key
 
 The fields of a fault may stand in the query instead of the body, as in
@@ -175,8 +176,9 @@ class Control:
         self._service.revoke(_needed(params, "token"))
         return {"revoked": 1}
 
-    def _requests(self, params: Params, _: object, __: float) -> object:
+    def _requests(self, params: Params, _: object, now_s: float) -> object:
         operation, key = params.get("operation"), params.get(_KEY)
+        user_id = params.get("user_id")
         limit = short_value(params.get("limit", str(_SHOWN_REQUESTS)))
         if not isinstance(limit, int) or limit < 0:
             raise InvalidArgumentError("limit", "must be a whole number from 0 on")
@@ -185,9 +187,11 @@ class Control:
             for entry in self._service.journal
             if operation in {None, entry.operation}
             and key in {None, entry.subscribe_key}
+            and user_id in {None, entry.user_id}
         ]
         newest = chosen[max(0, len(chosen) - limit) :]
-        return {"total": self._service.journal.total, "requests": newest}
+        total = self._service.journal.total
+        return {"total": total, "requests": newest, "now_s": now_s}
 
     def _occupants(self, params: Params, _: object, now_s: float) -> object:
         channel, key = _needed(params, "channel"), params.get(_KEY, self._subscribe_key)
@@ -195,9 +199,11 @@ class Control:
         return {"channel": channel, "occupants": occupants}
 
     def _events(self, params: Params, _: object, now_s: float) -> object:
-        channel, key = _needed(params, "channel"), params.get(_KEY, self._subscribe_key)
+        user_id, key = params.get("user_id"), params.get(_KEY, self._subscribe_key)
+        channel = params.get("channel") if user_id else _needed(params, "channel")
         events = self._service.events(key, channel, now_s=now_s)
-        return {"channel": channel, "events": [attrs.asdict(e) for e in events]}
+        told = [attrs.asdict(e) for e in events if user_id in {None, e.user_id}]
+        return {"channel": channel, "events": told, "now_s": now_s}
 
     def _reset(self, params: Params, _: object, __: float) -> object:
         self._service.reset(params.get(_KEY))

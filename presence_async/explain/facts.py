@@ -1,4 +1,4 @@
-"""What happened to a user, or to everybody: one small value for each kind of fact.
+"""What happened to a user: one small value for each kind of fact.
 
 A fact is the same in memory and as a line of a file. Healthy heartbeats are no facts:
 there is one each minute of each user, and what is calm follows from the rest.
@@ -11,11 +11,8 @@ from typing import TypeAlias
 import msgspec
 
 __all__ = [
-    "Alive",
+    "Asked",
     "Back",
-    "Blocked",
-    "Closed",
-    "Ended",
     "Fact",
     "Failed",
     "GaveUp",
@@ -26,15 +23,9 @@ __all__ = [
     "Lost",
     "Names",
     "NewToken",
-    "OutageBegan",
-    "OutageEnded",
-    "RegisterBack",
-    "RegisterLost",
     "RanOut",
     "Released",
     "Seen",
-    "Slept",
-    "Started",
     "StillHeld",
     "Turn",
     "What",
@@ -74,9 +65,6 @@ class Fact(
     at: float
     user: str = ""
     run: str = ""
-
-
-# Of one user.
 
 
 class Joined(Fact, frozen=True, kw_only=True):
@@ -240,82 +228,22 @@ class RanOut(Fact, frozen=True, kw_only=True):
     is_about: bool = False
 
 
-# Of everybody.
-
-
-class OutageBegan(Fact, frozen=True, kw_only=True):
-    """The heartbeats of several users failed in a row."""
-
-    users: int
-    why: str = ""
-
-
-class OutageEnded(Fact, frozen=True, kw_only=True):
-    """A heartbeat came through again.
+class Asked(Fact, frozen=True, kw_only=True):
+    """Requests about the user arrived at the service: what an emulator tells.
 
     Attributes:
-        since: When the outage began.
-        attempts: How many heartbeats failed meanwhile, of whichever user.
+        what: ``heartbeat`` or ``leave``.
+        names: What they named.
+        status: How they were answered; 0: they were not.
+        times: How many.
+        last: When the latest one came.
     """
 
-    since: float
-    attempts: int = 0
-
-
-class Blocked(Fact, frozen=True, kw_only=True):
-    """The event loop could do nothing for some seconds, which ended then."""
-
-    for_s: float
-
-
-class Slept(Fact, frozen=True, kw_only=True):
-    """The machine slept for some seconds, or its clock was set forward by them."""
-
-    for_s: float
-
-
-class RegisterLost(Fact, frozen=True, kw_only=True):
-    """The register that several processes share is away."""
-
-    why: str
-
-
-class RegisterBack(Fact, frozen=True, kw_only=True):
-    """The register answers again."""
-
-    away_s: float
-
-
-class Started(Fact, frozen=True, kw_only=True):
-    """A client began to write into a file.
-
-    Attributes:
-        host: The machine.
-        pid: The process.
-        version: Of the library.
-        users: How many users it keeps.
-        is_more: Whether it goes on in a new file.
-    """
-
-    host: str
-    pid: int
-    version: str = ""
-    users: int = 0
-    is_more: bool = False
-
-
-class Alive(Fact, frozen=True, kw_only=True):
-    """A client is open and keeps users."""
-
-    users: int
-
-
-class Closed(Fact, frozen=True, kw_only=True):
-    """A client was closed in order."""
-
-
-class Ended(Fact, frozen=True, kw_only=True):
-    """A client's process ended without closing it; concluded, never written."""
+    what: str
+    names: Names
+    status: int
+    times: int = 1
+    last: float = 0.0
 
 
 _SAME_S = 3600.0
@@ -324,18 +252,16 @@ _SAME_S = 3600.0
 
 def merged(last: Fact, fact: Fact) -> Fact | None:
     """Return one fact for two that follow each other, if they are of one kind."""
-    if not isinstance(last, Failed) or not isinstance(fact, Failed):
+    if not isinstance(last, (Failed, Asked)) or not isinstance(fact, (Failed, Asked)):
         return None
-    is_same = (
-        last.what == fact.what
-        and last.names == fact.names
-        and last.why == fact.why
-        and last.is_refused == fact.is_refused
-        and last.run == fact.run
-        and fact.at - (last.last or last.at) < _SAME_S
-    )
-    if not is_same:
+    if _kind(last) != _kind(fact) or fact.at - (last.last or last.at) > _SAME_S:
         return None
     return msgspec.structs.replace(
         last, times=last.times + fact.times, last=fact.last or fact.at
     )
+
+
+def _kind(fact: Failed | Asked) -> tuple[object, ...]:
+    """Return what two facts have in common that are told as one."""
+    kind = (type(fact), fact.run, fact.what, fact.names, fact.status)
+    return (*kind, fact.why, fact.is_refused) if isinstance(fact, Failed) else kind

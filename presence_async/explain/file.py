@@ -16,13 +16,22 @@ from typing import Any, Final
 
 import msgspec
 
+from . import circumstances, facts
 from .facts import Fact
 
 __all__ = ["FactFile", "lines_of", "read_facts"]
 
 LARGEST_BYTES: Final = 10 * 2**20
 _LATEST_UNIX_S: Final = 250_000_000_000.0
-_KINDS: Any = reduce(or_, Fact.__subclasses__())
+_NAMED = [getattr(m, name) for m in (facts, circumstances) for name in m.__all__]
+_KINDS: Any = reduce(
+    or_,
+    [
+        x
+        for x in _NAMED
+        if isinstance(x, type) and issubclass(x, Fact) and x is not Fact
+    ],
+)
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 # A pipe without a reader is refused instead of waited for.
 _FLAGS |= getattr(os, "O_NONBLOCK", 0)
@@ -113,7 +122,7 @@ def read_facts(lines: Iterable[bytes]) -> tuple[list[Fact], int]:
 
     A last line that is half written, as by a process that was killed, does not count.
     """
-    facts: list[Fact] = []
+    found: list[Fact] = []
     unread, decoder = 0, msgspec.json.Decoder(_KINDS)
     for line in lines:
         if not line.strip():
@@ -124,7 +133,7 @@ def read_facts(lines: Iterable[bytes]) -> tuple[list[Fact], int]:
             unread += line.endswith(b"\n")
             continue
         if 0 <= fact.at < _LATEST_UNIX_S:
-            facts.append(fact)
+            found.append(fact)
         else:
             unread += 1
-    return facts, unread
+    return found, unread

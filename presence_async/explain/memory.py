@@ -6,7 +6,8 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 
-from .facts import Fact, Failed, GaveUp, RegisterLost, merged
+from .circumstances import RegisterLost
+from .facts import Fact, Failed, GaveUp, merged
 
 __all__ = ["Memory"]
 
@@ -96,7 +97,9 @@ class Memory:
         """Return False if older facts of a user were dropped, or may have been."""
         return user_id not in self._cut and not self._has_forgotten
 
-    def newest(self, user_id: str, kinds: type[Fact] | tuple[type[Fact], ...]) -> Fact | None:
+    def newest(
+        self, user_id: str, kinds: type[Fact] | tuple[type[Fact], ...]
+    ) -> Fact | None:
         """Return the newest fact of some kinds about a user."""
         facts: Iterable[Fact] = reversed(self._facts.get(user_id, []))
         return next((fact for fact in facts if isinstance(fact, kinds)), None)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from . import words
-from .facts import Fact, GaveUp, HandedOver, Left, Started, StillHeld, merged
+from .circumstances import Started
+from .facts import Fact, GaveUp, HandedOver, Left, StillHeld, merged
 from .moment import aware
 from .telling import lines
 from .timeline import Timeline, ran_out, told_at, with_ends

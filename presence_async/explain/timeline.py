@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from .circumstances import Alive, Closed, Ended
 from .facts import (
-    Alive,
     Back,
-    Closed,
-    Ended,
     Fact,
     Failed,
     GaveUp,
@@ -108,9 +106,25 @@ class Timeline:
         self._pending: dict[str, tuple[float, Fact]] = {}
         self._timeouts: dict[str, int] = {}
         self._held: dict[str, set[str]] = {}
+        takes: Mapping[type[Fact], Callable[[Any], None]] = {
+            Back: self._kept,
+            Closed: self._ended,
+            Ended: self._ended,
+            Failed: self._failed,
+            GaveUp: self._gave_up,
+            HandedOver: self._handed_over,
+            Joined: self._joined,
+            Kept: self._kept,
+            Left: self._left,
+            Lost: self._lost,
+            Released: self._gave_up,
+            Seen: self._seen,
+            StillHeld: self._still_held,
+        }
         for fact in facts:
             self._run_out(told_at(fact))
-            self._take(fact)
+            if take := takes.get(type(fact)):
+                take(fact)
         self._run_out(now)
 
     @property
@@ -130,36 +144,25 @@ class Timeline:
             if spell.begins <= at and (spell.ends is None or at < spell.ends)
         ]
 
-    def _take(self, fact: Fact) -> None:
-        match fact:
-            case Joined():
-                for name in fact.names:
-                    self._timeouts[name] = fact.timeout_s
-                    self._held.setdefault(name, set()).add(fact.run)
-                self._online(fact.names, fact.at)
-            case Back() | Kept():
-                self._online(fact.names, fact.at)
-            case Lost():
-                self._offline(fact.names, fact.until, fact)
-            case Left():
-                self._let_go(fact.names, fact.run)
-                self._offline(fact.names, fact.at, fact)
-            case StillHeld():
-                self._let_go(fact.names, fact.run)
-                self._leave_to_others(fact)
-            case HandedOver():
-                self._let_go(fact.names, fact.run)
-                self._offline_later(fact.names, fact, fact.timeout_s)
-            case Failed():
-                self._failed(fact)
-            case Seen():
-                self._seen(fact)
-            case Ended() | Closed():
-                self._ended(fact)
-            case Released() | GaveUp():
-                self._gave_up(fact)
-            case _:
-                pass
+    def _joined(self, fact: Joined) -> None:
+        for name in fact.names:
+            self._timeouts[name] = fact.timeout_s
+            self._held.setdefault(name, set()).add(fact.run)
+        self._online(fact.names, fact.at)
+
+    def _kept(self, fact: Back | Kept) -> None:
+        self._online(fact.names, fact.at)
+
+    def _lost(self, fact: Lost) -> None:
+        self._offline(fact.names, fact.until, fact)
+
+    def _left(self, fact: Left) -> None:
+        self._let_go(fact.names, fact.run)
+        self._offline(fact.names, fact.at, fact)
+
+    def _handed_over(self, fact: HandedOver) -> None:
+        self._let_go(fact.names, fact.run)
+        self._offline_later(fact.names, fact, fact.timeout_s)
 
     def _failed(self, fact: Failed) -> None:
         if fact.what == What.HEARTBEAT and fact.is_refused and fact.until:
@@ -174,7 +177,9 @@ class Timeline:
         _, cause = self._pending.get(fact.name, (0.0, None))
         is_expected = fact.action == "timeout" and cause is not None
         if self._is_online(fact.name) or fact.name not in self._changes:
-            self._offline((fact.name,), fact.at, cause if is_expected and cause else fact)
+            self._offline(
+                (fact.name,), fact.at, cause if is_expected and cause else fact
+            )
 
     def _gave_up(self, fact: Released | GaveUp) -> None:
         """Expect the user to time out, until a leave is acknowledged after all."""
@@ -190,8 +195,9 @@ class Timeline:
         self._let_go(names, fact.run)
         self._offline_later(names, fact)
 
-    def _leave_to_others(self, fact: StillHeld) -> None:
+    def _still_held(self, fact: StillHeld) -> None:
         """Say that it is not known any more, if no other process tells of a name."""
+        self._let_go(fact.names, fact.run)
         for name in fact.names:
             self._pending.pop(name, None)
             if not self._held.get(name) and name in self._changes:

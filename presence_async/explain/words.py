@@ -13,7 +13,10 @@ __all__ = [
     "count",
     "date",
     "lasting",
+    "many",
+    "moment",
     "names",
+    "one",
     "printable",
     "zone",
 ]
@@ -33,6 +36,14 @@ def printable(text: str) -> str:
 def clock(at: float) -> str:
     """Return a local time of day."""
     return _local(at).strftime("%H:%M:%S")
+
+
+def moment(at: float, now: float) -> str:
+    """Return a local time, with its date unless that is today's."""
+    day = _local(at)
+    if day.date() == _local(now).date():
+        return clock(at)
+    return f"{clock(at)} on {day.day} {day:%B}"
 
 
 def date(at: float) -> str:
@@ -88,6 +99,21 @@ def _row(texts: Sequence[str]) -> str:
 def count(number: int, thing: str) -> str:
     """Return a number of things: ``1 heartbeat``, ``9 heartbeats``."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def one(thing: str) -> str:
+    """Return a thing at the beginning of a sentence: ``A heartbeat``."""
+    if thing.startswith("last"):
+        return f"The {thing}"
+    return f"An {thing}" if thing[0] in "aeiou" else f"A {thing}"
+
+
+def many(number: int, thing: str) -> str:
+    """Return several of a thing: ``9 heartbeats for lobby``."""
+    if thing.startswith("last heartbeat"):
+        return f"{number:,} {thing.replace('heartbeat', 'heartbeats', 1)}"
+    first, _, rest = thing.partition(" ")
+    return f"{number:,} {first}s {rest}".rstrip()
 
 
 def answer(failed: Failed) -> str:

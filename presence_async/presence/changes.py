@@ -38,6 +38,7 @@ class HealthChanged(NamedTuple):
         until_s: When the presence ran out, as it was known then.
         is_shared: Whether everybody is affected, as in an outage, so that one line
             about all of them says more than one about each.
+        names: What the claim held; of one that is released: held last.
     """
 
     claim: Claim
@@ -47,6 +48,7 @@ class HealthChanged(NamedTuple):
     at_s: float
     until_s: float
     is_shared: bool
+    names: tuple[Name, ...] = ()
 
     @property
     def remaining_s(self) -> float:

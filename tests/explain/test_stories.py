@@ -159,7 +159,9 @@ async def test_a_process_that_was_killed(
 
     assert unread == 0
     check("process_killed", explained("alice", facts, at=None, now=loop.wall_time()))
-    assert [e.at_s - 1000 for e in emulator.events("lobby")][1] == pytest.approx(258, abs=30)
+    assert [e.at_s - 1000 for e in emulator.events("lobby")][1] == pytest.approx(
+        258, abs=30
+    )
 
 
 async def nothing(*_: object) -> None:

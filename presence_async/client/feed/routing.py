@@ -13,7 +13,14 @@ from ...protocol.names import PRESENCE_SUFFIX
 from ..safe_log import SafeLogger
 from .listener import Listener, StreamHealth, gap
 
-__all__ = ["EventWitness", "RoutingTable", "Subscription", "WireName", "as_listed", "wire_names"]
+__all__ = [
+    "EventWitness",
+    "RoutingTable",
+    "Subscription",
+    "WireName",
+    "as_listed",
+    "wire_names",
+]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
