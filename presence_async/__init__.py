@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.observed import HeartbeatFinished as HeartbeatFinished
+    from .client.observed import LoopBlocked as LoopBlocked
+    from .client.observed import RequestFinished as RequestFinished
+    from .client.observed import RequestOutcome as RequestOutcome
+    from .client.observed import StreamChange as StreamChange
     from .client.occupants import OccupantPages as OccupantPages
     from .client.reports import ClosedPresence as ClosedPresence
     from .client.reports import CloseReport as CloseReport
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from .client.roster import Roster as Roster
     from .client.roster import RosterChanges as RosterChanges
     from .client.run import run as run
+    from .client.telling import Observer as Observer
     from .errors import AccessDeniedError as AccessDeniedError
     from .errors import ClientClosedError as ClientClosedError
     from .errors import ConcurrencyError as ConcurrencyError
@@ -85,6 +91,7 @@ _HOMES = {
     "Explanation": "explain.story",
     "ExponentialRetry": "client.retry",
     "GapEvent": "protocol.events",
+    "HeartbeatFinished": "client.observed",
     "HeartbeatManager": "client.heartbeat_manager",
     "HeartbeatStats": "client.heartbeat_manager",
     "HereNow": "protocol.here_now",
@@ -100,7 +107,9 @@ _HOMES = {
     "LeaseReleasedError": "errors",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
+    "LoopBlocked": "client.observed",
     "NoRetry": "client.retry",
+    "Observer": "client.telling",
     "Occupant": "protocol.here_now",
     "OccupantPages": "client.occupants",
     "PresenceClient": "client.client",
@@ -113,12 +122,15 @@ _HOMES = {
     "RejectedRequestError": "errors",
     "ReplyFormatError": "errors",
     "RequestError": "errors",
+    "RequestFinished": "client.observed",
+    "RequestOutcome": "client.observed",
     "RetryPolicy": "client.retry",
     "Roster": "client.roster",
     "RosterChanges": "client.roster",
     "ServiceError": "errors",
     "SnapshotEvent": "protocol.events",
     "StateChangeEvent": "protocol.events",
+    "StreamChange": "client.observed",
     "StreamHealth": "client.feed.listener",
     "TimeoutEvent": "protocol.events",
     "TransportError": "errors",

@@ -21,6 +21,8 @@ from presence_async import (
     ChannelOccupancy,
     ClosedPresence,
     CloseReport,
+    Decision,
+    Explanation,
     ExponentialRetry,
     GapEvent,
     HeartbeatStats,
@@ -50,6 +52,12 @@ MODULES = sorted(
     if not found.name.endswith(".__main__")
 )
 
+# The packages that modules need of which an extra installs them.
+EXTRAS = {
+    "presence_async.otel": "opentelemetry",
+    "presence_async.prometheus": "prometheus_client",
+}
+
 
 def functions_of(value: object) -> Iterator[FunctionType]:
     """Yield a function, or the functions behind everything a class defines."""
@@ -69,6 +77,8 @@ def public_values(module: ModuleType) -> Iterator[object]:
 
 @pytest.mark.parametrize("name", ["presence_async", *MODULES])
 def test_annotations_of_every_public_name_resolve(name: str) -> None:
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"{name} needs an extra")
     for value in public_values(importlib.import_module(name)):
         if inspect.isclass(value):
             typing.get_type_hints(value)
@@ -112,6 +122,15 @@ VALUES = [
     AuthToken(value="t", expires_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC)),
     LEFT,
     CloseReport(left=(LEFT,)),
+    Explanation(
+        user_id="bob",
+        at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC),
+        verdict="bob left.",
+        decisions=(
+            Decision(at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC), kind="left", text="x"),
+        ),
+        is_complete=True,
+    ),
     attrs.evolve(
         HeartbeatStats(
             **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ DOCUMENTED: dict[str, set[str]] = {
         *OPERATIONS,
         *("start", "close", "close_report", "is_closed"),
         *("config", "heartbeats", "set_auth", "refresh_auth"),
+        "explain",
     },
     "HeartbeatManager": {"leases", "stats"},
     "Lease": {

@@ -99,18 +99,21 @@ async def test_a_client_loads_no_more_than_every_open_client_needs() -> None:
     assert "aiohttp" in loaded.others
     assert not loaded.others & {"html", "pytest", "rich", "typer", "unittest"}
     assert not loaded.of("cli", "emulator", "testing", "roster", "client.feed")
+    assert not loaded.of("explain", "client.witness", "client.fact_keeper")
     assert not loaded.of(
         "client.event_buffer",
         "client.event_stream",
         "client.heartbeat_manager",
         "client.joining",
         "client.lease",
+        "client.observed",
         "client.occupants",
         "client.reports",
         "client.roster",
         "client.roster_sync",
         "client.run",
         "client.snapshot_requests",
+        "client.telling",
         "protocol.channel_groups",
         "protocol.events",
         "protocol.here_now",
@@ -133,6 +136,8 @@ async def test_a_client_defines_only_public_values_as_attrs_classes() -> None:
     }
     assert everything.attrs_classes - client.attrs_classes == {
         *("ChannelOccupancy", "ClosedPresence", "CloseReport", "HeartbeatStats"),
+        *("Decision", "Explanation"),
+        *("HeartbeatFinished", "LoopBlocked", "RequestFinished", "StreamChange"),
         "RegisterStats",
         *("HereNow", "HereNowCounts", "LeaseChange", "Occupant", "WhereNow"),
     }

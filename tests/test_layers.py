@@ -37,6 +37,8 @@ LAYERS: dict[str, set[str]] = {
         "errors",
     },
     "emulator": {"client.config", "protocol", "checks", "deadlines", "errors"},
+    "prometheus": {"client"},
+    "otel": {"client"},
     "testing": {"client", "emulator", "protocol", "errors"},
     "cli": {
         "client",
@@ -66,6 +68,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "emulator.server": {"attrs", "msgspec", "aiohttp"},
     "testing.async_plugin": {"pytest", "pytest_asyncio"},
     "testing.plugin": {"pytest"},
+    "prometheus": {"prometheus_client"},
+    "otel": {"opentelemetry"},
     "register.sqlite_shelf": {"msgspec"},
     "register.server_link": {"valkey"},
     "cli": {"typer", "rich"},

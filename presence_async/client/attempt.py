@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 from ..errors import ConnectionLostError, RequestError
+from ..protocol.exchange import HttpRequest
 from .aio import Admission, Deadlines, TimeLimit
 from .auth import AuthToken
 from .call import Answer, Call
 from .direct_connection import DirectAnswer, DirectConnection
+from .observers import Observers
 from .stamper import Stamper
 from .tokens import Tokens
 from .transport import Transport
@@ -35,6 +37,8 @@ class Attempts:
         transport: Puts one request on the wire.
         tokens: Where tokens come from.
         deadlines: Ends them in time.
+        now_s: Returns the loop time.
+        observers: Told of every request that was sent.
 
     Attributes:
         slept_s: Seconds so far that the loop clock missed.
@@ -47,12 +51,15 @@ class Attempts:
         tokens: Tokens,
         deadlines: Deadlines,
         now_s: Callable[[], float],
+        *,
+        observers: Observers,
     ) -> None:
         self._stamper = stamper
         self.transport: Transport = transport
         self._tokens = tokens
         self.deadlines: Deadlines = deadlines
         self.now_s: Callable[[], float] = now_s
+        self._observers = observers
         self.slept_s: float = 0.0
 
     def begin(
@@ -113,20 +120,44 @@ class Attempts:
                 call.token = tokens.at_hand(call.user_id) or call.token
         try:
             request = self._stamper.stamped(call)
-            sent_at_s, slept_s = self.now_s(), self.slept_s
-            limit = TimeLimit(self.deadlines, call.attempt_due_s(sent_at_s))
-            call.attempts += 1
-            try:
-                with limit:
-                    reply = await self.transport.send(request)
-            except (ConnectionLostError, asyncio.CancelledError, TimeoutError) as error:
-                call.note_unclear(is_pending=True)
-                if not (limit.is_up and isinstance(error, TimeoutError)):
-                    # Without its frames: the URL with its token is among their locals.
-                    raise error.with_traceback(None) from None
-                reply = None
-        finally:
+        except BaseException:
             gate.leave()
+            raise
+        call.attempts += 1
+        sent_at_s = self.now_s()
+        try:
+            answer = await self._sent(call, request, sent_at_s)
+        except BaseException as error:
+            self.tell(call, sent_at_s, error)
+            raise
+        self.tell(call, sent_at_s, answer)
+        return answer
+
+    def tell(
+        self, call: Call[Any], sent_at_s: float, end: Answer[Any] | BaseException
+    ) -> None:
+        """Tell observers that a request has ended."""
+        on_request = self._observers.on_request
+        if on_request is not None:
+            on_request(call, self.now_s() - sent_at_s, end)
+
+    async def _sent(
+        self, call: Call[ReplyT], request: HttpRequest, sent_at_s: float
+    ) -> Answer[ReplyT]:
+        """Send a request that has passed the gate, leave that, read the answer."""
+        slept_s = self.slept_s
+        limit = TimeLimit(self.deadlines, call.attempt_due_s(sent_at_s))
+        try:
+            with limit:
+                reply = await self.transport.send(request)
+        except (ConnectionLostError, asyncio.CancelledError, TimeoutError) as error:
+            call.note_unclear(is_pending=True)
+            if not (limit.is_up and isinstance(error, TimeoutError)):
+                # Without its frames: the URL with its token is among their locals.
+                raise error.with_traceback(None) from None
+            reply = None
+        finally:
+            call.gate.leave()
         if reply is None:
             # Its connection may have died without a word, and so may the idle ones.
             self.transport.drop_idle()
@@ -213,6 +244,7 @@ class Exchange:
             if isinstance(error, ConnectionLostError):
                 call.note_unclear(is_pending=True)
             result = error
+        attempts.tell(call, self._sent_at_s, result)
         on_end(result)
 
     def expire(self) -> None:
@@ -221,11 +253,15 @@ class Exchange:
         if on_end is not None:
             # Its connection may have died without a word, and so may the idle ones.
             self._attempts.transport.drop_idle()
-            on_end(self._call.out_of_time(self._attempts.now_s()))
+            error = self._call.out_of_time(self._attempts.now_s())
+            self._attempts.tell(self._call, self._sent_at_s, error)
+            on_end(error)
 
     def cancel(self) -> None:
-        """Cut it; the service may act on it all the same. Nobody is told."""
-        self._cut()
+        """Cut it; the service may act on it all the same. Only observers are told."""
+        if self._cut() is not None:
+            end = asyncio.CancelledError()
+            self._attempts.tell(self._call, self._sent_at_s, end)
 
     def _cut(self) -> OnEnd | None:
         on_end = self._leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import random
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -83,6 +84,7 @@ class Call(Generic[ReplyT]):
         may_have_effect: Whether the service may have acted on an attempt without
             saying so.
         is_pending: Whether it may still act on one, since no reply came.
+        context: The context of the caller, for observers; ``None``: nobody's.
     """
 
     # Most calls keep these: setting each would cost a fifth of making one.
@@ -93,6 +95,7 @@ class Call(Generic[ReplyT]):
     has_new_token: bool = False
     may_have_effect: bool = False
     is_pending: bool = False
+    context: contextvars.Context | None = None
 
     def __init__(
         self,

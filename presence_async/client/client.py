@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +12,7 @@ from ..checks import (
     checked_buffer_size,
     checked_hand_over_s,
     checked_linger_s,
+    whole_number,
 )
 from ..errors import InvalidArgumentError
 from ..presence.claims import Claim
@@ -63,6 +64,11 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         register: What the clients of several processes share, so that a user held by
             any of them stays present; see ``presence_async.register``. It holds user
             IDs, names and states, never a token or key.
+        observers: Who is told what the client does: objects with any of the methods of
+            ``Observer``. Without any, nothing is recorded.
+
+    Raises:
+        InvalidArgumentError: An observer has none of these methods.
     """
 
     def __init__(
@@ -71,8 +77,9 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         *,
         session: Session | None = None,
         register: on_demand.Register | None = None,
+        observers: Sequence[object] = (),
     ) -> None:
-        self._core = ClientCore(config, session, register)
+        self._core = ClientCore(config, session, register, observers)
 
     def __repr__(self) -> str:
         life = self._core.life
@@ -98,6 +105,32 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     def close_report(self) -> on_demand.CloseReport | None:
         """What ``close`` returned; ``None`` before."""
         return self._core.close_report
+
+    def add_observer(self, observer: object) -> None:
+        """Tell an object with any of the methods of ``Observer`` from now on.
+
+        Raises:
+            InvalidArgumentError: It has none of these methods.
+        """
+        self._core.teller.add(observer)
+
+    def is_ready(self, max_lost: int = 0) -> bool:
+        """Return True if it is started and keeps its users present.
+
+        For readiness probes, which take an instance out of the load balancer for a
+        while. A liveness probe must not ask this: no restart ends an outage of the
+        service, and each one makes all users leave.
+
+        Args:
+            max_lost: How many leases may be ``LOST``, which means that others see the
+                user as offline.
+
+        Raises:
+            InvalidArgumentError: ``max_lost`` is not a whole number from 0 on.
+        """
+        whole_number(max_lost, "max_lost", least=0)
+        core = self._core
+        return core.life.is_open and core.heartbeats.lost <= max_lost
 
     # Lifecycle.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ..checks import checked_presence_timeout_s, checked_timeout_s
@@ -18,9 +18,12 @@ from . import ending, on_demand
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
+from .observers import Observers
+from .origin import parts_of
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .presence_log import log_handing_over
+from .recorder import Recorder
 from .safe_log import SafeLogger
 from .tokens import Tokens
 from .transport import Session, Transport
@@ -51,8 +54,12 @@ class ClientCore:
         config: PresenceConfig,
         session: Session | None,
         register: on_demand.Register | None = None,
+        observers: Sequence[object] = (),
     ) -> None:
         self.config = config
+        self._observers = Observers()
+        for observer in observers:
+            self.teller.add(observer)
         self.tokens: Tokens = Tokens(config.auth)
         self.transport: Transport = Transport(config, session)
         identity = Identity(
@@ -63,16 +70,21 @@ class ClientCore:
             query_params=tuple(config.query_params.items()),
         )
         self.pipeline: RequestPipeline = RequestPipeline(
-            config, identity, self.transport, self.tokens
+            config, identity, self.transport, self.tokens, self._observers
         )
         self.life: Lifecycle = Lifecycle()
         self._starting = asyncio.Lock()
         self.heartbeats: HeartbeatLoop = HeartbeatLoop(
             config,
             self.pipeline,
+            self._observers,
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
         )
+        if config.explain_to or (config.explain_decisions and config.explain_bytes):
+            self.heartbeats.recorder = Recorder(
+                config, lambda: on_demand.Witness(config, self.heartbeats.engine)
+            )
         self.register: on_demand.RegisterLoop | None = None
         if register is not None:
             self.register = self.heartbeats.register = on_demand.RegisterLoop(
@@ -94,6 +106,7 @@ class ClientCore:
             self._feed = on_demand.PresenceFeed(
                 self.config,
                 self.pipeline,
+                self._observers,
                 witness=None if recorder is None else recorder.events,
             )
         return self._feed
@@ -102,6 +115,11 @@ class ClientCore:
     def snapshots(self) -> on_demand.SnapshotRequests:
         """What asks here now for rosters."""
         return on_demand.SnapshotRequests(self.config, self.pipeline)
+
+    @functools.cached_property
+    def teller(self) -> on_demand.Teller:
+        """What tells observers what the client does."""
+        return on_demand.Teller(self._observers, parts_of(self.config.base_url))
 
     @functools.cached_property
     def manager(self) -> on_demand.HeartbeatManager:
@@ -228,7 +246,8 @@ class ClientCore:
             raise InvalidArgumentError(
                 "explain_decisions", "is 0, so there is nothing to tell; write 50"
             )
-        return recorder.explain(user_id, at)
+        told: on_demand.Explanation = recorder.witness.explain(user_id, at)
+        return told
 
     # How every call goes.
 

@@ -15,14 +15,15 @@ from typing import Any, Protocol
 
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
-from ..presence.claims import Claim, Patience
+from ..presence.claims import Claim, LeaseHealth, Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
-from ..presence.wire import Acknowledged, Outcome, Purpose, Send
+from ..presence.wire import Outcome, Purpose, Send
 from .aio import TaskOwner
 from .clock_watch import LONGEST_TICK_S, ClockReport, ClockWatch
 from .config import PresenceConfig
 from .lifecycle import check_loop
+from .observers import Observers
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import PlaceQueue, PresenceRequest
@@ -81,13 +82,15 @@ class HeartbeatLoop:
     Args:
         config: Intervals and limits.
         pipeline: Sends.
+        observers: Told of heartbeats, of leases and of a blocked loop.
         on_orphaned: Awaited when the event loop ends while the client is open.
         on_unseen: Called with the seconds slept when time went by unseen.
 
     Attributes:
         engine: Decides everything.
         register: Speaks to the register, if there is one; set before the start.
-        recorder: Notes decisions for ``explain``, if they are kept.
+        recorder: Notes decisions for ``explain``, if they are kept; set before the
+            start.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -96,12 +99,14 @@ class HeartbeatLoop:
         self,
         config: PresenceConfig,
         pipeline: RequestPipeline,
+        observers: Observers,
         *,
         on_orphaned: Callable[[], Awaitable[object]],
         on_unseen: Callable[[float], None],
     ) -> None:
         self._config = config
         self._pipeline = pipeline
+        self._observers = observers
         self._on_orphaned = on_orphaned
         self._on_unseen = on_unseen
         self.engine: PresenceEngine = PresenceEngine(
@@ -118,8 +123,7 @@ class HeartbeatLoop:
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.register: RegisterShell | None = None
-        recorder = Recorder(config, self.engine)
-        self.recorder: Recorder | None = recorder if recorder.is_on else None
+        self.recorder: Recorder | None = None
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
@@ -133,6 +137,12 @@ class HeartbeatLoop:
         self._is_pump_due = False
         self._is_stopping = False
         self._is_aborted = False
+
+    @property
+    def lost(self) -> int:
+        """How many leases have run out."""
+        claims = overview.claims(self.engine)
+        return sum(claim.health is LeaseHealth.LOST for claim in claims)
 
     def check_loop(self) -> None:
         """Refuse to be used from another event loop than the client's.
@@ -296,12 +306,16 @@ class HeartbeatLoop:
                 followers = self._followers.pop(change.claim, None)
                 if followers is not None:
                     followers.set()
+                if self._observers.on_lease is not None:
+                    self._observers.on_lease(change)
             log_change(change)
 
     # One request.
 
     def _ended(self, send: Send, outcome: Outcome) -> None:
         del self._requests[send]
+        if self._observers.on_heartbeat is not None:
+            self._observers.on_heartbeat(send, outcome, self.now_s())
         if self._is_aborted:
             return
         try:
@@ -310,8 +324,7 @@ class HeartbeatLoop:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
             self._wake.set()
-        is_calm = send.order is None and isinstance(outcome, Acknowledged)
-        if self.recorder is not None and not is_calm:
+        if self.recorder is not None:
             self.recorder.answered(send, outcome)
         if not self._is_pump_due:
             # Once for all answers of one turn of the event loop.
@@ -329,20 +342,30 @@ class HeartbeatLoop:
     def _catch_up(self, report: ClockReport) -> None:
         if self.recorder is not None:
             self.recorder.looked(report, self.now_s())
-        if report.blocked_s and not report.slept_s:
+        slept_s = report.slept_s
+        blocked_s = 0.0 if slept_s else report.blocked_s
+        if blocked_s:
             users, lost = overview.late(self.engine, self.now_s())
-            log_blocked(report.blocked_s, users, lost)
-        if not report.slept_s and not report.is_stop:
+            log_blocked(blocked_s, users, lost)
+            self._tell_unseen(blocked_s, 0.0)
+        if not slept_s and not report.is_stop:
             return
         # First: it must not be lost, whatever fails below.
-        self.engine.slept(report.slept_s, self.now_s())
-        if report.slept_s:
+        self.engine.slept(slept_s, self.now_s())
+        if slept_s:
             logger.warning(
                 "the machine slept for %.0f s; sending a heartbeat for every user",
-                report.slept_s,
+                slept_s,
             )
-        self._pipeline.note_sleep(report.slept_s)
-        self._on_unseen(report.slept_s)
+            self._tell_unseen(0.0, slept_s)
+        self._pipeline.note_sleep(slept_s)
+        self._on_unseen(slept_s)
+
+    def _tell_unseen(self, blocked_s: float, slept_s: float) -> None:
+        if self._observers.on_unseen is not None:
+            now_s = self.now_s()
+            users, lost = overview.late(self.engine, now_s)
+            self._observers.on_unseen(blocked_s, slept_s, users, lost, now_s)
 
     # The end.
 

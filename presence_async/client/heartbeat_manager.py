@@ -120,3 +120,7 @@ class HeartbeatManager:
             next_due_s=max(0.0, next_s) if next_s < math.inf else None,
             register=self._register_stats(),
         )
+
+    def register_stats(self) -> RegisterStats | None:
+        """Return how it stands with the register; ``None``: there is none."""
+        return self._register_stats()

@@ -35,14 +35,14 @@ class Lease:
     loop than the client's.
     """
 
-    __slots__ = ("__weakref__", "_calls", "_claim", "joined_at")
+    __slots__ = ("__weakref__", "_calls", "_claim", "_joined_at")
 
     def __init__(self, calls: PresenceCalls, claim: Claim) -> None:
         self._calls = calls
         self._claim = claim
         # Unix time of the join, for ``explain``. It takes no memory: an object of three
         # slots is as large as one of four.
-        self.joined_at: float = 0.0
+        self._joined_at: float = 0.0
         claim.owner = self
 
     def __repr__(self) -> str:

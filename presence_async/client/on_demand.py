@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .reports import report_of as report_of
     from .roster import Roster as Roster
     from .snapshot_requests import SnapshotRequests as SnapshotRequests
+    from .telling import Teller as Teller
     from .witness import Witness as Witness
 
 _HOMES = {
@@ -64,6 +65,7 @@ _HOMES = {
     "RemoveChannelsOperation": "..protocol.channel_groups",
     "Roster": ".roster",
     "SnapshotRequests": ".snapshot_requests",
+    "Teller": ".telling",
     "WhereNow": "..protocol.where_now",
     "WhereNowOperation": "..protocol.where_now",
     "Witness": ".witness",

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..checks import Field
 from ..errors import InvalidArgumentError
 
-__all__ = ["base_url", "proxy_url"]
+__all__ = ["base_url", "parts_of", "proxy_url"]
 
 _ORIGIN_RULE: Final = (
     "must be a host, host:port, or URL without user, path and query,"
@@ -37,6 +37,13 @@ def base_url(origin: object, *, secure: bool) -> str:
     if parts is None or "@" in parts.netloc:
         raise InvalidArgumentError("origin", _ORIGIN_RULE)
     return f"{parts.scheme}://{parts.netloc.removesuffix(':')}"
+
+
+def parts_of(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of what ``base_url`` returned."""
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    return parts.scheme, parts.hostname or "", parts.port or default
 
 
 def proxy_url(_: object, field: Field, value: object) -> None:

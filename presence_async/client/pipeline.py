@@ -7,6 +7,7 @@ since the presence engine decides when to send the next one.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import math
 import random
@@ -27,6 +28,7 @@ from .attempt import Attempts, Exchange, OnEnd
 from .call import Answer, Budget, Call, Limits, Params
 from .config import PresenceConfig
 from .limits import LongNames
+from .observers import Observers
 from .retry import RetryPolicy
 from .safe_log import SafeLogger
 from .stamper import Stamper
@@ -48,6 +50,7 @@ class RequestPipeline:
         identity: What every request carries.
         transport: What puts one request on the wire.
         tokens: Where tokens come from.
+        observers: Told of every request that was sent.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class RequestPipeline:
         identity: Identity,
         transport: Transport,
         tokens: Tokens,
+        observers: Observers,
     ) -> None:
         self._config = config
+        self._observers = observers
         self._stamper = Stamper(config, identity)
         self._transport = transport
         self._tokens = tokens
@@ -70,7 +75,12 @@ class RequestPipeline:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._now_s: Callable[[], float] = _no_loop_yet
         self._attempts = Attempts(
-            self._stamper, transport, tokens, self._deadlines, self._now_s
+            self._stamper,
+            transport,
+            tokens,
+            self._deadlines,
+            self._now_s,
+            observers=observers,
         )
 
     def open(self) -> None:
@@ -146,6 +156,7 @@ class RequestPipeline:
         attempt_timeout_s: float | None = None,
         params: Params = (),
         repeats_stale: bool = True,
+        is_background: bool = False,
     ) -> Call[ReplyT]:
         """Return a call that has not begun.
 
@@ -159,6 +170,8 @@ class RequestPipeline:
             params: Query parameters beside the config's.
             repeats_stale: Whether to repeat a request at once, whatever ``retry`` says,
                 if it was lost with a connection that had served another one.
+            is_background: Whether the client makes it by itself, so that it belongs to
+                no caller's trace.
 
         Raises:
             ClientClosedError: The client is closed.
@@ -176,6 +189,8 @@ class RequestPipeline:
             repeats_stale=repeats_stale,
         )
         self._long_names.note(call.request, user_id)
+        if self._observers.on_request is not None and not is_background:
+            call.context = contextvars.copy_context()
         return call
 
     def begin(
@@ -214,7 +229,12 @@ class RequestPipeline:
             delay_s = self._delay_s(failure, call)
             if delay_s is None:
                 raise failure
-            logger.info("%s; trying again in %.2f s", failure, delay_s)
+            extra = {
+                "user": call.user_id,
+                "operation": call.operation.name,
+                "attempt": call.attempts,
+            }
+            logger.info("%s; trying again in %.2f s", failure, delay_s, extra=extra)
             await self._pause(delay_s)
             self._check_open(call.operation.name)
 

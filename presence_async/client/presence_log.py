@@ -45,7 +45,10 @@ def log_change(change: Change) -> None:
         case LeaveGivenUp(user_id, error, is_known, is_shared):
             level = logging.INFO if is_known else logging.WARNING
             level = logging.DEBUG if is_shared else level
-            logger.log(level, "%s will time out instead: %s", user_id, error)
+            extra = {"user": user_id}
+            logger.log(
+                level, "%s will time out instead: %s", user_id, error, extra=extra
+            )
         case OutageBegan(users, at_risk, lost):
             logger.warning(
                 "the service cannot be reached; one of %d users at a time tries:"
@@ -91,7 +94,23 @@ def _log_health(change: HealthChanged) -> None:
     level = logging.DEBUG if is_quiet else _LEVELS[change.health]
     if logger.isEnabledFor(level):
         # The repr as it is now, should a handler write the line later.
-        logger.log(level, "%s: %s", repr(change.claim.owner), change.reason)
+        shown = repr(change.claim.owner)
+        logger.log(level, "%s: %s", shown, change.reason, extra=_fields(change))
+
+
+def _fields(change: HealthChanged) -> dict[str, object]:
+    """Return what a structured logger keeps of a change, for its ``extra``.
+
+    Names of channels hold no comma, so that one string keeps several.
+    """
+    return {
+        "user": change.claim.user_id,
+        "channel": ",".join(change.claim.channels),
+        "channel_group": ",".join(change.claim.channel_groups),
+        "health": str(change.health),
+        "previous_health": change.previous and str(change.previous),
+        "remaining_s": change.remaining_s,
+    }
 
 
 def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:
@@ -118,7 +137,8 @@ def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None
         is_shared: Whether it is due to an outage, which has lines of its own.
     """
     level = logging.DEBUG if is_shared else logging.WARNING
-    logger.log(level, "%s may stay present: %s", user_id, error)
+    extra = {"user": user_id}
+    logger.log(level, "%s may stay present: %s", user_id, error, extra=extra)
 
 
 def log_handing_over(departures: Sequence[Departure]) -> None:

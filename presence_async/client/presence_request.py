@@ -139,6 +139,7 @@ class PresenceRequest:
                 retry=_NO_RETRY,
                 attempt_timeout_s=send.attempt_s,
                 params=send.params,
+                is_background=send.order is None,
             )
             self._exchange = self._pipeline.begin(self._call, self._ended)
         except Exception as error:  # noqa: BLE001  # its task raises it

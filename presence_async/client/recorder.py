@@ -9,19 +9,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..presence.changes import Change, HealthChanged, Settled
+from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
+from ..presence.claims import Order, OrderKind
 from ..presence.closing import Departure
-from ..presence.engine import PresenceEngine
-from ..presence.wire import Outcome, Send
-from . import on_demand, wall_clock
+from ..presence.wire import Acknowledged, Outcome, Send
+from . import wall_clock
 from .clock_watch import ClockReport
 from .config import PresenceConfig
 from .safe_log import SafeLogger
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 __all__ = ["Recorder"]
 
@@ -36,47 +33,43 @@ class Recorder:
 
     Args:
         config: Says how much is kept, and where.
-        engine: Decides.
+        make_witness: Returns the ``Witness``, which says the rest.
     """
 
-    def __init__(self, config: PresenceConfig, engine: PresenceEngine) -> None:
-        self._config = config
-        self._engine = engine
+    def __init__(self, config: PresenceConfig, make_witness: Callable[[], Any]) -> None:
+        self._make_witness = make_witness
         self._has_file = config.explain_to is not None
         self._moment_s = 0.0
         self._alive_at_s = -math.inf
         self._is_failing = False
 
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is kept."""
-        config = self._config
-        return bool(
-            self._has_file or (config.explain_decisions and config.explain_bytes)
-        )
-
     @functools.cached_property
-    def _witness(self) -> on_demand.Witness:
-        return on_demand.Witness(self._config, self._engine)
+    def witness(self) -> Any:  # noqa: ANN401  # its module is loaded when it is made
+        """The ``Witness``."""
+        return self._make_witness()
 
     def change(self, change: Change) -> None:
         """Note a change that the engine reports."""
-        kind = change.__class__
-        if kind is Settled:
+        if isinstance(change, (Settled, UserForgotten)):
             return
         if isinstance(change, HealthChanged) and change.previous is None:
-            # The same number for all who join at once: one each takes 32 bytes.
-            now_s = wall_clock.now_s()
-            if not 0 <= now_s - self._moment_s < _MOMENT_S:
-                self._moment_s = now_s
-            change.claim.owner.joined_at = self._moment_s
+            self._joined(change)
             if not self._has_file:
                 return
         self._tell("change", change)
 
+    def _joined(self, change: HealthChanged) -> None:
+        # The same number for all who join at once: one each takes 32 bytes.
+        now_s = wall_clock.now_s()
+        if not 0 <= now_s - self._moment_s < _MOMENT_S:
+            self._moment_s = now_s
+        if change.claim.owner is not None:
+            change.claim.owner._joined_at = self._moment_s  # noqa: SLF001  # kept there for us
+
     def answered(self, send: Send, outcome: Outcome) -> None:
-        """Note the outcome of a request that is no calm heartbeat."""
-        self._tell("answered", send, outcome)
+        """Note the outcome of a request, unless it is what is expected of it."""
+        if not isinstance(outcome, Acknowledged) or _is_telling(send.order):
+            self._tell("answered", send, outcome)
 
     def looked(self, report: ClockReport, now_s: float) -> None:
         """Note time that went by unseen; give a sign of life twice a minute."""
@@ -98,20 +91,23 @@ class Recorder:
 
     def close(self, departures: Sequence[Departure]) -> None:
         """Note the end of the client."""
-        if departures or "_witness" in vars(self):
+        if departures or "witness" in vars(self):
             self._tell("close", departures)
-
-    def explain(
-        self, user_id: str, at: dt.datetime | float | None
-    ) -> on_demand.Explanation:
-        """Tell the story of a user."""
-        return self._witness.explain(user_id, at)
 
     def _tell(self, what: str, *facts: Any) -> None:  # noqa: ANN401  # the witness's own
         try:
-            tell: Callable[..., None] = getattr(self._witness, what)
+            tell: Callable[..., None] = getattr(self.witness, what)
             tell(*facts)
         except Exception:
             if not self._is_failing:
                 logger.critical("noting a decision failed", exc_info=True)
             self._is_failing = True
+
+
+def _is_telling(order: Order | None) -> bool:
+    """Return True if the success of an order is told: joins have a change for that."""
+    if order is None:
+        return False
+    if order.kind is OrderKind.JOIN:
+        return order.its_claim.extends is not None
+    return order.kind is OrderKind.LEAVE or order.kind is OrderKind.HAND_OVER

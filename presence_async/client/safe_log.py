@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 __all__ = ["SafeLogger"]
@@ -23,6 +24,14 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, name: str) -> None:
         super().__init__(logging.getLogger(name))
         self._is_failing = False
+
+    def process(
+        self,
+        msg: Any,  # noqa: ANN401  # as logging has it
+        kwargs: MutableMapping[str, Any],
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Keep the ``extra`` of a line, which an adapter would replace by its own."""
+        return msg, kwargs
 
     def log(
         self,

@@ -83,7 +83,11 @@ class SnapshotRequests:
                 offset=offset,
             )
             call = self._pipeline.call(
-                operation, budget=budget, params=params, retry=retry
+                operation,
+                budget=budget,
+                params=params,
+                retry=retry,
+                is_background=True,
             )
             answer = await self._pipeline.send(call)
             page = answer.value.channels[channel]

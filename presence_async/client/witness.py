@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..explain import circumstances as w
 from ..explain import facts as f
@@ -20,9 +21,6 @@ from .config import PresenceConfig
 from .fact_keeper import FactKeeper, unix_now_s
 from .overheard import Overheard
 from .standing import joined, standing, unix_s
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 __all__ = ["Witness"]
 

@@ -17,6 +17,7 @@ from ...protocol.timetoken import TIMETOKENS_PER_S
 from ..aio import TaskOwner
 from ..call import Params
 from ..config import PresenceConfig
+from ..observers import Observers
 from ..pipeline import Budget, RequestPipeline
 from ..safe_log import SafeLogger
 from .listener import Listener, StreamHealth
@@ -50,6 +51,7 @@ class PresenceFeed:
     Args:
         config: The limits.
         pipeline: Sends the requests.
+        observers: Told when the health of a listener changes.
         witness: Is told of the events that are new to any listener.
     """
 
@@ -57,9 +59,11 @@ class PresenceFeed:
         self,
         config: PresenceConfig,
         pipeline: RequestPipeline,
+        observers: Observers,
         *,
         witness: EventWitness | None = None,
     ) -> None:
+        self._observers = observers
         self.witness: EventWitness | None = witness
         self._user_id = config.user_id
         self._pipeline = pipeline
@@ -120,6 +124,8 @@ class PresenceFeed:
         subscription = self._subscriptions.pop(listener, None)
         if subscription is None:
             return
+        if subscription.health is not StreamHealth.CLOSED:
+            self._tell_observers(subscription, StreamHealth.CLOSED, None)
         for poll in [x for x in self._polls if subscription in x.table.subscriptions]:
             if poll.table.remove(subscription):
                 poll.cut()
@@ -156,7 +162,7 @@ class PresenceFeed:
         self._polls.clear()
         subscriptions, self._subscriptions = self._subscriptions, {}
         for subscription in subscriptions.values():
-            subscription.set_health(StreamHealth.CLOSED, None)
+            self._set_health(subscription, StreamHealth.CLOSED, None)
 
     def abort(self) -> None:
         """Cancel all tasks, without waiting."""
@@ -211,8 +217,8 @@ class PresenceFeed:
             return
         logger.info("an event poll was cancelled; its streams are closed")
         for subscription in list(poll.table.subscriptions):
+            self._set_health(subscription, StreamHealth.CLOSED, None)
             self.detach(subscription.listener)
-            subscription.set_health(StreamHealth.CLOSED, None)
 
     def _can_merge(self, poll: LongPoll, other: LongPoll) -> bool:
         return (
@@ -262,7 +268,30 @@ class PresenceFeed:
         """Tell a listener the worst health of its polls."""
         polls = [x for x in self._polls if subscription in x.table.subscriptions]
         worst = min(polls, key=lambda poll: _WORST_FIRST.index(poll.health))
-        subscription.set_health(worst.health, worst.error)
+        self._set_health(subscription, worst.health, worst.error)
+
+    def _set_health(
+        self,
+        subscription: Subscription,
+        health: StreamHealth,
+        error: RequestError | None,
+    ) -> None:
+        """Tell a listener and the observers a health, if it is another one."""
+        if health is not subscription.health:
+            self._tell_observers(subscription, health, error)
+        subscription.set_health(health, error)
+
+    def _tell_observers(
+        self,
+        subscription: Subscription,
+        health: StreamHealth,
+        error: RequestError | None,
+    ) -> None:
+        on_stream = self._observers.on_stream
+        if on_stream is not None:
+            now_s = asyncio.get_running_loop().time()
+            before = subscription.health
+            on_stream(subscription.listener, before, health, error, now_s)
 
 
 def _portions(names: Iterable[WireName]) -> Iterator[list[WireName]]:

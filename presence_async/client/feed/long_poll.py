@@ -269,7 +269,8 @@ class LongPoll:
         self.health = health
         level = _LOG_LEVELS.get(health, logging.WARNING)
         reason = error or ("acknowledged" if health is StreamHealth.LIVE else "crashed")
-        logger.log(level, "an event poll is %s: %s", health, reason)
+        extra = {"health": str(health)}
+        logger.log(level, "an event poll is %s: %s", health, reason, extra=extra)
         self._owner.health_changed(self)
 
 

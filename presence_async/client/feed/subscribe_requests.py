@@ -150,6 +150,7 @@ class SubscribeRequests:
             # A poll that breaks may mean another service behind the same name, so the
             # loop checks before it polls again.
             repeats_stale=cursor is None,
+            is_background=True,
         )
         try:
             answer = await self._pipeline.send(call)
