@@ -29,7 +29,7 @@ def joined(claim: Claim, names: Names, known: Iterable[Fact]) -> list[Joined]:
         known: What is remembered of the user.
     """
     at = getattr(claim.owner, "_joined_at", 0.0)
-    own = [fact for fact in known if isinstance(fact, Joined) and fact.at > at]
+    own = [fact for fact in known if isinstance(fact, Joined) and fact.at >= at]
     later = {name for fact in own for name in fact.names}
     first = tuple(name for name in names if name not in later)
     if not at or not first:

@@ -99,6 +99,7 @@ class Witness:
                 user=claim.user_id,
                 names=change.names,
                 why=_RELEASED_WHY.get(change.reason, "closed"),
+                linger_s=claim.linger_s if change.reason == "left" else 0,
             )
         )
 
@@ -156,6 +157,7 @@ class Witness:
     def _acknowledged(self, send: Send, order: Order) -> None:
         user, names = send.user_id, _names(send)
         if order.kind is OrderKind.LEAVE:
+            self._keep_joins(user, names)
             self._add(f.Left, user, names=names, why=_origin(order))
         elif order.kind is OrderKind.HAND_OVER:
             timeout_s = order.operation.presence_timeout_s
@@ -165,6 +167,15 @@ class Witness:
             if claim.extends is not None:
                 timeout_s = claim.presence_timeout_s
                 self._add(f.Joined, user, names=claim.names, timeout_s=timeout_s)
+
+    def _keep_joins(self, user_id: str, left: f.Names) -> None:
+        """Remember what held names that are left, before the leases forget them."""
+        user = self._engine.dispatch.user(user_id)
+        held = () if user is None else user.joined
+        for claim in held[:1]:
+            names = (*left, *(name for name in claim.names if name not in left))
+            for join in joined(claim, names, self._memory.of(user_id)):
+                self._memory.add(user_id, join)
 
     def _failed(
         self, send: Send, outcome: Failed | Refused, what: str, names: f.Names

@@ -123,13 +123,15 @@ class Released(Fact, frozen=True, kw_only=True):
     """A lease ended.
 
     Attributes:
-        names: What it held last; nothing if its names were left one by one.
+        names: What it held last.
         why: ``left``: by itself; ``names``: all its names were left; ``closed``: with
             its client.
+        linger_s: Seconds that its leave waits.
     """
 
     names: Names
     why: str
+    linger_s: float = 0
 
 
 class Left(Fact, frozen=True, kw_only=True):

@@ -105,10 +105,16 @@ def _back(fact: Back, scene: _Scene) -> str:
 
 def _released(fact: Released, scene: _Scene) -> str:
     where = words.names(fact.names)
-    if any(isinstance(x, Left) and x.at - fact.at < _SOON_S for x in scene.after):
+    soon = [later for later in scene.after if later.at - fact.at < _SOON_S]
+    if any(isinstance(later, (Left, HandedOver)) for later in soon):
         return ""
     if fact.why == "closed":
-        return f"The client, which kept {where}, was closed."
+        is_tried = any(isinstance(x, (StillHeld, Failed, GaveUp)) for x in soon)
+        how = "" if is_tried else " without leaving"
+        return f"The client, which kept {where}, was closed{how}."
+    if fact.linger_s:
+        span = words.lasting(fact.linger_s)
+        return f"The lease on {where} ended; the user had {span} to come back."
     return f"The lease on {where} ended."
 
 

@@ -24,7 +24,7 @@ from .facts import (
     What,
 )
 
-__all__ = ["Spell", "Timeline", "ran_out", "told_at", "with_ends"]
+__all__ = ["Spell", "Timeline", "is_unknown", "ran_out", "told_at", "with_ends"]
 
 _USUAL_TIMEOUT_S = 300
 _NEXT_S = 1.0
@@ -73,6 +73,13 @@ def with_ends(facts: Iterable[Fact], now: float) -> list[Fact]:
     return sorted([*told, *ends], key=told_at)
 
 
+def is_unknown(cause: Fact | None) -> bool:
+    """Return True if other processes decide about a name since, unknown to us."""
+    return isinstance(cause, StillHeld) or (
+        isinstance(cause, HandedOver) and not cause.timeout_s
+    )
+
+
 def ran_out(spells: Iterable[Spell], user: str) -> list[Fact]:
     """Return, as facts, when names ran out that nobody reported."""
     found: dict[tuple[float, Fact], list[str]] = {}
@@ -119,7 +126,7 @@ class Timeline:
             Lost: self._lost,
             Released: self._gave_up,
             Seen: self._seen,
-            StillHeld: self._still_held,
+            StillHeld: self._left_to_others,
         }
         for fact in facts:
             self._run_out(told_at(fact))
@@ -161,8 +168,13 @@ class Timeline:
         self._offline(fact.names, fact.at, fact)
 
     def _handed_over(self, fact: HandedOver) -> None:
+        if not fact.timeout_s:
+            self._left_to_others(fact)
+            return
         self._let_go(fact.names, fact.run)
-        self._offline_later(fact.names, fact, fact.timeout_s)
+        for name in fact.names:
+            if self._is_online(name):
+                self._pending[name] = (fact.at + fact.timeout_s, fact)
 
     def _failed(self, fact: Failed) -> None:
         if fact.what == What.HEARTBEAT and fact.is_refused and fact.until:
@@ -195,7 +207,7 @@ class Timeline:
         self._let_go(names, fact.run)
         self._offline_later(names, fact)
 
-    def _still_held(self, fact: StillHeld) -> None:
+    def _left_to_others(self, fact: StillHeld | HandedOver) -> None:
         """Say that it is not known any more, if no other process tells of a name."""
         self._let_go(fact.names, fact.run)
         for name in fact.names:
@@ -203,11 +215,13 @@ class Timeline:
             if not self._held.get(name) and name in self._changes:
                 self._changes[name].append((fact.at, fact))
 
-    def _offline_later(self, names: Names, fact: Fact, timeout_s: float = 0) -> None:
+    def _offline_later(self, names: Names, fact: Fact) -> None:
+        """Expect names to run out within their timeout, if nobody else holds them."""
         for name in names:
             if not self._held.get(name) and self._is_online(name):
-                wait_s = timeout_s or self._timeouts.get(name, _USUAL_TIMEOUT_S)
-                self._pending[name] = (fact.at + wait_s, fact)
+                at = fact.at + self._timeouts.get(name, _USUAL_TIMEOUT_S)
+                before, _ = self._pending.get(name, (at, fact))
+                self._pending[name] = (min(at, before), fact)
 
     def _let_go(self, names: Names, run: str) -> None:
         for name in names:
@@ -219,7 +233,7 @@ class Timeline:
         if not changes:
             return False
         cause = changes[-1][1]
-        return cause is None or isinstance(cause, StillHeld)
+        return cause is None or is_unknown(cause)
 
     def _online(self, names: Names, at: float) -> None:
         for name in names:

@@ -9,7 +9,7 @@ from . import words
 from .circumstances import Closed, Ended
 from .facts import Fact, GaveUp, Kept, Released, StillHeld, What
 from .reasons import because
-from .timeline import Spell, Timeline
+from .timeline import Spell, Timeline, is_unknown
 
 __all__ = ["verdict"]
 
@@ -71,10 +71,13 @@ def _away(case: _Case, spells: Sequence[Spell]) -> str:
 
 def _spell(case: _Case, spell: Spell, where: str) -> str:
     who, begins, ends = case.who, case.clock(spell.begins), spell.ends
-    if isinstance(spell.cause, StillHeld):
+    if is_unknown(spell.cause):
+        others = "and left the user to the processes that share its register"
+        if isinstance(spell.cause, StillHeld):
+            others = "when another process still held the user"
         return (
-            f"This client let go of {who} on {where} at {begins}, when another process"
-            " still held the user; it does not know what came later."
+            f"This client let go of {who} on {where} at {begins}, {others}; it does not"
+            " know what came later."
         )
     if isinstance(spell.cause, (Ended, Closed, Released, GaveUp)):
         begins = f"about {begins}"
