@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from presence_async import PresenceClient
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 from presence_async.explain.file import lines_of, read_facts
+from presence_async.explain.service_side import facts_of
 from presence_async.explain.story import explained
 from presence_async.register import MemoryRegister
 
-from .stories import at_noon, check, repeatable, until
+from .stories import NOON, at_noon, check, repeatable, until
 
 UNAVAILABLE = Fault(operation="heartbeat", status=503)
 
@@ -162,6 +164,23 @@ async def test_a_process_that_was_killed(
     assert [e.at_s - 1000 for e in emulator.events("lobby")][1] == pytest.approx(
         258, abs=30
     )
+
+
+async def test_what_the_service_saw(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    loop = at_noon()
+    await alice.join("lobby", presence_timeout_s=120)
+    await until("12:03:00")
+    emulator.inject(Fault(operation="heartbeat", status=503, for_s=200))
+    await until("12:08:00")
+    asked = f"http://{emulator.origin}/_emulator/%s?user_id=alice"
+    async with aiohttp.ClientSession() as session:
+        events = await (await session.get(asked % "events")).read()
+        requests = await (await session.get(asked % "requests")).read()
+
+    facts = facts_of("alice", events, requests, loop.wall_time())
+    check("seen_by_the_service", explained("alice", facts, at=None, now=NOON + 480))
 
 
 async def nothing(*_: object) -> None:
