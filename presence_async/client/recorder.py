@@ -39,7 +39,7 @@ class Recorder:
     def __init__(self, config: PresenceConfig, make_witness: Callable[[], Any]) -> None:
         self._make_witness = make_witness
         self._has_file = config.explain_to is not None
-        self._moment_s = 0.0
+        self._moment: Any = None
         self._alive_at_s = -math.inf
         self._is_failing = False
 
@@ -59,12 +59,12 @@ class Recorder:
         self._tell("change", change)
 
     def _joined(self, change: HealthChanged) -> None:
-        # The same number for all who join at once: one each takes 32 bytes.
-        now_s = wall_clock.now_s()
-        if not 0 <= now_s - self._moment_s < _MOMENT_S:
-            self._moment_s = now_s
-        if change.claim.owner is not None:
-            change.claim.owner._joined_at = self._moment_s  # noqa: SLF001  # kept there for us
+        lease, now_s = change.claim.owner, wall_clock.now_s()
+        if lease is None:
+            return
+        if self._moment is None or not 0 <= now_s - self._moment.joined_at < _MOMENT_S:
+            self._moment = lease._moment._replace(joined_at=now_s)  # noqa: SLF001  # it is there for this
+        lease._moment = self._moment  # noqa: SLF001  # likewise
 
     def answered(self, send: Send, outcome: Outcome) -> None:
         """Note the outcome of a request, unless it is what is expected of it."""

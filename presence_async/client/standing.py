@@ -28,7 +28,7 @@ def joined(claim: Claim, names: Names, known: Iterable[Fact]) -> list[Joined]:
         names: What it holds, or held last.
         known: What is remembered of the user.
     """
-    at = getattr(claim.owner, "_joined_at", 0.0)
+    at = claim.owner._moment.joined_at  # noqa: SLF001  # it is there for this
     own = [fact for fact in known if isinstance(fact, Joined) and fact.at >= at]
     later = {name for fact in own for name in fact.names}
     first = tuple(name for name in names if name not in later)

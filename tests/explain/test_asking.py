@@ -32,7 +32,7 @@ async def test_the_answer_is_about_the_time_that_is_asked_about(
     emulator.inject(Fault(operation="heartbeat", status=503, for_s=120))
     await until("12:10:00")
     noon = dt.datetime.fromtimestamp(NOON, dt.UTC)
-    times = {
+    times: dict[str, float | dt.datetime] = {
         "before": noon,
         "online": noon + dt.timedelta(seconds=30),
         "offline": NOON + 100,
@@ -246,7 +246,8 @@ async def test_calm_users_take_nothing_and_joins_are_known_all_the_same(
     assert recorder is not None
     assert "witness" not in vars(recorder)
     first = alice.explain("u7").decisions[0]
-    assert (first.kind, first.at.timestamp()) == ("joined", pytest.approx(NOON, abs=1))
+    assert first.kind == "joined"
+    assert abs(first.at.timestamp() - NOON) < 1
 
 
 async def test_events_that_the_client_has_caused_are_no_news(
