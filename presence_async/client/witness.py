@@ -82,7 +82,9 @@ class Witness:
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
             case LeaseHealth.LOST:
-                self._keeper.add(f.Lost(until=unix_s(change.until_s), **one))
+                until = unix_s(change.until_s)
+                acked = until - claim.presence_timeout_s
+                self._keeper.add(f.Lost(until=until, acked=acked, **one))
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:

@@ -101,10 +101,17 @@ class Failed(Fact, frozen=True, kw_only=True):
 
 
 class Lost(Fact, frozen=True, kw_only=True):
-    """The presence ran out: no heartbeat was acknowledged in time."""
+    """The presence ran out: no heartbeat was acknowledged in time.
+
+    Attributes:
+        names: What ran out.
+        until: When.
+        acked: When the last acknowledged heartbeat was sent; 0: unknown.
+    """
 
     names: Names
     until: float
+    acked: float = 0.0
 
 
 class Back(Fact, frozen=True, kw_only=True):

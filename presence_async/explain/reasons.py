@@ -124,11 +124,11 @@ def _at_the_service(seen: Seen, asked: Sequence[Asked]) -> str:
 def _lost(fact: Lost, spell: Spell, facts: Sequence[Fact]) -> str:
     if stood_still := _stood_still(fact.until, facts):
         return stood_still
+    if outage := _outage(facts, fact.until):
+        return f"no heartbeat got through: {outage}"
     ends = facts[-1].at if spell.ends is None else spell.ends
     if failed := _failures(facts, fact.until, ends):
         return f"no heartbeat got through: {_summary(failed)}"
-    if outage := _outage(facts, fact.until):
-        return f"no heartbeat got through: {outage}"
     return "no heartbeat was acknowledged in time"
 
 
@@ -173,14 +173,20 @@ def _summary(failed: Sequence[Failed]) -> str:
 
 
 def _outage(facts: Sequence[Fact], until: float) -> str:
-    for fact in facts:
-        if isinstance(fact, OutageEnded) and fact.since <= until <= fact.at:
-            span = f"from {words.clock(fact.since)} to {words.clock(fact.at)}"
-            return f"the service could not be reached {span}"
+    """Return what is known of an outage in which a presence ran out."""
     began = [f for f in facts if isinstance(f, OutageBegan) and f.at <= until]
     if not began:
         return ""
-    return f"the service has been out of reach since {words.clock(began[-1].at)}"
+    since = began[-1].at
+    why = f": {words.printable(began[-1].why)}" if began[-1].why else ""
+    ends = [f for f in facts if isinstance(f, OutageEnded) and f.at > since]
+    if not ends:
+        return f"the service has been out of reach since {words.clock(since)}{why}"
+    if ends[0].at < until:
+        return ""
+    span = f"from {words.clock(since)} to {words.clock(ends[0].at)}"
+    failed = words.count(ends[0].attempts, "heartbeat")
+    return f"the service was out of reach {span}; {failed} failed in that time{why}"
 
 
 _REASONS: Mapping[type[Fact | None], Callable[[Any, Spell, Sequence[Fact]], str]] = {

@@ -58,7 +58,7 @@ class _Scene:
         for later in self.after:
             if isinstance(later, (Joined, Back, Released, Left)):
                 return 0.0
-            if isinstance(later, Failed) and later.acked:
+            if isinstance(later, (Failed, Lost)) and later.acked:
                 return later.acked
         return 0.0
 
