@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -149,9 +150,7 @@ async def test_a_process_that_was_killed(
     killed = await repeatable(PresenceClient(config)).start()
     await killed.join("lobby", presence_timeout_s=120)
     await until("12:03:10")
-    killed._core.heartbeats.recorder = None
-    killed._core._leave_all = nothing  # type: ignore[assignment, method-assign]
-    await killed.close()
+    await kill(killed)
     await until("12:08:00")
     monkeypatch.setattr("os.getpid", lambda: 4712)
     async with PresenceClient(config) as client:
@@ -164,6 +163,30 @@ async def test_a_process_that_was_killed(
     assert [e.at_s - 1000 for e in emulator.events("lobby")][1] == pytest.approx(
         258, abs=30
     )
+
+
+async def test_two_workers_of_which_one_is_killed(
+    emulator: PresenceEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each writes a file; the stories of both, told as one, are in order."""
+    loop, register = at_noon(), MemoryRegister()
+    workers, files = [], [tmp_path / "one", tmp_path / "two"]
+    for pid, file in zip((4711, 4712), files, strict=True):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        monkeypatch.setattr("platform.node", lambda: "web1")
+        config = emulator.config(user_id="alice", explain_to=file)
+        client = await PresenceClient(config, register=register).start()
+        await repeatable(client).join("lobby", presence_timeout_s=120)
+        workers.append(client)
+        await asyncio.sleep(60)
+    await until("12:05:00")
+    await kill(workers[0])
+    await until("12:15:00")
+    await workers[1].close()
+    facts = [fact for file in files for fact in read_facts(lines_of(file))[0]]
+
+    check("two_workers", explained("alice", facts, at=None, now=loop.wall_time()))
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
 
 
 async def test_what_the_service_saw(
@@ -181,6 +204,13 @@ async def test_what_the_service_saw(
 
     facts = facts_of("alice", events, requests, loop.wall_time())
     check("seen_by_the_service", explained("alice", facts, at=None, now=NOON + 480))
+
+
+async def kill(client: PresenceClient) -> None:
+    """End a client as SIGKILL does: nothing is said or written any more."""
+    client._core.heartbeats.recorder = None
+    client._core._leave_all = nothing  # type: ignore[assignment, method-assign]
+    await client.close()
 
 
 async def nothing(*_: object) -> None:
