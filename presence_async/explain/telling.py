@@ -106,7 +106,7 @@ def _back(fact: Back, scene: _Scene) -> str:
 def _released(fact: Released, scene: _Scene) -> str:
     where = words.names(fact.names)
     soon = [later for later in scene.after if later.at - fact.at < _SOON_S]
-    if any(isinstance(later, (Left, HandedOver)) for later in soon):
+    if any(isinstance(x, (Left, HandedOver)) and _meets(x, fact) for x in soon):
         return ""
     if fact.why == "closed":
         is_tried = any(isinstance(x, (StillHeld, Failed, GaveUp)) for x in soon)
@@ -118,10 +118,16 @@ def _released(fact: Released, scene: _Scene) -> str:
     return f"The lease on {where} ended."
 
 
+def _meets(one: Left | HandedOver | Released, other: Left | Released) -> bool:
+    return not set(one.names).isdisjoint(other.names)
+
+
 def _left(fact: Left, scene: _Scene) -> str:
     where = words.names(fact.names)
     had_lease = any(
-        isinstance(earlier, Released) and fact.at - earlier.at < _SOON_S
+        isinstance(earlier, Released)
+        and fact.at - earlier.at < _SOON_S
+        and _meets(earlier, fact)
         for earlier in scene.before
     )
     usual = f"The lease ended, and the client left {where}"

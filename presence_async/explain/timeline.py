@@ -165,7 +165,13 @@ class Timeline:
 
     def _left(self, fact: Left) -> None:
         self._let_go(fact.names, fact.run)
-        self._offline(fact.names, fact.at, fact)
+        if fact.why != "undone":
+            self._offline(fact.names, fact.at, fact)
+            return
+        for name in fact.names:
+            # Of a join that failed nobody knows whether it was ever seen.
+            if self._is_online(name):
+                self._offline((name,), fact.at, fact)
 
     def _handed_over(self, fact: HandedOver) -> None:
         if not fact.timeout_s:

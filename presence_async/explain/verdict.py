@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import words
 from .circumstances import Closed, Ended
-from .facts import Fact, GaveUp, Kept, Released, StillHeld, What
+from .facts import Fact, GaveUp, Kept, Left, Released, StillHeld, What
 from .reasons import because
 from .timeline import Spell, Timeline, is_unknown
 
@@ -119,6 +119,12 @@ def _unknown(case: _Case, at: float | None) -> str:
     if failed:
         where, why = words.names(failed[-1].names), words.printable(failed[-1].why)
         return f"{who} was not shown online on {where}, as no join succeeded: {why}."
+    undone = [
+        f for f in own if isinstance(f, Left) and f.why == "undone" and f.at <= by
+    ]
+    if undone:
+        where, when = words.names(undone[-1].names), case.clock(undone[-1].at)
+        return f"{who} was not kept on {where}: a join was taken back at {when}."
     if own and at is not None and at < own[0].at:
         begins = case.clock(own[0].at)
         return (
