@@ -9,6 +9,7 @@ import pytest
 
 from presence_async import PresenceClient, UnavailableError
 from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.explain.facts import Failed
 from presence_async.explain.file import lines_of, read_facts
 from presence_async.explain.story import explained
 from presence_async.register import MemoryRegister
@@ -50,8 +51,9 @@ async def test_a_client_that_hands_over_and_is_not_followed(
     emulator: PresenceEmulator,
 ) -> None:
     at_noon()
-    client = await PresenceClient(emulator.config(user_id="alice")).start()
-    await repeatable(client).join("lobby")
+    client = repeatable(PresenceClient(emulator.config(user_id="alice")))
+    await client.start()
+    await client.join("lobby")
     await until("12:01:00")
     await client.close(hand_over_s=20)
     await until("12:05:00")
@@ -64,9 +66,10 @@ async def test_a_client_that_leaves_its_users_to_a_register(
 ) -> None:
     at_noon()
     register, config = MemoryRegister(), emulator.config(user_id="alice")
-    old = await PresenceClient(config, register=register).start()
-    await repeatable(old).join("lobby")
-    async with PresenceClient(config, register=register) as other:
+    old = repeatable(PresenceClient(config, register=register))
+    await old.start()
+    await old.join("lobby")
+    async with repeatable(PresenceClient(config, register=register)) as other:
         await until("12:01:00")
         await old.close(hand_over_s=20)
         await until("12:05:00")
@@ -109,9 +112,13 @@ async def test_a_file_tells_what_memory_tells(
 ) -> None:
     loop, file = at_noon(), tmp_path / "decisions"
     config = emulator.config(user_id="alice", explain_to=file)
-    async with PresenceClient(config) as client:
-        lease = await repeatable(client).join("lobby", presence_timeout_s=60)
+    async with repeatable(PresenceClient(config)) as client:
+        lease = await client.join("lobby", presence_timeout_s=60)
         emulator.inject(Fault(operation="heartbeat", status=503, for_s=200))
+        await until("12:02:30")
+        # Nothing else has happened for a minute: signs of life write what goes on.
+        failed = [x for x in read_facts(lines_of(file))[0] if isinstance(x, Failed)]
+        assert sum(fact.times for fact in failed if fact.at > failed[0].until) > 5
         await until("12:05:00")
         emulator.inject(Fault(operation="heartbeat", cut=True, for_s=20))
         await until("12:06:00")

@@ -69,8 +69,7 @@ async def test_a_revoked_token(emulator: PresenceEmulator) -> None:
     at_noon()
     emulator.grant("old-token", Grant(channels="lobby"))
     config = emulator.config(user_id="alice", auth="old-token")
-    async with PresenceClient(config) as client:
-        repeatable(client)
+    async with repeatable(PresenceClient(config)) as client:
         await client.join("lobby", presence_timeout_s=120)
         await until("12:01:10")
         emulator.revoke("old-token")
@@ -86,8 +85,7 @@ async def test_a_refused_channel(emulator: PresenceEmulator) -> None:
     at_noon()
     emulator.grant("token", Grant(channels=["lobby", "vip"]))
     config = emulator.config(user_id="alice", auth="token")
-    async with PresenceClient(config) as client:
-        repeatable(client)
+    async with repeatable(PresenceClient(config)) as client:
         await client.join(["lobby", "vip"], presence_timeout_s=120)
         await until("12:01:10")
         emulator.grant("token", Grant(channels="lobby"))
@@ -125,11 +123,11 @@ async def test_a_leave_by_another_worker(emulator: PresenceEmulator) -> None:
     register = MemoryRegister()
     config = emulator.config(user_id="alice")
     async with (
-        PresenceClient(config, register=register) as one,
-        PresenceClient(config, register=register) as two,
+        repeatable(PresenceClient(config, register=register)) as one,
+        repeatable(PresenceClient(config, register=register)) as two,
     ):
-        mine = await repeatable(one).join("lobby")
-        theirs = await repeatable(two).join("lobby")
+        mine = await one.join("lobby")
+        theirs = await two.join("lobby")
         await until("12:05:00")
         await mine.leave()
         await until("12:10:00")
@@ -147,14 +145,15 @@ async def test_a_process_that_was_killed(
     file = tmp_path / "decisions"
     config = emulator.config(user_id="alice", explain_to=file)
     monkeypatch.setattr("os.getpid", lambda: 4711)
-    killed = await repeatable(PresenceClient(config)).start()
+    killed = repeatable(PresenceClient(config))
+    await killed.start()
     await killed.join("lobby", presence_timeout_s=120)
     await until("12:03:10")
     await kill(killed)
     await until("12:08:00")
     monkeypatch.setattr("os.getpid", lambda: 4712)
-    async with PresenceClient(config) as client:
-        await repeatable(client).join("lobby", presence_timeout_s=120)
+    async with repeatable(PresenceClient(config)) as client:
+        await client.join("lobby", presence_timeout_s=120)
         await until("12:10:00")
         facts, unread = read_facts(lines_of(file))
 
@@ -175,8 +174,9 @@ async def test_two_workers_of_which_one_is_killed(
         monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
         monkeypatch.setattr("platform.node", lambda: "web1")
         config = emulator.config(user_id="alice", explain_to=file)
-        client = await PresenceClient(config, register=register).start()
-        await repeatable(client).join("lobby", presence_timeout_s=120)
+        client = repeatable(PresenceClient(config, register=register))
+        await client.start()
+        await client.join("lobby", presence_timeout_s=120)
         workers.append(client)
         await asyncio.sleep(60)
     await until("12:05:00")
