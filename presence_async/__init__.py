@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .client.lease import LeaseChange as LeaseChange
     from .client.lease import LeaseChanges as LeaseChanges
     from .client.lease import LeaseHealth as LeaseHealth
+    from .client.live_count import LiveCount as LiveCount
+    from .client.live_count import LiveCountChanges as LiveCountChanges
     from .client.observed import HeartbeatFinished as HeartbeatFinished
     from .client.observed import LoopBlocked as LoopBlocked
     from .client.observed import RequestFinished as RequestFinished
@@ -107,6 +109,8 @@ _HOMES = {
     "LeaseReleasedError": "errors",
     "LeaveEvent": "protocol.events",
     "LinearRetry": "client.retry",
+    "LiveCount": "client.live_count",
+    "LiveCountChanges": "client.live_count",
     "LoopBlocked": "client.observed",
     "NoRetry": "client.retry",
     "Observer": "client.telling",

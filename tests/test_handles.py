@@ -11,7 +11,7 @@ from presence_async import PresenceClient
 
 OPERATIONS = {
     *("here_now", "occupants", "where_now", "set_state", "get_state"),
-    *("join", "heartbeat", "leave", "events", "roster"),
+    *("join", "heartbeat", "leave", "events", "roster", "live_count"),
     *("add_channels", "remove_channels", "delete_group"),
     *("list_channels", "list_groups"),
 }
@@ -20,9 +20,9 @@ DOCUMENTED: dict[str, set[str]] = {
         *OPERATIONS,
         *("start", "close", "close_report", "is_closed"),
         *("config", "heartbeats", "set_auth", "refresh_auth"),
-        "explain",
+        *("add_observer", "explain", "is_ready"),
     },
-    "HeartbeatManager": {"leases", "stats"},
+    "HeartbeatManager": {"leases", "register_stats", "stats"},
     "Lease": {
         *("user_id", "channels", "channel_groups", "state", "presence_timeout_s"),
         *("health", "remaining_s", "expires_at_s", "changes"),

@@ -101,11 +101,14 @@ async def test_a_client_loads_no_more_than_every_open_client_needs() -> None:
     assert not loaded.of("cli", "emulator", "testing", "roster", "client.feed")
     assert not loaded.of("explain", "client.witness", "client.fact_keeper")
     assert not loaded.of(
+        "client.channel_sync",
+        "client.channel_view",
         "client.event_buffer",
         "client.event_stream",
         "client.heartbeat_manager",
         "client.joining",
         "client.lease",
+        "client.live_count",
         "client.observed",
         "client.occupants",
         "client.reports",

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from .demo import demo
+from .doctor import doctor
 from .emulate import emulate
 from .explain import explain
 from .get_state import get_state
@@ -19,6 +20,7 @@ from .holders import holders
 from .join import join
 from .output import complain
 from .set_state import set_state
+from .verify_emulator import verify_emulator
 from .watch import watch
 from .where_now import where_now
 
@@ -49,6 +51,8 @@ app.command("watch")(watch)
 app.command("holders")(holders)
 app.command("explain")(explain)
 app.command("emulate")(emulate)
+app.command("doctor")(doctor)
+app.command("verify-emulator")(verify_emulator)
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import typer
 
 from .. import emulator
 from ..errors import InvalidArgumentError
+from . import profile_options as options
 from .output import complain, print_json, say
 from .running import run
 
@@ -30,6 +32,13 @@ _ACCESS_HELP = (
     ' {"token": [{"channels": ["lobby"]}]}.'
 )
 
+_CONTROL_HELP = (
+    "Let programs on other machines use the control path if they send this token as"
+    " Authorization: Bearer; those on this machine then need it too [env:"
+    " PRESENCE_EMULATOR_CONTROL_TOKEN; use this, since other users can read the command"
+    " line]."
+)
+
 
 def emulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -45,9 +54,6 @@ def emulate(
     access: Annotated[
         Path | None, typer.Option(help=_ACCESS_HELP, show_default=False)
     ] = None,
-    leave_needs_read: Annotated[
-        bool, typer.Option(help="Refuse a leave without the right to read, as PubNub.")
-    ] = True,
     verify_signatures: Annotated[
         bool,
         typer.Option(
@@ -66,33 +72,6 @@ def emulate(
             show_default=False,
         ),
     ] = None,
-    here_now_cache_s: Annotated[
-        float, typer.Option(help="Seconds to answer here now from a cache.")
-    ] = 0,
-    heartbeat_cache_s: Annotated[
-        float, typer.Option(help="Seconds to answer heartbeats from a cache.")
-    ] = 0,
-    min_presence_timeout_s: Annotated[
-        float, typer.Option(help="Raise shorter presence timeouts to this.")
-    ] = 0,
-    announce_max: Annotated[
-        int,
-        typer.Option(
-            help="Users on a channel up to which each change is an event of its own."
-        ),
-    ] = 20,
-    interval_s: Annotated[
-        float, typer.Option(help="Seconds between the interval events above that.")
-    ] = 10,
-    presence_deltas: Annotated[
-        bool,
-        typer.Option(
-            "--presence-deltas", help="List joins and leaves in interval events."
-        ),
-    ] = False,
-    implicit_heartbeats: Annotated[
-        bool, typer.Option(help="Count a subscribe as a heartbeat, as documented.")
-    ] = True,
     idle_poll_s: Annotated[
         float, typer.Option(help="Seconds to hold a poll without events.")
     ] = 280,
@@ -105,12 +84,38 @@ def emulate(
     journal_size: Annotated[
         int, typer.Option(help="Number of requests to keep for /_emulator/requests.")
     ] = 100_000,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PRESENCE_EMULATOR_CONTROL_TOKEN",
+            show_envvar=False,
+            help=_CONTROL_HELP,
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log each request on stderr.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON.")
     ] = False,
+    profile: options.Profile = None,
+    presence: options.Presence = None,
+    tracked_channels: options.TrackedChannels = None,
+    implicit_heartbeats: options.ImplicitHeartbeats = None,
+    announce_max: options.AnnounceMax = None,
+    interval_s: options.IntervalS = None,
+    presence_deltas: options.PresenceDeltas = None,
+    leave_on_disconnect: options.LeaveOnDisconnect = None,
+    debounce_s: options.DebounceS = None,
+    min_presence_timeout_s: options.MinPresenceTimeoutS = None,
+    max_presence_timeout_s: options.MaxPresenceTimeoutS = None,
+    global_here_now: options.GlobalHereNow = None,
+    stream_filtering: options.StreamFiltering = None,
+    access_manager: options.AccessManager = None,
+    leave_needs_read: options.LeaveNeedsRead = None,
+    here_now_cache_s: options.HereNowCacheS = None,
+    heartbeat_cache_s: options.HeartbeatCacheS = None,
 ) -> None:
     """Run a local presence service until Ctrl-C; print its URL first.
 
@@ -122,10 +127,12 @@ def emulate(
     heartbeat:503:for_s=10, or '{"operation": "heartbeat", "status": 503, "for_s": 10}'.
     While it runs, programs on this machine can use the control path, with JSON:
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
-    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/occupants?channel= and
-    /_emulator/events?channel=, POST /_emulator/reset, /_emulator/lose-messages and
-    /_emulator/restart-timetokens?shift_s=; each may name a subscribe_key=.
+    /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/profile,
+    /_emulator/occupants?channel= and /_emulator/events?channel=, POST /_emulator/reset,
+    /_emulator/lose-messages and /_emulator/restart-timetokens?shift_s=; each may name
+    a subscribe_key=. Anyone may GET /_emulator/health.
     """
+    arguments = locals()  # before there are others
     from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
 
     service = emulator.PresenceEmulator  # not imported while the event loop runs
@@ -149,17 +156,11 @@ def emulate(
             secret_key=_secret_key() if verify_signatures else None,
             subscribe_keys=valid_key or None,
             access=None if access is None else _grants(access),
-            leave_needs_read=leave_needs_read,
-            here_now_cache_s=here_now_cache_s,
-            heartbeat_cache_s=heartbeat_cache_s,
-            min_presence_timeout_s=min_presence_timeout_s,
-            announce_max=announce_max,
-            interval_s=interval_s,
-            presence_deltas=presence_deltas,
-            implicit_heartbeats=implicit_heartbeats,
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
+            profile=_profile(profile, arguments),
         ) as served:
             for one in faults:
                 served.inject(one, subscribe_key="*")
@@ -173,6 +174,16 @@ def emulate(
             await asyncio.Event().wait()  # a signal cancels it
 
     run(serve, until_stopped=True)
+
+
+def _profile(
+    path: Path | None, arguments: Mapping[str, Any]
+) -> emulator.EmulatorProfile:
+    """Return the profile of a file, with the fields that flags give."""
+    kind = emulator.EmulatorProfile
+    fields = (kind() if path is None else kind.load(path)).to_dict()
+    given = {n: v for n, v in arguments.items() if n in fields and v is not None}
+    return kind.from_dict({**fields, **given})
 
 
 def _secret_key() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -26,6 +26,7 @@ from .auth import Auth
 from .channel_group_calls import ChannelGroupCalls
 from .config import PresenceConfig
 from .core import ClientCore, QueryParams, checked_limit_s
+from .pipeline import Budget
 from .query_calls import QueryCalls
 from .safe_log import SafeLogger
 from .transport import Session
@@ -411,10 +412,9 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         2026-11); recordings show that naming ``X-pnpres`` alone observes ``X``.
         """
         named, groups = names.present_places(channels, channel_groups)
-        limit_s = checked_limit_s(timeout_s)
         return on_demand.EventStream(
             self._core.feed,
-            lambda: self._core.begin(limit_s),
+            self._beginning(timeout_s),
             channels=named,
             channel_groups=groups,
             buffer_size=checked_buffer_size(buffer_size),
@@ -440,19 +440,46 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
             timeout_s: See the class; for entering, which subscribes and asks here
                 now. ``math.inf`` repeats both until answered, refused or cancelled.
         """
-        one, _ = names.present_places(names.one_channel(channel), None)
-        if names.is_wildcard(channel):
-            raise InvalidArgumentError(
-                "channel", "a roster is of one channel; events() takes wildcards"
-            )
-        limit_s = checked_limit_s(timeout_s)
+        one = _present_channel(channel, "a roster")
         return on_demand.Roster(
             self._core.feed,
             self._core.snapshots,
-            lambda: self._core.begin(limit_s),
-            channel=one[0],
+            self._beginning(timeout_s),
+            channel=one,
             params=checked_query_params(query_params),
         )
+
+    def live_count(
+        self,
+        channel: str,
+        *,
+        query_params: QueryParams = None,
+        timeout_s: float | None = None,
+    ) -> on_demand.LiveCount:
+        """Keep a live count of how many are on a channel, without their names.
+
+        ``async with client.live_count("lobby") as live``, then ``live.count`` and
+        ``async for count in live``. It shares the poll of the client's streams, and
+        asks here now as rarely as a roster does, but for the number alone: a room of
+        any size costs the same.
+
+        Args:
+            channel: Which channel; no wildcard.
+            timeout_s: As for ``roster``.
+        """
+        one = _present_channel(channel, "a live count")
+        return on_demand.LiveCount(
+            self._core.feed,
+            self._core.snapshots,
+            self._beginning(timeout_s),
+            channel=one,
+            params=checked_query_params(query_params),
+        )
+
+    def _beginning(self, timeout_s: float | None) -> Callable[[], Budget]:
+        """Return what starts the clock of a call that begins later."""
+        limit_s = checked_limit_s(timeout_s)
+        return lambda: self._core.begin(limit_s)
 
     # Why.
 
@@ -524,3 +551,13 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     def _try_refused(self, user_id: str | None) -> None:
         if self._core.life.is_open:
             self._core.try_refused(user_id)
+
+
+def _present_channel(channel: str, what: str) -> str:
+    """Return the name of a channel on which users may be, if it is one."""
+    one, _ = names.present_places(names.one_channel(channel), None)
+    if names.is_wildcard(channel):
+        raise InvalidArgumentError(
+            "channel", f"{what} is of one channel; events() takes wildcards"
+        )
+    return one[0]

@@ -15,6 +15,7 @@ from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
 from ..protocol.splitting import Mergeable, split
 from . import ending, on_demand
+from .call import Answer
 from .config import LARGEST_UNCLAMPED_TIMEOUT_S, PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
 from .lifecycle import Lifecycle
@@ -113,8 +114,8 @@ class ClientCore:
 
     @functools.cached_property
     def snapshots(self) -> on_demand.SnapshotRequests:
-        """What asks here now for rosters."""
-        return on_demand.SnapshotRequests(self.config, self.pipeline)
+        """What asks here now for rosters and live counts."""
+        return on_demand.SnapshotRequests(self.config, self.pipeline, self.presence)
 
     @functools.cached_property
     def teller(self) -> on_demand.Teller:
@@ -284,18 +285,21 @@ class ClientCore:
         operation: Mergeable[ReplyT],
         query_params: QueryParams,
         timeout_s: float | None,
-    ) -> ReplyT:
+    ) -> Answer[ReplyT]:
         """Ask about names, in as many requests as they need, within one budget."""
-        is_one = len(operation.channels) + len(operation.channel_groups) <= 1
-        parts = [operation] if is_one else split(operation)
-        if len(parts) == 1:
-            return await self.ask(operation, query_params, timeout_s)
         params = checked_query_params(query_params)
         budget = self.begin(timeout_s)
+        is_one = len(operation.channels) + len(operation.channel_groups) <= 1
         answers = [
             await self.pipeline.send(
                 self.pipeline.call(part, budget=budget, params=params)
             )
-            for part in parts
+            for part in ([operation] if is_one else split(operation))
         ]
-        return operation.merged([answer.value for answer in answers])
+        if len(answers) == 1:
+            return answers[0]
+        return Answer(
+            value=operation.merged([answer.value for answer in answers]),
+            sent_at_s=min(answer.sent_at_s for answer in answers),
+            age_s=max(answer.age_s for answer in answers),
+        )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .heartbeat_manager import RegisterStats as RegisterStats
     from .joining import Joining as Joining
     from .lease import Lease as Lease
+    from .live_count import LiveCount as LiveCount
     from .occupants import OccupantPages as OccupantPages
     from .register_loop import RegisterLoop as RegisterLoop
     from .reports import CloseReport as CloseReport
@@ -57,6 +58,7 @@ _HOMES = {
     "Lease": ".lease",
     "ListChannelsOperation": "..protocol.channel_groups",
     "ListGroupsOperation": "..protocol.channel_groups",
+    "LiveCount": ".live_count",
     "OccupantPages": ".occupants",
     "PresenceFeed": ".feed.feed",
     "Register": "..register.register",

@@ -12,6 +12,7 @@ from .config import PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
 from .limits import check_fits
 from .pipeline import RequestPipeline
+from .presence_log import log_unlisted
 
 __all__ = ["Moment", "PresenceCalls"]
 
@@ -160,6 +161,26 @@ class PresenceCalls:
         check_fits(
             self._pipeline, user_id=user_id, names=names, state=state, params=params
         )
+
+    @property
+    def keeps_users(self) -> bool:
+        """Whether there is anybody to keep present, or to say something about."""
+        return self.loop.engine.has_users
+
+    def note_occupancy(self, channel: str, occupancy: int, *, shown_s: float) -> None:
+        """Warn, once, if nobody is on a channel where a user is kept present.
+
+        Args:
+            channel: The channel.
+            occupancy: How many are there, by here now.
+            shown_s: Loop time when that was asked, less the age of the answer.
+        """
+        engine, now_s = self.loop.engine, self.loop.now_s()
+        user_id = engine.tracking.unlisted(
+            channel, occupancy, shown_s=shown_s, now_s=now_s
+        )
+        if user_id is not None:
+            log_unlisted(user_id, channel)
 
     def _patience(self, timeout_s: float | None = None) -> tuple[float, Patience]:
         """Return the time now and the patience of a call that begins now."""

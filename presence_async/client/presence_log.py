@@ -23,7 +23,13 @@ from ..presence.claims import LeaseHealth
 from ..presence.closing import Departure
 from .safe_log import SafeLogger
 
-__all__ = ["log_blocked", "log_change", "log_failed_leave", "log_handing_over"]
+__all__ = [
+    "log_blocked",
+    "log_change",
+    "log_failed_leave",
+    "log_handing_over",
+    "log_unlisted",
+]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
@@ -156,3 +162,14 @@ def log_handing_over(departures: Sequence[Departure]) -> None:
         )
     elif done:
         logger.info("handed over %d users", done)
+
+
+def log_unlisted(user_id: str, channel: str) -> None:
+    """Write that the service lists nobody where it has acknowledged a user."""
+    logger.warning(
+        "%s is acknowledged but not listed on channel %r: the keyset may track only"
+        " selected channels; add a rule for it in Presence Management (Admin Portal)."
+        " Here now finds nobody there",
+        user_id,
+        channel,
+    )

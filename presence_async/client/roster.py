@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
-from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-from ..checks import checked_buffer_size, checked_timeout_s
-from ..errors import (
-    ClientClosedError,
-    ConcurrencyError,
-    DeadlineError,
-    RequestError,
-)
+from ..checks import checked_buffer_size
 from ..protocol.events import PresenceEvent, SnapshotEvent
 from ..protocol.occupancy import Occupant
 from ..protocol.timetoken import TIMETOKENS_PER_S
 from ..roster.schedule import RECONCILE_PERIOD_S
 from .call import Params
+from .channel_view import ChannelView
 from .event_buffer import EventBuffer
 from .feed.feed import PresenceFeed
-from .feed.listener import StreamHealth
 from .lifecycle import check_loop
 from .pipeline import Budget
 from .roster_sync import RosterSync
@@ -32,7 +23,7 @@ from .snapshot_requests import SnapshotRequests
 __all__ = ["RECONCILE_PERIOD_S", "Roster", "RosterChanges"]
 
 
-class Roster:
+class Roster(ChannelView):
     """Who is on one channel, kept live; made by ``client.roster``.
 
     ``async with client.roster("lobby") as roster`` subscribes first and asks here now
@@ -58,6 +49,9 @@ class Roster:
     number of readers, and none ever sees two joins or two leaves of a user in a row.
     """
 
+    _sync: RosterSync
+    _method: ClassVar[str] = "roster"
+
     def __init__(
         self,
         feed: PresenceFeed,
@@ -67,18 +61,12 @@ class Roster:
         channel: str,
         params: Params,
     ) -> None:
+        super().__init__(begin)
         self._sync = RosterSync(feed, snapshots, channel=channel, params=params)
-        self._begin = begin
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         sync = "in sync" if self.is_synced else "not in sync"
         return f"<Roster of {self.channel!r}: {self.occupancy} here, {sync}>"
-
-    @property
-    def channel(self) -> str:
-        """The channel it follows."""
-        return self._sync.state.channel
 
     @property
     def occupants(self) -> tuple[Occupant, ...]:
@@ -93,7 +81,7 @@ class Roster:
     @property
     def occupancy(self) -> int:
         """How many are here."""
-        return len(self._sync.state.members)
+        return self._sync.occupancy
 
     @property
     def is_synced(self) -> bool:
@@ -105,110 +93,6 @@ class Roster:
         cache.
         """
         return self._sync.is_synced
-
-    @property
-    def as_of(self) -> datetime:
-        """When the service was last heard, in UTC, by this machine's clock.
-
-        Raises:
-            ClientClosedError: The roster was never entered.
-        """
-        if not self._sync.heard_at_s:
-            raise ClientClosedError("the roster is not open; use 'async with'")
-        return datetime.fromtimestamp(self._sync.heard_at_s, UTC)
-
-    @property
-    def health(self) -> StreamHealth:
-        """Whether events arrive; ``CLOSED`` before it is entered and after its end."""
-        return self._sync.health
-
-    @property
-    def error(self) -> RequestError | None:
-        """The failure behind the last change of ``health``, or ``None``."""
-        return self._sync.error
-
-    # Opening and closing.
-
-    async def __aenter__(self) -> Self:
-        """Open the roster; returns once handshake and first here now are answered.
-
-        Raises:
-            RequestError: As a query would.
-            ClientClosedError: The client is not open.
-            ConcurrencyError: The roster was entered before.
-
-        Cancellation: opens nothing.
-        """
-        budget = self._begin()
-        if self._loop is not None:
-            raise ConcurrencyError("roster", "has one use; call roster() again")
-        self._loop = asyncio.get_running_loop()
-        await self._sync.open(budget)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End the roster at once; its list and its events can still be read.
-
-        Raises:
-            ClientClosedError: It belongs to another event loop, where it goes on.
-
-        Cancellation: it is closed nevertheless.
-        """
-        check_loop(self._loop, "the roster")
-        self._sync.end()
-        await self._sync.finish()
-
-    # Following it.
-
-    async def wait_for(
-        self, predicate: Callable[[Roster], object], timeout_s: float | None = None
-    ) -> None:
-        """Wait until something is true of the roster; at once if it already is.
-
-        ``await roster.wait_for(lambda r: "bob" in r.user_ids)``. A moment between two
-        batches of events may go unseen; ``changes()`` shows everything.
-
-        Args:
-            predicate: Called with the roster after each change; an exception in it
-                ends the waiting.
-            timeout_s: Seconds; ``None`` or ``math.inf``: no limit.
-
-        Raises:
-            DeadlineError: A ``TimeoutError``: it did not come true in time.
-            ClientClosedError: The roster is closed, so it never will, or belongs to
-                another event loop.
-
-        Cancellation: ends the waiting.
-        """
-        check_loop(self._loop, "the roster")
-        limit_s = math.inf if timeout_s is None else checked_timeout_s(timeout_s)
-        scope = asyncio.timeout(None if limit_s == math.inf else limit_s)
-        try:
-            async with scope:
-                while not predicate(self):
-                    if self.health is StreamHealth.CLOSED:
-                        raise ClientClosedError(
-                            "the roster is closed, or was never entered"
-                        )
-                    await self._sync.wait_for_change()
-        except TimeoutError:
-            # Another one comes from the predicate, and is its caller's business.
-            if not scope.expired():
-                raise
-            raise DeadlineError(
-                f"it did not come true within {limit_s:g} s",
-                operation="waiting for a roster",
-                attempts=0,
-                elapsed_s=limit_s,
-            ) from None
 
     def changes(self, *, buffer_size: int = 1000) -> RosterChanges:
         """Follow the events: first a ``SnapshotEvent``, then what changes it.
@@ -227,7 +111,7 @@ class Roster:
         size = checked_buffer_size(buffer_size)
         buffer = EventBuffer("changes", size, self._snapshot_event)
         buffer.put((self._snapshot_event(),))
-        if self.health is StreamHealth.CLOSED:
+        if self.is_closed:
             buffer.end()
         self._sync.readers.add(buffer)
         return RosterChanges(buffer, self._loop)

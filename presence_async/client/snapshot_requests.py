@@ -1,21 +1,27 @@
-"""SnapshotRequests: asks here now for the rosters of one client."""
+"""SnapshotRequests: asks here now for the rosters and counts of one client."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from ..protocol.here_now import MAX_LIMIT, HereNowOperation
 from ..protocol.occupancy import Occupant
-from ..roster.snapshot import Snapshot
+from ..roster.snapshot import Count, Snapshot
 from . import wall_clock
 from .aio import Gate
 from .call import Params
 from .config import PresenceConfig
 from .feed.patience import until_answered
 from .pipeline import Budget, RequestPipeline
+from .presence_calls import PresenceCalls
 from .retry import NoRetry, RetryPolicy
 
 __all__ = ["SnapshotRequests"]
+
+AnswerT = TypeVar("AnswerT")
+_Read = Callable[[Budget, RetryPolicy | None], Awaitable[AnswerT]]
 
 _MOST_PER_S = 25
 """The service documents that it may throttle more requests of one client than this."""
@@ -27,15 +33,22 @@ class SnapshotRequests:
     Args:
         config: The limits.
         pipeline: Sends the requests.
+        presence: Knows whom the client itself keeps present.
     """
 
-    def __init__(self, config: PresenceConfig, pipeline: RequestPipeline) -> None:
+    def __init__(
+        self,
+        config: PresenceConfig,
+        pipeline: RequestPipeline,
+        presence: PresenceCalls,
+    ) -> None:
         self._pipeline = pipeline
+        self._presence = presence
         self._timeout_s = config.attempt_timeout_s
         self._turns = Gate(1, rate_per_s=_MOST_PER_S)
 
     async def wait_turn(self) -> None:
-        """Wait until the rate that all rosters share allows another snapshot.
+        """Wait until the rate that all of them share allows another snapshot.
 
         Cancellation: ends at once.
         """
@@ -58,13 +71,24 @@ class SnapshotRequests:
 
         Cancellation: ends at once.
         """
+        return await self._ask(partial(self._read_pages, channel, params), budget)
+
+    async def ask_count(
+        self, channel: str, params: Params, *, budget: Budget | None
+    ) -> Count:
+        """Ask how many are on a channel; the rest is as with ``ask``."""
+        return await self._ask(partial(self._read_count, channel, params), budget)
+
+    def note_occupancy(self, channel: str, occupancy: int, *, shown_s: float) -> None:
+        """Take note of what an answer, asked for at a loop time, has confirmed."""
+        self._presence.note_occupancy(channel, occupancy, shown_s=shown_s)
+
+    async def _ask(self, read: _Read[AnswerT], budget: Budget | None) -> AnswerT:
         if budget is None:
             own = self._pipeline.budget(self._timeout_s)
-            return await self._read_pages(channel, params, own, NoRetry())
+            return await read(own, NoRetry())
         return await until_answered(
-            partial(self._read_pages, channel, params, budget),
-            pipeline=self._pipeline,
-            budget=budget,
+            partial(read, budget), pipeline=self._pipeline, budget=budget
         )
 
     async def _read_pages(
@@ -103,5 +127,24 @@ class SnapshotRequests:
             occupants=occupants,
             is_whole=offset == MAX_LIMIT and len(occupants) >= occupancy,
             sent_at_s=sent_at_s,
+            timestamp_ms=int(began_s * 1000),
+        )
+
+    async def _read_count(
+        self, channel: str, params: Params, budget: Budget, retry: RetryPolicy | None
+    ) -> Count:
+        operation = HereNowOperation(
+            subscribe_key=self._pipeline.subscribe_key,
+            channels=(channel,),
+            include_user_ids=False,
+        )
+        began_s = wall_clock.now_s()
+        call = self._pipeline.call(
+            operation, budget=budget, params=params, retry=retry, is_background=True
+        )
+        answer = await self._pipeline.send(call)
+        return Count(
+            occupancy=answer.value.channels[channel].occupancy,
+            sent_at_s=answer.sent_at_s - answer.age_s,
             timestamp_ms=int(began_s * 1000),
         )

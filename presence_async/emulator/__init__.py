@@ -6,7 +6,9 @@ Changes become events (``event_policy``, ``message_feed``), which wait in queues
 (``message_log``) and end polls (``open_polls``). ``faults`` and ``event_faults`` make
 things go wrong, ``journal`` records requests, and ``control`` steers all this over
 HTTP. Everything takes the time as an argument and is pure, except ``server``,
-``held_polls`` and ``expiry_timer``, which have sockets, tasks and the clock.
+``http_server``, ``request_body``, ``held_polls`` and ``expiry_timer``, which have
+sockets, tasks and the clock, and ``profile``, which says which keyset of PubNub it is
+and can be a file.
 ``emulator`` is the handle that tests hold.
 
 Names are imported when they are first used: a command line that shows its help needs no
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from .event_faults import EventFault as EventFault
     from .faults import Fault as Fault
     from .grant import Grant as Grant
+    from .profile import EmulatorProfile as EmulatorProfile
 
 _HOMES = {
+    "EmulatorProfile": "profile",
     "EventFault": "event_faults",
     "Fault": "faults",
     "Grant": "grant",

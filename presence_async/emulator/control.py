@@ -1,8 +1,8 @@
 """The control path: how tests in other languages steer a running emulator.
 
-For programs on the same machine only, never for web pages: see ``Control``. Bodies and
-replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
-``/_emulator/``:
+For programs on the same machine, or for those that send the control token, never for
+pages of other sites: see ``control_guard``. Bodies and replies are JSON;
+``subscribe_key=`` in the query chooses the key set. Under ``/_emulator/``:
 
 - ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` lists
   those in force, ``DELETE faults`` removes them; ``event-faults`` does the same for an
@@ -12,6 +12,7 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
   shifts timetokens, by default an hour back
 - ``POST tokens?token=`` takes a ``Grant`` or a list of them, ``DELETE tokens?token=``
   revokes the token
+- ``GET profile`` returns the ``EmulatorProfile`` that it runs with
 - ``GET requests`` lists the newest requests, each with the ``status`` it was answered
   with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
   answer; ``operation=`` and ``user_id=`` choose, ``limit=`` is 1000
@@ -19,6 +20,8 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
 - ``GET events?channel=`` returns what happened there, ``events?user_id=`` what happened
   to a user anywhere; like ``requests`` with ``now_s``, the time on the same clock
 - ``POST reset`` starts again, by default for every key
+- ``GET health`` says for how long the emulator has served and how many requests it has
+  had since the last reset; this one is for everybody
 
 The fields of a fault may stand in the query instead of the body, as in
 ``POST /_emulator/faults?operation=heartbeat&status=503``. Pure.
@@ -26,7 +29,6 @@ The fields of a fault may stand in the query instead of the body, as in
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,19 +37,24 @@ import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError
-from ..protocol.exchange import HttpReply, HttpRequest
+from ..protocol.exchange import HttpReply
+from .control_guard import ControlGuard, ControlRequest, is_loopback
 from .event_faults import EventFault
 from .faults import Fault, short_value
 from .grant import Grant
 from .service import RESTART_SHIFT_S, Service
 
-__all__ = ["PREFIX", "Control", "ControlRequest", "is_loopback"]
+__all__ = ["MAX_BODY_BYTES", "PREFIX", "Control", "ControlRequest", "is_loopback"]
 
 PREFIX = "/_emulator/"
+
+MAX_BODY_BYTES = 1024 * 1024
+"""The largest body of a control request."""
 
 _KEY = "subscribe_key"
 _JSON = "application/json"
 _SHOWN_REQUESTS = 1000
+_UNAUTHORIZED = 401
 _HEADERS: Mapping[str, str] = {
     "content-type": _JSON,
     "cache-control": "no-store",
@@ -55,43 +62,31 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class ControlRequest:
-    """A request to the control path.
-
-    Attributes:
-        method: Upper case.
-        http: Path and query.
-        headers: Names in lower case.
-        peer: The address it comes from.
-        target_host: The host in a request target of absolute form, or ``None``.
-        body: The whole body.
-    """
-
-    method: str
-    http: HttpRequest
-    headers: Mapping[str, str]
-    peer: str
-    target_host: str | None = None
-    body: bytes = b""
-
-
 class Control:
     """Answers the control path.
 
-    Only to loopback addresses under a loopback host, both in ``Host`` and in a request
-    target that names one, so that no other machine and no name that was made to point
-    here gets in; not to requests with an ``Origin`` or of another site in a browser,
-    and to a POST only with a JSON content type, which a page cannot send without the
-    permission that it never gets.
+    To those whom ``ControlGuard`` lets pass, and to a POST only with a JSON content
+    type, which a page of another site cannot send without the permission that it never
+    gets. The body of a request is 1 MiB at most.
 
     Args:
         service: The service to inspect and change.
         subscribe_key: The default key.
+        token: The control token; ``None``: only this machine may ask.
+        started_s: When the emulator began to serve, on the clock of ``answer``.
     """
 
-    def __init__(self, service: Service, subscribe_key: str) -> None:
+    def __init__(
+        self,
+        service: Service,
+        subscribe_key: str,
+        *,
+        token: str | None = None,
+        started_s: float = 0.0,
+    ) -> None:
         self._service = service
+        self._guard = ControlGuard(token)
+        self._started_s = started_s
         self._subscribe_key = subscribe_key
         self._routes: Mapping[tuple[str, str], _Handler] = {
             ("POST", "faults"): self._inject,
@@ -104,28 +99,36 @@ class Control:
             ("POST", "restart-timetokens"): self._restart_timetokens,
             ("POST", "tokens"): self._grant,
             ("DELETE", "tokens"): self._revoke,
+            ("GET", "profile"): self._profile,
             ("GET", "requests"): self._requests,
             ("GET", "occupants"): self._occupants,
             ("GET", "events"): self._events,
             ("POST", "reset"): self._reset,
+            ("GET", "health"): self._health,
+            ("HEAD", "health"): self._health,
         }
+
+    def refusal(self, request: ControlRequest) -> HttpReply | None:
+        """Return the reply if the sender may not ask; the body is not looked at."""
+        found = self._guard.refusal(request)
+        return None if found is None else _refused(*found)
 
     def answer(self, request: ControlRequest, *, now_s: float) -> HttpReply:
         """Do what a request asks and return the reply."""
-        if (reason := _refusal(request)) is not None:
-            return _reply(403, {"error": reason})
+        if (refused := self.refusal(request)) is not None:
+            return refused
         route = request.method, request.http.path.removeprefix(PREFIX)
         handler = self._routes.get(route)
         if handler is None:
             known = [f"{method} {PREFIX}{name}" for method, name in self._routes]
             return _reply(404, {"error": "unknown method or path", "known": known})
-        if request.method == "POST" and not _is_json(request):
-            return _reply(415, {"error": f"send Content-Type: {_JSON}"})
+        if (unfit := _unfit(request)) is not None:
+            return _refused(*unfit)
         try:
             params = request.http.params()
-            return _reply(200, handler(params, _body(request), now_s))
+            return _reply(200, handler(params, _value_of(request.body), now_s))
         except InvalidArgumentError as error:
-            return _reply(400, {"error": str(error)})
+            return _refused(400, str(error))
 
     def _inject(self, params: Params, body: object, now_s: float) -> object:
         fault = Fault.from_dict(_fields(params, body))
@@ -176,6 +179,9 @@ class Control:
         self._service.revoke(_needed(params, "token"))
         return {"revoked": 1}
 
+    def _profile(self, _: Params, __: object, ___: float) -> object:
+        return self._service.profile.to_dict()
+
     def _requests(self, params: Params, _: object, now_s: float) -> object:
         operation, key = params.get("operation"), params.get(_KEY)
         user_id = params.get("user_id")
@@ -209,39 +215,16 @@ class Control:
         self._service.reset(params.get(_KEY))
         return {"reset": params.get(_KEY, "every key")}
 
+    def _health(self, _: Params, __: object, now_s: float) -> object:
+        return {
+            "status": "ok",
+            "uptime_s": round(now_s - self._started_s, 3),
+            "requests": self._service.journal.total,
+        }
+
 
 Params = Mapping[str, str]
 _Handler = Callable[[Params, Any, float], object]
-
-
-def _refusal(request: ControlRequest) -> str | None:
-    """Return why a request is refused; ``None`` if a local program sent it."""
-    if not is_loopback(request.peer):
-        return "only for this machine"
-    named = {_without_port(request.headers.get("host", "localhost"))}
-    if request.target_host is not None:
-        named.add(request.target_host)
-    if not all(name.lower() == "localhost" or is_loopback(name) for name in named):
-        return "only under a loopback address"
-    is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
-    if "origin" in request.headers or is_of_page:
-        return "not for web pages"
-    return None
-
-
-def _without_port(host: str) -> str:
-    name = host.rpartition(":")[0] if not host.endswith("]") else host
-    return (name or host).strip("[]")
-
-
-def is_loopback(address: str) -> bool:
-    """Return True if only its own machine can reach an IP address."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_loopback
 
 
 def _is_json(request: ControlRequest) -> bool:
@@ -249,11 +232,22 @@ def _is_json(request: ControlRequest) -> bool:
     return content_type.partition(";")[0].strip().lower() == _JSON
 
 
-def _body(request: ControlRequest) -> object:
-    if not request.body.strip():
+def _unfit(request: ControlRequest) -> tuple[int, str] | None:
+    """Return status and reason if a body cannot be what is asked for."""
+    if request.method == "POST" and not _is_json(request):
+        return 415, f"send Content-Type: {_JSON}"
+    if request.body is None:
+        return 400, "the body did not come whole and in time"
+    if len(request.body) > MAX_BODY_BYTES:
+        return 413, f"the body is larger than {MAX_BODY_BYTES} bytes"
+    return None
+
+
+def _value_of(body: bytes | None) -> object:
+    if body is None or not body.strip():
         return None
     try:
-        value: object = msgspec.json.decode(request.body)
+        value: object = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise InvalidArgumentError("body", "must be JSON") from None
     return value
@@ -278,3 +272,11 @@ def _needed(params: Params, name: str) -> str:
 def _reply(status: int, body: object) -> HttpReply:
     text = json.dumps(body, separators=(",", ":")) + "\n"
     return HttpReply(status=status, body=text.encode(), headers=_HEADERS)
+
+
+def _refused(status: int, reason: str) -> HttpReply:
+    reply = _reply(status, {"error": reason})
+    if status != _UNAUTHORIZED:
+        return reply
+    more = {"www-authenticate": 'Bearer realm="emulator"'}
+    return msgspec.structs.replace(reply, headers={**reply.headers, **more})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
+
+import attrs
 
 from ..checks import whole_number
 from ..client.config import PresenceConfig
@@ -15,6 +17,7 @@ from .grant import Grant
 from .journal import Journal
 from .occupancy import OccupancyChange
 from .options import Options
+from .profile import EmulatorProfile, ProfileOptions
 from .server import Server
 from .service import RESTART_SHIFT_S
 
@@ -40,29 +43,19 @@ class PresenceEmulator:
         subscribe_keys: The only valid keys; ``None``: every key is valid.
         access: The grants of each token, such as ``{"t": Grant(channels="lobby")}``;
             ``None``: nobody needs a token until ``grant`` is called.
-        leave_needs_read: Whether access control refuses a leave without read right,
-            as recorded; the documentation says that a leave needs none.
-        min_presence_timeout_s: Raise shorter presence timeouts to this; real keys
-            show no minimum.
-        announce_max: The largest occupancy at which each change is an event of its
-            own; above there are interval events. 20 by default, 0 to 100 on real keys.
-        interval_s: Seconds between interval events; 10 as recorded.
-        presence_deltas: Whether interval events list the users who came and went.
-        implicit_heartbeats: Whether subscribing extends the presence, as documented;
-            in two recordings of 2025 it does not.
         idle_poll_s: Seconds for which a poll without messages is held; clients allow
             310 s, the real service's own time is unverified.
-        here_now_cache_s: Seconds for which the same here now is answered from a cache,
-            as the real edge does for about 3 s; URLs that differ only in ``requestid``,
-            ``timestamp`` and ``signature`` are the same. What the real edge compares
-            is unverified; this is the harsher choice.
-        heartbeat_cache_s: The same for heartbeats, as recorded (``Age: 3``), but only
-            for the very same URL.
         max_requests_per_s: Answer 429 to requests above this rate, all keys together;
             ``None``: no limit.
         journal_size: The number of requests that ``requests`` keeps.
+        control_token: Answer the control path to everyone who sends this token as
+            ``Authorization: Bearer TOKEN``, and to nobody else; ``None``: to programs
+            on this machine.
         clock: Returns Unix time in seconds, for ``/time/0`` and the age of signatures;
             ``None``: the event loop's ``wall_time`` if it has one, else the system's.
+        profile: The keyset to be; ``None``: ``EmulatorProfile()``.
+        **options: Fields of ``EmulatorProfile``, such as ``announce_max=5``, which win
+            over those of ``profile``.
 
     Raises:
         InvalidArgumentError: An option is out of its range.
@@ -78,41 +71,33 @@ class PresenceEmulator:
         secret_key: str | None = None,
         subscribe_keys: Iterable[str] | None = None,
         access: Mapping[str, Grant | Iterable[Grant]] | None = None,
-        leave_needs_read: bool = True,
-        min_presence_timeout_s: float = 0,
-        announce_max: int = 20,
-        interval_s: float = 10,
-        presence_deltas: bool = False,
-        implicit_heartbeats: bool = True,
         idle_poll_s: float = 280,
-        here_now_cache_s: float = 0,
-        heartbeat_cache_s: float = 0,
         max_requests_per_s: float | None = None,
         journal_size: int = 100_000,
+        control_token: str | None = None,
         clock: Callable[[], float] | None = None,
+        profile: EmulatorProfile | None = None,
+        **options: Unpack[ProfileOptions],
     ) -> None:
         whole_number(port, "port", least=0, most=65_535)
-        options = Options(
+        self._options: Options = Options(
+            profile=attrs.evolve(profile or EmulatorProfile(), **options),
             publish_key=publish_key,
             secret_key=secret_key,
             subscribe_keys=subscribe_keys,
             access=access,
-            leave_needs_read=leave_needs_read,
-            min_presence_timeout_s=min_presence_timeout_s,
-            announce_max=announce_max,
-            interval_s=interval_s,
-            presence_deltas=presence_deltas,
-            implicit_heartbeats=implicit_heartbeats,
             idle_poll_s=idle_poll_s,
-            here_now_cache_s=here_now_cache_s,
-            heartbeat_cache_s=heartbeat_cache_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
         )
         self._subscribe_key = subscribe_key
-        self._options = options
         self._server = Server(
-            options, host=host, port=port, subscribe_key=subscribe_key, clock=clock
+            self._options,
+            host=host,
+            port=port,
+            subscribe_key=subscribe_key,
+            clock=clock,
         )
 
     async def start(self) -> Self:
@@ -166,6 +151,11 @@ class PresenceEmulator:
         return PresenceConfig(**{**settings, **overrides})
 
     # Its true state.
+
+    @property
+    def profile(self) -> EmulatorProfile:
+        """The keyset that it is, access control as ``grant`` has left it."""
+        return self._server.service.profile
 
     @property
     def requests(self) -> Journal:

@@ -15,17 +15,20 @@ from ..protocol.channel_groups import (
     ListGroupsOperation,
     RemoveChannelsOperation,
 )
+from ..protocol.exchange import HttpReply
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNow, HereNowOperation
 from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
-from ..protocol.names import is_presence_name, without_presence
+from ..protocol.names import PRESENCE_SUFFIX, is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.old_subscribe import OldSubscribeOperation
 from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
+from . import refusals
 from .channel_groups import ChannelGroups
 from .event_policy import EventPolicy
 from .message_feed import MessageFeed
@@ -59,18 +62,19 @@ class Keyset:
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
-        self._min_timeout_s = options.min_presence_timeout_s
+        self._profile = profile = options.profile
         self.occupancy: Occupancy = Occupancy(
-            self._raised_s(DEFAULT_PRESENCE_TIMEOUT_S)
+            profile.granted_s(DEFAULT_PRESENCE_TIMEOUT_S),
+            debounce_s=profile.debounce_s,
         )
         self.groups: ChannelGroups = ChannelGroups()
         self.events: deque[OccupancyChange] = deque(maxlen=_KEPT_EVENTS)
         self.feed: MessageFeed = MessageFeed(
             subscribe_key,
             policy=EventPolicy(
-                announce_max=options.announce_max,
-                interval_s=options.interval_s,
-                has_deltas=options.presence_deltas,
+                announce_max=profile.announce_max,
+                interval_s=profile.interval_s,
+                has_deltas=profile.presence_deltas,
                 occupancy=self.occupancy.occupancy,
             ),
             groups=self.groups,
@@ -78,7 +82,6 @@ class Keyset:
             clock=clock,
             delays_s=delays_s,
         )
-        self._implicit_heartbeats = options.implicit_heartbeats
 
     def next_due_s(self) -> float:
         """Return when the next timeout or event is due, ``math.inf`` for never."""
@@ -117,9 +120,8 @@ class Keyset:
         self, operation: SetStateOperation, now_s: float
     ) -> Mapping[str, Json]:
         """Store a state and return it."""
-        channels = self._expanded(operation.channels, operation.channel_groups)
         changes = self.occupancy.set_state(
-            operation.user_id, channels, operation.state, now_s=now_s
+            operation.user_id, self._tracked(operation), operation.state, now_s=now_s
         )
         self._emit(changes, now_s)
         return operation.state
@@ -135,12 +137,16 @@ class Keyset:
         """Make a user present."""
         changes = self.occupancy.heartbeat(
             operation.user_id,
-            self._expanded(operation.channels, operation.channel_groups),
-            timeout_s=self._raised_s(operation.presence_timeout_s),
+            self._tracked(operation),
+            timeout_s=self._profile.granted_s(operation.presence_timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
         )
         self._emit(changes, now_s)
+
+    def disconnect(self, user_id: str, channel: str, now_s: float) -> None:
+        """Remove a user whose connection has ended."""
+        self._emit(self.occupancy.leave(user_id, [channel], now_s=now_s), now_s)
 
     def leave(self, operation: LeaveOperation, now_s: float) -> None:
         """Remove a user."""
@@ -156,11 +162,11 @@ class Keyset:
         A channel named without ``-pnpres`` makes the user present there, a wildcard on
         the channel of that name; so a subscribe after a leave joins again. Groups are
         resolved when the request comes: on a channel added while the poll is held, the
-        user is present from the next request on. With implicit heartbeats each request
-        and each answer extends the presence, as documented; without, as recorded in
-        2025, only heartbeats do.
+        user is present from the next request on. Only heartbeats extend the presence,
+        as documented and recorded in 2025; with the legacy implicit heartbeats each
+        request and each answer does, too.
         """
-        channels = self._subscribed(operation)
+        channels = self.subscribed(operation)
         # Opened before the join, because the user receives that event too.
         opened: Delivery | PendingPoll
         if operation.timetoken:
@@ -171,13 +177,26 @@ class Keyset:
         changes = self.occupancy.heartbeat(
             operation.user_id,
             channels,
-            timeout_s=None if timeout_s is None else self._raised_s(timeout_s),
+            timeout_s=None if timeout_s is None else self._profile.granted_s(timeout_s),
             states=self.groups.spread(operation.state or {}),
             now_s=now_s,
-            extends=self._implicit_heartbeats,
+            extends=self._profile.implicit_heartbeats,
         )
         self._emit(changes, now_s)
         return opened
+
+    def old_subscribe(
+        self, operation: OldSubscribeOperation, now_s: float
+    ) -> Delivery | PendingPoll | HttpReply:
+        """Do as ``subscribe``, but refuse groups that have no channel at all.
+
+        PubNub's C SDK knows that answer; whether the newer subscribe gives it on every
+        key is unverified.
+        """
+        groups = [g.removesuffix(PRESENCE_SUFFIX) for g in operation.channel_groups]
+        if not operation.channels and not self.groups.expand((), groups):
+            return refusals.empty_subscription()
+        return self.subscribe(operation, now_s)
 
     def publish(self, operation: PublishOperation, now_s: float) -> int:
         """Deliver a message and return its timetoken."""
@@ -185,7 +204,7 @@ class Keyset:
 
     def answer(self, poll: PendingPoll, now_s: float) -> Delivery:
         """End a poll and return what it delivers."""
-        if self._implicit_heartbeats:
+        if self._profile.implicit_heartbeats:
             user_id = poll.operation.user_id
             self.occupancy.refresh(user_id, poll.present_on, now_s=now_s)
         return self.feed.close(poll)
@@ -218,15 +237,20 @@ class Keyset:
         members = self.groups.expand(channels, channel_groups)
         return tuple([name for name in members if not is_presence_name(name)])
 
-    def _subscribed(self, operation: SubscribeOperation) -> tuple[str, ...]:
+    def subscribed(self, operation: SubscribeOperation) -> tuple[str, ...]:
         """Return the channels on which a subscribe makes its user present."""
-        return self._expanded(
+        channels = self._expanded(
             without_presence(operation.channels),
             without_presence(operation.channel_groups),
         )
+        return tuple([name for name in channels if self._profile.tracks(name)])
 
-    def _raised_s(self, timeout_s: float) -> float:
-        return max(timeout_s, self._min_timeout_s)
+    def _tracked(
+        self, operation: HeartbeatOperation | SetStateOperation
+    ) -> tuple[str, ...]:
+        """Return the channels of an operation on which presence is tracked."""
+        channels = self._expanded(operation.channels, operation.channel_groups)
+        return tuple([name for name in channels if self._profile.tracks(name)])
 
     def _emit(self, changes: list[OccupancyChange], now_s: float) -> None:
         self.events += changes

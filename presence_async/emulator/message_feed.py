@@ -31,6 +31,7 @@ from .message_log import MESSAGES_KEPT, MessageLog, QueuedMessage, Timetokens
 from .occupancy import OccupancyChange
 from .open_polls import OpenPolls
 from .pending_poll import End, PendingPoll
+from .stream_filter import StreamFilter
 
 __all__ = ["MessageFeed"]
 
@@ -105,15 +106,22 @@ class MessageFeed:
         self._late.clear()
 
     def publish(self, operation: PublishOperation, *, now_s: float) -> int:
-        """Deliver a user's message and return its timetoken."""
+        """Deliver a user's message, if it is meant to be, and return its timetoken."""
         timetoken = self._timetokens.next(self._clock())
+        if not operation.is_delivered:
+            return timetoken
         message = Message(
             channel=operation.channel,
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
             published=Published(timetoken, _REGION),
         )
         rendered = RenderedMessage.of(
-            message, self._subscribe_key, publisher=operation.user_id
+            message,
+            self._subscribe_key,
+            publisher=operation.user_id,
+            kind=operation.kind,
+            message_type=operation.message_type,
+            metadata=operation.metadata,
         )
         self._queue(
             QueuedMessage(timetoken, operation.channel, now_s, lambda: rendered)
@@ -141,6 +149,8 @@ class MessageFeed:
         """
         newest = self._timetokens.next(self._clock())
         poll = PendingPoll(operation, min(operation.timetoken, newest), present_on)
+        if operation.filter_expression is not None:
+            poll.filter = StreamFilter.parse(operation.filter_expression)
         self._polls.catch_up(poll, self._log, now_s=now_s)
         self._polls.add(poll)
         return poll

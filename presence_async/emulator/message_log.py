@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from ..protocol.messages import Message
+from ..protocol.rendered_message import RenderedMessage
 from ..protocol.timetoken import TIMETOKENS_PER_S
 
 __all__ = ["MESSAGES_KEPT", "MessageLog", "QueuedMessage", "Timetokens"]
@@ -53,7 +53,7 @@ class QueuedMessage:
     position: int
     channel: str
     at_s: float
-    message: Callable[[], Message]
+    message: Callable[[], RenderedMessage]
 
 
 class MessageLog:

@@ -46,10 +46,20 @@ class Occupancy:
 
     Args:
         usual_timeout_s: Presence timeout of users who name none, in seconds.
+        debounce_s: Seconds for which a leave is held back: until then the user is still
+            present, and a join undoes it, so that neither is seen.
     """
 
-    def __init__(self, usual_timeout_s: float = DEFAULT_PRESENCE_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        usual_timeout_s: float = DEFAULT_PRESENCE_TIMEOUT_S,
+        *,
+        debounce_s: float = 0,
+    ) -> None:
         self._usual_timeout_s = usual_timeout_s
+        self._debounce_s = debounce_s
+        # Who has left and is still present, because the leave is held back.
+        self._leaving: set[tuple[str, str]] = set()
         # By channel, the presence timeout of each user on it.
         self._present: dict[str, dict[str, float]] = {}
         self._channels_of: dict[str, set[str]] = {}
@@ -113,7 +123,8 @@ class Occupancy:
         for channel in channels:
             here = self._present.setdefault(channel, {})
             known_s = here.get(user_id)
-            if known_s is None or extends:
+            is_back = (channel, user_id) in self._leaving
+            if known_s is None or extends or is_back:
                 usual_s = self._usual_timeout_s if known_s is None else known_s
                 self._keep(channel, user_id, timeout_s or usual_s, now_s)
             is_changed = self._store(channel, user_id, states.get(channel))
@@ -127,18 +138,22 @@ class Occupancy:
         """Extend a user's presence on those channels where the user still is."""
         for channel in channels:
             timeout_s = self._present.get(channel, {}).get(user_id)
-            if timeout_s is not None:
+            if timeout_s is not None and (channel, user_id) not in self._leaving:
                 self._keep(channel, user_id, timeout_s, now_s)
 
     def leave(
         self, user_id: str, channels: Iterable[str], *, now_s: float
     ) -> list[OccupancyChange]:
-        """Remove a user and the user's state from the channels where the user is."""
-        return [
-            self._remove("leave", channel, user_id, now_s)
-            for channel in channels
-            if user_id in self._present.get(channel, ())
-        ]
+        """Remove a user and the user's state from the channels where the user is.
+
+        A leave that is held back takes effect in ``expire``.
+        """
+        here = [c for c in channels if user_id in self._present.get(c, ())]
+        if not self._debounce_s:
+            return [self._remove("leave", channel, user_id, now_s) for channel in here]
+        for channel in here:
+            self._hold_back((channel, user_id), now_s)
+        return []
 
     def set_state(
         self, user_id: str, channels: Iterable[str], state: State, *, now_s: float
@@ -151,19 +166,25 @@ class Occupancy:
         return changes
 
     def expire(self, now_s: float) -> list[OccupancyChange]:
-        """Remove every user whose timeout has passed, in the order of deadlines."""
+        """Remove every user whose timeout or held leave is due, in that order."""
         changes = []
         while (deadline_s := self._due.next_due_s) <= now_s:
             due = self._due.pop_due(deadline_s)
             if due is None:
                 break
-            changes.append(self._remove("timeout", *due, deadline_s))
+            action = "leave" if due in self._leaving else "timeout"
+            changes.append(self._remove(action, *due, deadline_s))
         return changes
 
     def _keep(self, channel: str, user_id: str, timeout_s: float, now_s: float) -> None:
         self._present[channel][user_id] = timeout_s
         self._channels_of.setdefault(user_id, set()).add(channel)
+        self._leaving.discard((channel, user_id))
         self._due.put((channel, user_id), now_s + timeout_s)
+
+    def _hold_back(self, key: tuple[str, str], now_s: float) -> None:
+        self._leaving.add(key)
+        self._due.put(key, min(self._due.due_s(key), now_s + self._debounce_s))
 
     def _store(self, channel: str, user_id: str, state: State | None) -> bool:
         """Store a state if one is given; return True if it differs from the old one."""
@@ -179,6 +200,7 @@ class Occupancy:
         self, action: str, channel: str, user_id: str, now_s: float
     ) -> OccupancyChange:
         self._due.discard((channel, user_id))
+        self._leaving.discard((channel, user_id))
         here = self._present[channel]
         del here[user_id]
         if not here:

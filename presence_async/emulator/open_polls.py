@@ -79,6 +79,7 @@ class OpenPolls:
             poll.pending += [
                 (queued, name)
                 for queued in log.after(channel, poll.cursor, now_s=now_s)
+                if poll.wants(queued)
             ]
 
     def _listened(

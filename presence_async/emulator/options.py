@@ -6,16 +6,23 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from ..checks import flag, name_tuple, number, validator, whole_number
+from ..checks import name_tuple, number, validator, whole_number
 from ..errors import InvalidArgumentError
 from .grant import Grant, access_table
+from .profile import EmulatorProfile
 
 __all__ = ["Options"]
 
-_flag = validator(flag)
-_seconds = validator(number, least=0)
 _positive = validator(number, above=0)
 _count = validator(whole_number, least=0)
+
+
+def _token(_: object, __: object, token: str | None) -> None:
+    is_text = isinstance(token, str) and token.isascii() and token.isprintable()
+    if not is_text or not token or " " in str(token):
+        raise InvalidArgumentError(
+            "control_token", "must be visible ASCII characters without spaces"
+        )
 
 
 def _keys(keys: Iterable[str] | None) -> frozenset[str] | None:
@@ -26,21 +33,19 @@ def _keys(keys: Iterable[str] | None) -> frozenset[str] | None:
 class Options:
     """How the service behaves; ``PresenceEmulator`` documents each option."""
 
+    profile: EmulatorProfile = attrs.field(
+        factory=EmulatorProfile, validator=attrs.validators.instance_of(EmulatorProfile)
+    )
     publish_key: str = "demo"
     secret_key: str | None = attrs.field(default=None, repr=False)
+    control_token: str | None = attrs.field(
+        default=None, repr=False, validator=attrs.validators.optional(_token)
+    )
     subscribe_keys: frozenset[str] | None = attrs.field(default=None, converter=_keys)
     access: Mapping[str, tuple[Grant, ...]] | None = attrs.field(
         default=None, converter=access_table, repr=False
     )
-    leave_needs_read: bool = attrs.field(default=True, validator=_flag)
-    min_presence_timeout_s: float = attrs.field(default=0, validator=_seconds)
-    announce_max: int = attrs.field(default=20, validator=_count)
-    interval_s: float = attrs.field(default=10, validator=_positive)
-    presence_deltas: bool = attrs.field(default=False, validator=_flag)
-    implicit_heartbeats: bool = attrs.field(default=True, validator=_flag)
     idle_poll_s: float = attrs.field(default=280, validator=_positive)
-    here_now_cache_s: float = attrs.field(default=0, validator=_seconds)
-    heartbeat_cache_s: float = attrs.field(default=0, validator=_seconds)
     max_requests_per_s: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(_positive)
     )

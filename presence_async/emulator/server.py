@@ -7,35 +7,30 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
 
+import attrs
+import msgspec
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import HttpProcessingError
 
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
-from . import refusals
-from .control import PREFIX, Control, ControlRequest
+from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
+from .http_server import http_server
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
+from .request_body import read_body
+from .request_guard import MAX_MESSAGE_BYTES
 from .request_target import RequestTarget
+from .router import takes_post
 from .service import Service
 
 __all__ = ["Server"]
 
 logger: logging.Logger = logging.getLogger("presence_async.emulator")
-
-# Above the service's own limit, so that the service answers with its 414.
-_MAX_LINE_BYTES = 1024 * 1024
-# aiohttp's server closes idle connections by the loop's clock, which jumps by hours in
-# virtual time, while its client does so by the system's clock.
-_KEEPALIVE_S = 10_000_000.0
-_UNREADABLE = (ConnectionError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge)
 
 
 class Server:
@@ -63,7 +58,8 @@ class Server:
         self._port = port
         self._clock = clock
         self.service: Service = Service(options, clock=self._unix_s)
-        self._control = Control(self.service, subscribe_key)
+        self._subscribe_key = subscribe_key
+        self._control_token = options.control_token
         self._polls = HeldPolls(options.idle_poll_s)
         self._timer = ExpiryTimer(self.service)
         self._runner: web.ServerRunner | None = None
@@ -77,17 +73,14 @@ class Server:
         if self._runner is not None:
             return
         self._is_closing = asyncio.Event()
-        self._timer.start()
-        server = _HttpServer(
-            self._serve,
-            request_factory=_request_of,
-            access_log=None,
-            logger=_MalformedAtDebug(logger, {}),
-            keepalive_timeout=_KEEPALIVE_S,
-            max_line_size=_MAX_LINE_BYTES,
-            lingering_time=0,
+        self._control = Control(
+            self.service,
+            self._subscribe_key,
+            token=self._control_token,
+            started_s=self.now_s(),
         )
-        server.on_lost = self._polls.drop
+        self._timer.start()
+        server = http_server(self._serve, on_lost=self._lost, logger=logger)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
@@ -140,6 +133,9 @@ class Server:
         if target.path.startswith(PREFIX):
             reply = await self._controlled(request, http, target.host)
         else:
+            if request.method == "POST" and takes_post(target.path):
+                body = await read_body(request, most_bytes=MAX_MESSAGE_BYTES)
+                http = msgspec.structs.replace(http, body=body)
             pending = self.service.receive(
                 http, method=request.method, now_s=self.now_s()
             )
@@ -156,18 +152,16 @@ class Server:
             name.lower(): ", ".join(request.headers.getall(name))
             for name in request.headers
         }
-        try:
-            body = await request.read()
-        except _UNREADABLE:
-            return refusals.bad_request("Bad Request")
         asked = ControlRequest(
             method=request.method,
             http=http,
             target_host=target_host,
             headers=headers,
             peer=request.remote or "",
-            body=body,
         )
+        if self._control.refusal(asked) is None:
+            body = await read_body(request, most_bytes=MAX_BODY_BYTES)
+            asked = attrs.evolve(asked, body=body)
         return self._control.answer(asked, now_s=self.now_s())
 
     async def _answered(
@@ -194,7 +188,8 @@ class Server:
                 return None
         if self._is_closing.is_set():
             return None
-        answer = self.service.reply(pending, now_s=self.now_s())
+        connection = None if request.transport is None else request.protocol
+        answer = self.service.reply(pending, now_s=self.now_s(), connection=connection)
         self._timer.arm()
         if isinstance(answer, PendingPoll):
             reply = await self._held(request, answer)
@@ -223,6 +218,12 @@ class Server:
         self._timer.arm()
         return reply
 
+    def _lost(self, connection: Hashable) -> None:
+        self._polls.drop(connection)
+        if not self._is_closing.is_set():
+            self.service.disconnect(connection, now_s=self.now_s())
+            self._timer.arm()
+
     async def _pause(self, delay_s: float, request: web.BaseRequest) -> None:
         """Wait for a fault's delay, or until the emulator closes.
 
@@ -235,52 +236,6 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._is_closing.wait()
-
-
-class _HttpServer(web.Server):
-    """Reports lost connections, so that their polls end at once."""
-
-    on_lost: Callable[[object], None]
-
-    def connection_lost(
-        self,
-        handler: Any,  # noqa: ANN401  # a type of aiohttp's own
-        exc: BaseException | None = None,
-    ) -> None:
-        """Do what aiohttp does, then report the connection."""
-        super().connection_lost(handler, exc)
-        self.on_lost(handler)
-
-
-def _request_of(
-    message: RawRequestMessage,
-    payload: Any,  # noqa: ANN401  # this and the rest are aiohttp's own
-    protocol: Any,  # noqa: ANN401
-    writer: Any,  # noqa: ANN401
-    task: asyncio.Task[None],
-) -> web.BaseRequest:
-    """Return the request of a parsed message.
-
-    CONNECT names a host instead of a path; an invalid one would kill aiohttp's task.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        return web.BaseRequest(message, payload, protocol, writer, task, loop)
-    except ValueError:
-        readable = message._replace(url=type(message.url)("/"))
-        return web.BaseRequest(readable, payload, protocol, writer, task, loop)
-
-
-class _MalformedAtDebug(logging.LoggerAdapter[logging.Logger]):
-    """Logs for aiohttp's server: bytes that are not HTTP are not an error of ours."""
-
-    def exception(self, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401  # as logging's own
-        """Log an error of ours as such, and one of the sender at DEBUG."""
-        error = options.get("exc_info")
-        if isinstance(error, HttpProcessingError):
-            self.logger.debug("malformed request: %s", error.message)
-        else:
-            self.logger.error(msg, *args, **options)
 
 
 def _shown(http: HttpRequest) -> str:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any
+
+import attrs
 
 from ..checks import number
 from ..deadlines import DueHeap
@@ -17,17 +19,20 @@ from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.json_codec import Json
+from ..protocol.subscribe import SubscribeOperation
 from . import refusals
 from .event_faults import EventFaults
 from .faults import Fault, Faults
 from .grant import Grant
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
+from .last_connections import LastConnections, Subscriber
 from .message_log import Timetokens
 from .occupancy import OccupancyChange
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
+from .profile import EmulatorProfile
 from .reply_cache import PER_ATTEMPT, ReplyCache
 from .request_guard import TIME_PATH, RequestGuard
 from .router import ROUTES, TIME
@@ -55,11 +60,12 @@ class Service:
         self._caches = {
             # The harsher choice: a cache that compares ``requestid`` never hits.
             HereNowOperation.name: ReplyCache(
-                options.here_now_cache_s, ignored=PER_ATTEMPT
+                options.profile.here_now_cache_s, ignored=PER_ATTEMPT
             ),
-            HeartbeatOperation.name: ReplyCache(options.heartbeat_cache_s),
+            HeartbeatOperation.name: ReplyCache(options.profile.heartbeat_cache_s),
         }
         self._clock = clock
+        self._connections = LastConnections()
         self._timetokens = Timetokens()
         self._keysets: dict[str, Keyset] = {}
         self._due: DueHeap[str] = DueHeap()
@@ -77,6 +83,12 @@ class Service:
             )
             self._keysets[subscribe_key] = keyset
         return keyset
+
+    @property
+    def profile(self) -> EmulatorProfile:
+        """The keyset that it is, access control as ``grant`` has left it."""
+        is_on = self._guard.access.is_on
+        return attrs.evolve(self._options.profile, access_manager=is_on)
 
     def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
         """Give a token rights; the first one turns access control on."""
@@ -111,6 +123,7 @@ class Service:
         for key in keys:
             forgotten = self._keysets.pop(key, None)
             self._due.discard(key)
+            self._connections.forget(key)
             if forgotten is not None:
                 forgotten.feed.finish_polls("answer")
         self.faults.clear()
@@ -165,15 +178,28 @@ class Service:
             fault=fault,
         )
 
-    def reply(self, pending: PendingReply, *, now_s: float) -> HttpReply | PendingPoll:
+    def reply(
+        self,
+        pending: PendingReply,
+        *,
+        now_s: float,
+        connection: Hashable | None = None,
+    ) -> HttpReply | PendingPoll:
         """Apply a request, unless a fault or refusal prevents it, and return its reply.
 
         A poll without messages is returned instead of a reply; ``answer`` ends it.
+
+        Args:
+            pending: The request.
+            now_s: The time.
+            connection: What it came over, for ``disconnect``; ``None``: it is gone.
         """
         fault = pending.fault
         if fault is not None and fault.prevents_effect:
             return _faulty(fault)
         reply = self._reply(pending, now_s)
+        if connection is not None and pending.refusal is None:
+            self._note(pending.operation, connection)
         if fault is not None and fault.replaces_answer:
             if isinstance(reply, PendingPoll):
                 self.drop(reply)
@@ -197,7 +223,7 @@ class Service:
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
         self._due.put(operation.subscribe_key, keyset.next_due_s())
-        if isinstance(value, PendingPoll):
+        if isinstance(value, (PendingPoll, HttpReply)):
             return value
         reply = operation.to_reply(value)
         if cache is not None:
@@ -212,6 +238,27 @@ class Service:
         delivery = keyset.answer(poll, now_s)
         self._due.put(key, keyset.next_due_s())
         return poll.operation.to_reply(delivery)
+
+    def _note(self, operation: Operation[Any] | None, connection: Hashable) -> None:
+        is_watched = self._options.profile.leave_on_disconnect
+        if is_watched and isinstance(operation, SubscribeOperation):
+            key = operation.subscribe_key
+            channels = self.keyset(key).subscribed(operation)
+            self._connections.note(
+                [Subscriber(key, operation.user_id, name) for name in channels],
+                connection,
+            )
+
+    def disconnect(self, connection: Hashable, *, now_s: float) -> None:
+        """Let those leave whose last subscribe came over a connection that has ended.
+
+        Only with ``leave_on_disconnect``.
+        """
+        self.expire(now_s)
+        for left in self._connections.end(connection):
+            keyset = self.keyset(left.subscribe_key)
+            keyset.disconnect(left.user_id, left.channel, now_s)
+            self._due.put(left.subscribe_key, keyset.next_due_s())
 
     def drop(self, poll: PendingPoll) -> None:
         """Forget a poll whose client has hung up."""

@@ -19,6 +19,7 @@ from .dispatch import Dispatcher
 from .names import names_of
 from .places import Places
 from .settings import Settings, Shared
+from .tracking import Tracking
 from .user import UserTable
 from .wire import Outcome, Send
 
@@ -37,6 +38,7 @@ class PresenceEngine:
     Attributes:
         shared: What all users share; with a register, the connection to it.
         dispatch: Who sends what next.
+        tracking: Whether the service lists the users it acknowledges.
         departures: What became of every user at the close.
     """
 
@@ -45,6 +47,7 @@ class PresenceEngine:
         self._users: dict[str, UserTable] = {}
         self.shared: Shared = Shared(settings, rng, self._users)
         self.dispatch: Dispatcher = Dispatcher(self.shared, self._users)
+        self.tracking: Tracking = Tracking(self._users, self.dispatch)
         self._tickets = 0
         self.departures: list[closing.Departure] = []
 
@@ -300,6 +303,11 @@ class PresenceEngine:
         """Return what has changed since the last call."""
         changes, self.shared.changes = self.shared.changes, []
         return changes
+
+    @property
+    def has_users(self) -> bool:
+        """Return True if anything is wanted or owed, of any user."""
+        return bool(self._users)
 
     def holds(self, claim: Claim) -> bool:
         """Return True if a claim is kept or still joining."""

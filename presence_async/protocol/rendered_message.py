@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from . import names
+from .json_codec import Json
 from .messages import Message, metadata_of
 
 __all__ = ["RenderedMessage"]
@@ -24,7 +25,14 @@ class RenderedMessage(Message, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def of(
-        cls, message: Message, subscribe_key: str, *, publisher: str | None = None
+        cls,
+        message: Message,
+        subscribe_key: str,
+        *,
+        publisher: str | None = None,
+        kind: int | None = None,
+        message_type: str | None = None,
+        metadata: Json = None,
     ) -> RenderedMessage:
         """Encode a message, unless it is encoded already.
 
@@ -32,6 +40,10 @@ class RenderedMessage(Message, frozen=True, kw_only=True, gc=False):
             message: The message.
             subscribe_key: The key set.
             publisher: The user who sent it; ``None``: the service itself.
+            kind: The field ``e``, which is 1 for a signal; ``None``: left out.
+            message_type: The field ``cmt``; ``None``: left out.
+            metadata: What the user sent with it for filters; ``None``: nothing. An
+                event has its own.
         """
         if isinstance(message, cls):
             return message
@@ -45,9 +57,13 @@ class RenderedMessage(Message, frozen=True, kw_only=True, gc=False):
             "c": message.channel,
             "d": payload,
         }
+        extras = {"e": kind, "cmt": message_type}
+        fields |= {name: value for name, value in extras.items() if value is not None}
         if names.is_presence_name(message.channel):
             channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
             fields["u"] = metadata_of(channel, payload)
+        elif metadata is not None:
+            fields["u"] = metadata
         return cls(
             channel=message.channel,
             payload=message.payload,

@@ -10,7 +10,7 @@ request that matched; it is absent exactly when the request names one plain chan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 import msgspec
 
@@ -31,11 +31,11 @@ from .presence_path import PresencePath, group_query
 from .rendered_message import RenderedMessage
 from .timetoken import Timetoken
 
-__all__ = ["Delivery", "SubscribeOperation"]
+__all__ = ["SUBSCRIBE_HEADERS", "Delivery", "SubscribeOperation"]
 
 _LARGEST_REGION: Final = 127
 """Go's SDK decodes a region into 8 bits, so the emulator stays at or below it."""
-_HEADERS: Final[Mapping[str, str]] = {
+SUBSCRIBE_HEADERS: Final[Mapping[str, str]] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
     "access-control-allow-origin": "*",
@@ -99,6 +99,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
         presence_timeout_s: Seconds until the service reports a timeout of a user who
             becomes present by it; ``None``: the service's own.
         state: State by channel or group name; ``None``: leave states unchanged.
+        filter_expression: Which messages to deliver; ``None``: all.
     """
 
     name: ClassVar[str] = "subscribe"
@@ -112,6 +113,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
     region: int | None = None
     presence_timeout_s: int | None = None
     state: Mapping[str, Mapping[str, Json]] | None = None
+    filter_expression: str | None = None
 
     @property
     def acting_user_id(self) -> str | None:
@@ -126,12 +128,14 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
             query.append(f"heartbeat={self.presence_timeout_s}")
         if self.state is not None:
             query.append(f"state={encode_name(encode_state(self.state))}")
+        if self.filter_expression is not None:
+            query.append(f"filter-expr={encode_name(self.filter_expression)}")
         key = encode_name(self.subscribe_key)
         path = f"/v2/subscribe/{key}/{encode_names(self.channels)}/0"
         return HttpRequest(path=path, query="&".join(query))
 
     @classmethod
-    def from_request(cls, request: HttpRequest) -> SubscribeOperation:
+    def from_request(cls, request: HttpRequest) -> Self:
         path = PresencePath.parse(cls.route, request)
         params = path.params
         # Old Ruby SDKs write the cursor as JSON in ``t``.
@@ -145,6 +149,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
             region=parsed_number(cursor, "tr"),
             presence_timeout_s=parsed_timeout_s(params.get("heartbeat", "")),
             state=parsed_states(params.get("state")),
+            filter_expression=params.get("filter-expr") or None,
         )
 
     def to_reply(self, value: Delivery) -> HttpReply:
@@ -158,7 +163,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
         )
         region = min(value.region, _LARGEST_REGION)
         body = f'{{"t":{{"t":"{value.timetoken}","r":{region}}},"m":[{messages}]}}'
-        return HttpReply(status=200, body=body.encode(), headers=_HEADERS)
+        return HttpReply(status=200, body=body.encode(), headers=SUBSCRIBE_HEADERS)
 
     def from_reply(self, reply: HttpReply) -> Delivery:
         # An invalid message does not spoil the others: it is kept whole, as the payload

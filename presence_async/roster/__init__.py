@@ -1,4 +1,4 @@
-"""The list of who is on a channel, concluded from events and snapshots.
+"""Who is on a channel, and how many, concluded from events and snapshots.
 
 Pure: no asyncio, no logging; the time is an argument. ``RosterState`` merges two
 witnesses into one list. Events are quick, but may be lost, late, doubled or out of
@@ -7,6 +7,8 @@ without saying so; ``evidence`` tells which of the two is newer. ``SnapshotSched
 decides when to ask for the next snapshot and whether the list is confirmed. What a
 snapshot corrects becomes an event marked as ``synthesized`` (``corrections``).
 
-The shell is ``client/roster.py`` and ``client/roster_sync.py``: they listen, ask and
-publish changes.
+``CountState`` needs the number of users alone, which every event carries.
+
+The shell is ``client/channel_sync.py``: it listens and asks. ``client/roster_sync.py``
+publishes the changes of a list, ``client/live_count.py`` those of a number.
 """

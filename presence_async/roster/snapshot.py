@@ -1,13 +1,27 @@
-"""Snapshot: the answers to here now about one channel, put together."""
+"""Snapshot and Count: what here now answered about one channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..protocol.occupancy import Occupant
 
-__all__ = ["Snapshot"]
+__all__ = ["Count", "Dated", "Snapshot"]
+
+
+class Dated(Protocol):
+    """Either of the two: what here now answered, and when it was asked."""
+
+    @property
+    def sent_at_s(self) -> float:
+        """Loop time when it was asked for."""
+        ...
+
+    @property
+    def timestamp_ms(self) -> int:
+        """The same moment in Unix time, in milliseconds."""
+        ...
 
 
 class Snapshot(NamedTuple):
@@ -26,5 +40,19 @@ class Snapshot(NamedTuple):
     channel: str
     occupants: Mapping[str, Occupant]
     is_whole: bool
+    sent_at_s: float
+    timestamp_ms: int
+
+
+class Count(NamedTuple):
+    """How many were on one channel, by here now.
+
+    Attributes:
+        occupancy: The number of users.
+        sent_at_s: Loop time when it was asked for.
+        timestamp_ms: The same moment in Unix time, in milliseconds.
+    """
+
+    occupancy: int
     sent_at_s: float
     timestamp_ms: int

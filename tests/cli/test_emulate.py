@@ -9,12 +9,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import attrs
 import pytest
 import typer
 
 from presence_async import PresenceClient, PresenceConfig, ServiceError
 from presence_async.cli.emulate import emulate
-from presence_async.emulator import PresenceEmulator
+from presence_async.emulator import EmulatorProfile, PresenceEmulator
 
 from .commands import ask, errors_of, read_line, start
 
@@ -61,6 +63,34 @@ async def test_emulate_stops_at_once_with_open_requests_and_polls() -> None:
         writer.close()
 
 
+async def test_emulate_takes_a_control_token_from_the_environment() -> None:
+    process = await start(
+        "emulate", "--verbose", PRESENCE_EMULATOR_CONTROL_TOKEN="c0ntr0l"
+    )
+    url = (await read_line(process)).strip()
+    headers = {"Content-Type": "application/json"}
+
+    async def asked(method: str, name: str, token: str = "") -> int:
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        async with session.request(
+            method, f"{url}/_emulator/{name}", headers=headers | sent
+        ) as reply:
+            return reply.status
+
+    async with aiohttp.ClientSession() as session:
+        statuses = [
+            await asked("POST", "reset"),
+            await asked("POST", "reset", "c0ntr0l"),
+            await asked("GET", "health"),
+        ]
+    process.send_signal(signal.SIGINT)
+    errors = await errors_of(process)
+
+    assert statuses == [401, 200, 200]
+    assert b"/_emulator/reset" in errors
+    assert b"c0ntr0l" not in errors
+
+
 async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
     process = await start("emulate", "--host", "0.0.0.0", "--json")  # noqa: S104  # the point
     await read_line(process)
@@ -73,8 +103,11 @@ async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
 
 
 def test_every_option_of_the_emulator_is_a_flag() -> None:
-    options = set(inspect.signature(PresenceEmulator).parameters)
-    flags = set(inspect.signature(emulate).parameters)
+    signature = inspect.signature(PresenceEmulator).parameters
+    parameters = inspect.signature(emulate).parameters
+    fields = {field.name for field in attrs.fields(EmulatorProfile)}
+    options = {*signature, *fields} - {"options"}
+    flags = set(parameters)
 
     # The clock is the machine's, the key comes from the environment, and the flag for
     # one valid key is named in the singular.
@@ -83,22 +116,28 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         *("fault", "event_fault", "verify_signatures", "valid_key"),
         *("verbose", "as_json"),
     }
-    defaults = inspect.signature(PresenceEmulator).parameters
-    for name in options & flags:
-        flag = inspect.signature(emulate).parameters[name]
-        assert flag.default == defaults[name].default, name
+    for name in flags & set(signature):
+        assert parameters[name].default == signature[name].default, name
+    # Not given, they come from ``--profile``.
+    assert {parameters[name].default for name in fields} == {None}
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"access": Path(__file__)}, "is not JSON"),
+        ({"profile": Path(__file__)}, "is not JSON"),
+        ({"announce_max": -1}, "announce_max: must be a whole number"),
         ({"verify_signatures": True}, "set PUBNUB_SECRET_KEY"),
         ({"event_fault": ["[]"]}, "must be a JSON object"),
         ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
+        ({"control_token": "two words"}, "visible ASCII"),
     ],
-    ids=["access", "secret", "event fault", "fault", "size"],
+    ids=[
+        *("access", "profile", "number", "secret", "event fault", "fault", "size"),
+        "token",
+    ],
 )
 def test_emulate_rejects_invalid_options(
     options: dict[str, Any],
@@ -115,10 +154,14 @@ def test_emulate_rejects_invalid_options(
 async def test_emulate_applies_its_options(tmp_path: Path) -> None:
     access = tmp_path / "access.json"
     access.write_text('{"t": {"channels": ["lobby"]}}')
+    profile = tmp_path / "profile.json"
+    EmulatorProfile(announce_max=3, debounce_s=2, global_here_now=False).save(profile)
     process = await start(
         *("emulate", "--access", str(access), "--verify-signatures", "--json"),
         *("--fault", "leave:503", "--fault", '{"operation": "time", "status": 500}'),
         *("--valid-key", "mine", "--publish-key", "pub", "--no-leave-needs-read"),
+        *("--profile", str(profile), "--debounce-s", "1", "--leave-on-disconnect"),
+        *("--tracked-channel", "lobby", "--tracked-channel", "a.*"),
         PUBNUB_SECRET_KEY="sec",
     )
     url = json.loads(await read_line(process))["url"]
@@ -145,6 +188,11 @@ async def test_emulate_applies_its_options(tmp_path: Path) -> None:
         asked("lobby", signed_with="other"),
         asked("lobby", key="other"),
     )
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/_emulator/profile") as reply,
+    ):
+        fields = await reply.json()
     process.send_signal(signal.SIGINT)
 
     assert await errors_of(process) == b""
@@ -154,3 +202,13 @@ async def test_emulate_applies_its_options(tmp_path: Path) -> None:
         "Signature Does Not Match",
         "Invalid Subscribe Key",
     ]
+    # Flags win over the file; ``--access`` turns Access Manager on.
+    assert EmulatorProfile.from_dict(fields) == EmulatorProfile(
+        announce_max=3,
+        debounce_s=1,
+        global_here_now=False,
+        leave_on_disconnect=True,
+        leave_needs_read=False,
+        tracked_channels=["lobby", "a.*"],
+        access_manager=True,
+    )

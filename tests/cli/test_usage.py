@@ -12,7 +12,7 @@ from .commands import invoke, run
 KEYS = ["--subscribe-key", "k", "--user-id", "u"]
 COMMANDS = [
     *("demo", "here-now", "where-now", "get-state", "set-state"),
-    *("join", "watch", "holders", "emulate"),
+    *("join", "watch", "holders", "emulate", "doctor", "verify-emulator"),
 ]
 
 

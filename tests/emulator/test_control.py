@@ -14,6 +14,12 @@ from presence_async.emulator.service import Service
 from presence_async.protocol.exchange import HttpReply, HttpRequest
 
 JSON = {"content-type": "application/json"}
+OWN_PAGE = {
+    "host": "127.0.0.1:8080",
+    "origin": "http://127.0.0.1:8080",
+    "sec-fetch-site": "same-origin",
+}
+REBOUND = {"host": "evil.example:8080", "origin": "http://evil.example:8080"}
 BEAT = "/v2/presence/sub-key/demo/channel/a/heartbeat?uuid=bob&heartbeat=20"
 
 
@@ -213,6 +219,8 @@ def test_invalid_control_requests_are_refused(
         ("::1", {"host": "[::1]"}, 200),
         ("::ffff:127.0.0.1", {"host": "127.0.0.1:1"}, 200),
         ("127.0.0.1", {"sec-fetch-site": "none"}, 200),
+        ("127.0.0.1", OWN_PAGE, 200),
+        ("192.168.0.7", OWN_PAGE, 403),
         ("192.168.0.7", {}, 403),
         ("::ffff:10.0.0.1", {}, 403),
         ("", {}, 403),
@@ -221,6 +229,9 @@ def test_invalid_control_requests_are_refused(
         ("127.0.0.1", {"host": "localhost.evil.example"}, 403),
         ("127.0.0.1", {"origin": "http://evil.example"}, 403),
         ("127.0.0.1", {"origin": "null"}, 403),
+        ("127.0.0.1", {"host": "localhost:1", "origin": "http://localhost:2"}, 403),
+        ("127.0.0.1", OWN_PAGE | {"sec-fetch-site": "same-site"}, 403),
+        ("127.0.0.1", REBOUND, 403),
         ("127.0.0.1", {"sec-fetch-site": "cross-site"}, 403),
         ("127.0.0.1", {"content-type": "text/plain"}, 415),
         ("127.0.0.1", {"content-type": "application/x-www-form-urlencoded"}, 415),

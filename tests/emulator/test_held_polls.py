@@ -13,6 +13,7 @@ from presence_async.emulator.message_log import MessageLog, QueuedMessage
 from presence_async.emulator.open_polls import OpenPolls, matching_names
 from presence_async.emulator.pending_poll import PendingPoll
 from presence_async.protocol.messages import Message, Published
+from presence_async.protocol.rendered_message import RenderedMessage
 from presence_async.protocol.subscribe import SubscribeOperation
 
 
@@ -25,9 +26,10 @@ def a_poll(*channels: str, groups: tuple[str, ...] = ()) -> PendingPoll:
 
 def queued(channel: str, position: int = 2, at_s: float = 0.0) -> QueuedMessage:
     published = Published(position, 1)
-    payload = msgspec.Raw(b"1")
+    payload = msgspec.Raw(b"{}")
     message = Message(channel=channel, payload=payload, published=published)
-    return QueuedMessage(position, channel, at_s, lambda: message)
+    rendered = RenderedMessage.of(message, "demo")
+    return QueuedMessage(position, channel, at_s, lambda: rendered)
 
 
 async def test_messages_end_a_poll_with_an_answer_and_a_lost_connection_without() -> (

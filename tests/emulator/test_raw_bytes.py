@@ -32,8 +32,12 @@ TARGETS = [
     f"{REGISTRY}/g?remove=a",
     f"{REGISTRY}/g/remove",
     "/publish/demo/demo/0/a/0/%22hi%22?uuid=bob",
+    "/publish/demo/demo/0/a/0?uuid=bob",
+    "/signal/demo/demo/0/a/0/%22hi%22?uuid=bob&custom_message_type=x",
+    "/subscribe/demo/a,a-pnpres/0/0?uuid=bob&heartbeat=20&channel-group=g",
     "/time/0",
     "/_emulator/faults",
+    "/_emulator/health",
     "/_emulator/requests?limit=1",
     "/_emulator/occupants?channel=a",
 ]

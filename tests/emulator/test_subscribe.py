@@ -360,39 +360,39 @@ async def test_a_shorter_timeout_is_raised_to_the_least(sdk: Any, more: str) -> 
         assert not emulator.occupants("a")
 
 
-async def test_requests_and_answers_put_the_timeout_off(
-    sdk: Any, emulator: PresenceEmulator
-) -> None:
-    cursor, _ = await sdk.subscribe("a,b-pnpres", "bob", more="&heartbeat=20")
-    await asyncio.sleep(15)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(sdk.subscribe("a,b-pnpres", "bob", cursor))  # 15 s
-        await asyncio.sleep(15)
-        await sdk.beat("kim", "b")  # 30 s, answers bob's poll
-    await asyncio.sleep(19)
-    assert set(emulator.occupants("a")) == {"bob"}
-    await asyncio.sleep(1)
-    assert not emulator.occupants("a")
-
-
-async def test_without_implicit_heartbeats_only_heartbeats_put_it_off(
+async def test_with_implicit_heartbeats_requests_and_answers_put_the_timeout_off(
     sdk: Any,
 ) -> None:
-    async with PresenceEmulator(implicit_heartbeats=False) as emulator:
+    async with PresenceEmulator(implicit_heartbeats=True) as emulator:
         other = sdk.to(emulator)
-        started_s = now_s()
-        names = "a,a-pnpres,b-pnpres"
-        cursor, _ = await other.subscribe(names, "bob", more="&heartbeat=20")
-        for number in range(3):
-            await asyncio.sleep(5)
-            cursor, _ = await other.subscribe(names, "bob", "0")
-            await other.beat(f"u{number}", "b", "&heartbeat=1000")
-            cursor, _ = await other.subscribe(names, "bob", cursor)
-        _, messages = await other.subscribe(names, "bob", cursor)
+        cursor, _ = await other.subscribe("a,b-pnpres", "bob", more="&heartbeat=20")
+        await asyncio.sleep(15)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(other.subscribe("a,b-pnpres", "bob", cursor))  # 15 s
+            await asyncio.sleep(15)
+            await other.beat("kim", "b")  # 30 s, answers bob's poll
+        await asyncio.sleep(19)
+        assert set(emulator.occupants("a")) == {"bob"}
+        await asyncio.sleep(1)
+        assert not emulator.occupants("a")
 
-        assert told(messages) == [("timeout", "bob", 0)]
-        assert messages[0]["d"]["data"] == {}
-        assert now_s() - started_s == pytest.approx(20)
+
+async def test_only_heartbeats_put_the_timeout_off(
+    sdk: Any, emulator: PresenceEmulator
+) -> None:
+    started_s = now_s()
+    names = "a,a-pnpres,b-pnpres"
+    cursor, _ = await sdk.subscribe(names, "bob", more="&heartbeat=20")
+    for number in range(3):
+        await asyncio.sleep(5)
+        cursor, _ = await sdk.subscribe(names, "bob", "0")
+        await sdk.beat(f"u{number}", "b", "&heartbeat=1000")
+        cursor, _ = await sdk.subscribe(names, "bob", cursor)
+    _, messages = await sdk.subscribe(names, "bob", cursor)
+
+    assert told(messages) == [("timeout", "bob", 0)]
+    assert messages[0]["d"]["data"] == {}
+    assert now_s() - started_s == pytest.approx(20)
 
 
 async def test_a_subscribe_after_a_leave_joins_again(

@@ -17,6 +17,8 @@ from presence_async import (
     Lease,
     LeaseChange,
     LeaseHealth,
+    LiveCount,
+    LiveCountChanges,
     Occupant,
     PresenceClient,
     PresenceConfig,
@@ -94,6 +96,18 @@ async def rosters(client: PresenceClient) -> None:
         assert_type(roster.changes(buffer_size=10), RosterChanges)
 
 
+async def counts(client: PresenceClient) -> None:
+    async with client.live_count("a") as live:
+        assert_type(live, LiveCount)
+        assert_type(live.count, int)
+        assert_type(live.as_of, datetime)
+        assert_type(live.is_closed, bool)
+        await live.wait_for(lambda x: x.count > 2 and x.is_synced, timeout_s=1)
+        async for count in live:
+            assert_type(count, int)
+        assert_type(live.changes(), LiveCountChanges)
+
+
 async def tests(make_presence_client: MakePresenceClient, loop: VirtualLoop) -> None:
     alice = await make_presence_client("alice", presence_timeout_s=20)
     assert_type(alice, PresenceClient)
@@ -114,6 +128,7 @@ async def main() -> int:
         await presence(client)
         await events(client)
         await rosters(client)
+        await counts(client)
     return 0
 
 
