@@ -48,7 +48,7 @@ class FactKeeper:
     def add(self, fact: Fact) -> None:
         """Keep a fact."""
         is_more = self.memory.add(fact.user, fact)
-        if self._file is None:
+        if self._file is None or (is_more and not isinstance(fact, Failed)):
             return
         if is_more and isinstance(fact, Failed):
             before = self._unwritten.get(fact.user)

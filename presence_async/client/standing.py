@@ -29,9 +29,9 @@ def joined(claim: Claim, names: Names, known: Iterable[Fact]) -> list[Joined]:
         known: What is remembered of the user.
     """
     at = claim.owner._moment.joined_at  # noqa: SLF001  # it is there for this
-    own = [fact for fact in known if isinstance(fact, Joined) and fact.at >= at]
-    later = {name for fact in own for name in fact.names}
-    first = tuple(name for name in names if name not in later)
+    told = [x for x in known if isinstance(x, Joined) and (x.is_more or x.at == at)]
+    elsewhere = {name for fact in told if fact.at >= at for name in fact.names}
+    first = tuple(name for name in names if name not in elsewhere)
     if not at or not first:
         return []
     timeout_s = claim.presence_timeout_s
@@ -56,6 +56,7 @@ def standing(user: UserTable, known: Iterable[Fact]) -> list[Fact]:
                 names=tuple(each.name for each in fine),
                 acked=unix_s(first.until_s - first.timeout_s),
                 due=unix_s(user.due_s) if user.due_s < math.inf else 0.0,
+                is_shared=user.listing is not None and not user.listing.is_leading,
             )
         )
     return facts

@@ -102,8 +102,16 @@ class Witness:
                 names=change.names,
                 why=_RELEASED_WHY.get(change.reason, "closed"),
                 linger_s=claim.linger_s if change.reason == "left" else 0,
+                still=self._still(claim.user_id, change.names),
             )
         )
+
+    def _still(self, user_id: str, names: f.Names) -> f.Names:
+        """Return which names leases of a user hold."""
+        user = self._engine.dispatch.user(user_id)
+        claims = () if user is None else user.joined
+        held = {name for claim in claims for name in claim.names}
+        return tuple(name for name in names if name in held)
 
     def _leave_given_up(self, change: c.LeaveGivenUp) -> None:
         reason = why(change.error)
@@ -113,9 +121,13 @@ class Witness:
         self._add(f.StillHeld, change.user_id, names=change.names)
 
     def _turn(self, change: c.TurnChanged) -> None:
-        before = self._memory.newest(change.user_id, f.Turn)
-        if not change.is_ours or before is not None:
-            self._add(f.Turn, change.user_id, is_ours=change.is_ours)
+        user_id, is_ours = change.user_id, change.is_ours
+        turn = f.Turn(at=unix_now_s(), user=user_id, is_ours=is_ours)
+        if is_ours or user_id in self._memory:
+            self._keeper.add(turn)
+        else:
+            # As long as all is well it is enough to know whose turn it is now.
+            self._keeper.write(turn)
 
     def _outage_began(self, change: c.OutageBegan) -> None:
         self._failed_before = self._engine.heartbeats_failed
@@ -168,7 +180,8 @@ class Witness:
             claim = order.its_claim
             if claim.extends is not None:
                 timeout_s = claim.presence_timeout_s
-                self._add(f.Joined, user, names=claim.names, timeout_s=timeout_s)
+                joined = {"names": claim.names, "timeout_s": timeout_s}
+                self._add(f.Joined, user, is_more=True, **joined)
 
     def _keep_joins(self, user_id: str, left: f.Names) -> None:
         """Remember what held names that are left, before the leases forget them."""

@@ -68,10 +68,17 @@ class Fact(
 
 
 class Joined(Fact, frozen=True, kw_only=True):
-    """The first heartbeat of a lease was acknowledged."""
+    """The first heartbeat of a lease was acknowledged.
+
+    Attributes:
+        names: What it holds by that.
+        timeout_s: Its presence timeout.
+        is_more: Whether they were added to a lease.
+    """
 
     names: Names
     timeout_s: int
+    is_more: bool = False
 
 
 class Failed(Fact, frozen=True, kw_only=True):
@@ -134,11 +141,13 @@ class Released(Fact, frozen=True, kw_only=True):
         why: ``left``: by itself; ``names``: all its names were left; ``closed``: with
             its client.
         linger_s: Seconds that its leave waits.
+        still: Which of the names other leases of the client hold.
     """
 
     names: Names
     why: str
     linger_s: float = 0
+    still: Names = ()
 
 
 class Left(Fact, frozen=True, kw_only=True):
@@ -218,11 +227,13 @@ class Kept(Fact, frozen=True, kw_only=True):
         names: What is kept.
         acked: When the last acknowledged heartbeat was sent.
         due: When the next one is due; 0: unknown.
+        is_shared: Whether another process sends them.
     """
 
     names: Names
     acked: float
     due: float = 0.0
+    is_shared: bool = False
 
 
 class RanOut(Fact, frozen=True, kw_only=True):
@@ -255,12 +266,21 @@ class Asked(Fact, frozen=True, kw_only=True):
     last: float = 0.0
 
 
+_AT_ONCE_S = 1.0
 _SAME_S = 3600.0
 """Failures an hour apart are two stories."""
 
 
 def merged(last: Fact, fact: Fact) -> Fact | None:
     """Return one fact for two that follow each other, if they are of one kind."""
+    if isinstance(last, (Lost, Back)) and isinstance(fact, (Lost, Back)):
+        # Several leases of one user on the same names.
+        is_same = (type(last), last.names, last.run) == (
+            type(fact),
+            fact.names,
+            fact.run,
+        )
+        return last if is_same and fact.at - last.at < _AT_ONCE_S else None
     if not isinstance(last, (Failed, Asked)) or not isinstance(fact, (Failed, Asked)):
         return None
     if _kind(last) != _kind(fact) or fact.at - (last.last or last.at) > _SAME_S:

@@ -112,6 +112,8 @@ def _released(fact: Released, scene: _Scene) -> str:
         is_tried = any(isinstance(x, (StillHeld, Failed, GaveUp)) for x in soon)
         how = "" if is_tried else " without leaving"
         return f"The client, which kept {where}, was closed{how}."
+    if set(fact.still) == set(fact.names):
+        return f"A lease on {where} ended; another one of this client went on."
     if fact.linger_s:
         span = words.lasting(fact.linger_s)
         return f"The lease on {where} ended; the user had {span} to come back."
@@ -180,11 +182,12 @@ def _seen(fact: Seen, scene: _Scene) -> str:
 
 
 def _kept(fact: Kept, scene: _Scene) -> str:
+    told = f"{scene.who} is kept on {words.names(fact.names)}"
+    acked = words.clock(fact.acked)
+    if fact.is_shared:
+        return f"{told} by another process, whose last heartbeat was sent at {acked}."
     due = f"; the next is due at {words.clock(fact.due)}" if fact.due else ""
-    return (
-        f"{scene.who} is kept on {words.names(fact.names)}. The last heartbeat was"
-        f" acknowledged at {words.clock(fact.acked)}{due}."
-    )
+    return f"{told}. The last heartbeat was acknowledged at {acked}{due}."
 
 
 _IN_SCENE: Mapping[type[Fact], Callable[[Any, _Scene], str]] = {

@@ -204,6 +204,8 @@ class Timeline:
         if isinstance(fact, GaveUp) and fact.what == What.JOIN:
             return
         names = fact.names or tuple(self._changes)
+        if isinstance(fact, Released):
+            names = tuple(name for name in names if name not in fact.still)
         for name in names:
             self._let_go((name,), fact.run)
         self._offline_later(names, fact)

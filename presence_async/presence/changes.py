@@ -94,7 +94,7 @@ class HeldElsewhere(NamedTuple):
 
 
 class TurnChanged(NamedTuple):
-    """A user's heartbeats are sent by this client now, or by another one."""
+    """The register gave the turn to send heartbeats to this client, or to another."""
 
     user_id: str
     is_ours: bool

@@ -14,7 +14,7 @@ from ..protocol.user_state import SetStateOperation
 from ..register.values import Beaten, Claimed, Claiming, Holding, Standing, Wish
 from . import health, listed
 from .changes import TurnChanged
-from .listing import Ask, AskKind, Listing
+from .listing import Ask, AskKind
 from .membership import Membership
 from .merging import wanted
 from .names import Name, names_of
@@ -72,20 +72,15 @@ def claimed(user: UserTable, ask: Ask, answer: Claimed, now_s: float) -> None:
     else:
         listed.note_others(user, listing, answer.names, now_s)
     listing.has_turn = answer.is_due
-    _lead(user, listing, is_ours=answer.is_due)
+    if listing.is_leading is not answer.is_due:
+        listing.is_leading = answer.is_due
+        user.shared.changes.append(TurnChanged(user.user_id, answer.is_due))
     if answer.is_due:
         return
     _note_heartbeats(user, ask, answer.names, now_s)
     user.due_s = follow_s(user, answer.next_s, now_s)
     if user.pressing_s is not None:
         user.due_s = min(user.due_s, user.pressing_s)
-
-
-def _lead(user: UserTable, listing: Listing, *, is_ours: bool) -> None:
-    """Note whose heartbeats keep a user; a change of that is news."""
-    if listing.is_leading is not is_ours:
-        listing.is_leading = is_ours
-        user.shared.changes.append(TurnChanged(user.user_id, is_ours))
 
 
 def unanswered(user: UserTable, ask: Ask) -> None:
@@ -125,7 +120,7 @@ def note_beaten(
         names = send.beat.names
         if user.listing is not None:
             # Whoever announced a user last has the turn next.
-            _lead(user, user.listing, is_ours=True)
+            user.listing.is_leading = True
     elif send.order is not None and send.order.versions:
         names = names_of(operation.channels, operation.channel_groups)
     else:

@@ -34,6 +34,24 @@ async def test_names_that_come_and_go(alice: PresenceClient) -> None:
     check("names_that_come_and_go", alice.explain())
 
 
+async def test_three_tabs_of_one_user(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    """Two close, and the user stays; what concerns all of them is told once."""
+    tabs = []
+    for clock in ("12:00:00", "12:00:20", "12:00:40"):
+        await until(clock)
+        tabs.append(await alice.join("lobby", presence_timeout_s=60))
+    await tabs[0].leave()
+    await until("12:01:00")
+    emulator.inject(Fault(operation="heartbeat", status=503, for_s=120))
+    await until("12:05:00")
+    await tabs[1].leave()
+    await until("12:08:00")
+
+    check("three_tabs", alice.explain())
+
+
 async def test_a_leave_that_fails(
     alice: PresenceClient, emulator: PresenceEmulator
 ) -> None:
