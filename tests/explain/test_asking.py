@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import logging
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from presence_async import (
 )
 from presence_async.emulator import Fault, Grant, PresenceEmulator
 from presence_async.explain.moment import read
+from presence_async.register import MemoryRegister
 
+from ..sharing.scene import Line
 from .stories import NOON, at_noon, until
 
 
@@ -280,3 +283,48 @@ async def test_an_event_is_news_once_however_many_streams_receive_it(
         told = alice.explain()
 
     assert [d.kind for d in told.decisions].count("seen") == 2  # left, and joined again
+
+
+@pytest.fixture
+async def emulator_of_many(
+    presence_leak_check: None,
+) -> AsyncIterator[PresenceEmulator]:
+    """A service of crowds: no event is about a single user."""
+    async with PresenceEmulator(announce_max=0, presence_deltas=True) as emulator:
+        yield emulator
+
+
+async def test_interval_events_tell_of_users_too(
+    emulator_of_many: PresenceEmulator,
+) -> None:
+    at_noon()
+    config = emulator_of_many.config(user_id="alice")
+    async with PresenceClient(config) as client, PresenceClient(config) as other:
+        await client.join("lobby")
+        async with client.events("lobby"):
+            await asyncio.sleep(30)
+            await other.leave("lobby")
+            await asyncio.sleep(30)
+            told = client.explain()
+
+    assert "another process or device with the same user ID left" in told.verdict
+
+
+async def test_a_register_that_goes_away_is_part_of_the_story(
+    emulator: PresenceEmulator,
+) -> None:
+    at_noon()
+    line = Line(MemoryRegister())
+    async with PresenceClient(
+        emulator.config(user_id="alice"), register=line
+    ) as client:
+        await client.join("lobby")
+        line.is_cut = True
+        await until("12:02:00")
+        line.is_cut = False
+        await until("12:04:00")
+        told = client.explain()
+
+    texts = [decision.text for decision in told.decisions]
+    assert any("leaves waited: the line is cut." in text for text in texts)
+    assert any(text.startswith("The register was back after") for text in texts)
