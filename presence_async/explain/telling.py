@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from . import words
@@ -35,18 +36,34 @@ class _Scene:
 
     Attributes:
         who: The user, ready to be printed.
-        before: The facts before it, oldest first.
-        after: The facts after it.
     """
 
     def __init__(self, who: str, facts: Sequence[Fact], place: int) -> None:
         self.who: str = who
-        self.before: Sequence[Fact] = facts[:place]
-        self.after: Sequence[Fact] = facts[place + 1 :]
+        self._facts = facts
+        self._place = place
+
+    def before(self) -> Iterator[Fact]:
+        """Return the facts before it, the latest first."""
+        return (self._facts[i] for i in range(self._place - 1, -1, -1))
+
+    def after(self) -> Iterator[Fact]:
+        """Return the facts after it."""
+        return (self._facts[i] for i in range(self._place + 1, len(self._facts)))
+
+    def soon(self) -> list[Fact]:
+        """Return the facts in the ten seconds after it."""
+        until = self._facts[self._place].at + _SOON_S
+        return list(takewhile(lambda later: later.at < until, self.after()))
+
+    def just_before(self) -> list[Fact]:
+        """Return the facts in the ten seconds before it."""
+        since = self._facts[self._place].at - _SOON_S
+        return list(takewhile(lambda earlier: earlier.at > since, self.before()))
 
     def lost(self) -> Lost | RanOut | None:
         """Return what made the user go offline, unless it was put right since."""
-        for earlier in reversed(self.before):
+        for earlier in self.before():
             if isinstance(earlier, (Back, Joined)):
                 return None
             if isinstance(earlier, (Lost, RanOut)):
@@ -55,7 +72,7 @@ class _Scene:
 
     def acked(self) -> float:
         """Return when a heartbeat was last acknowledged before the next trouble."""
-        for later in self.after:
+        for later in self.after():
             if isinstance(later, (Joined, Back, Released, Left)):
                 return 0.0
             if isinstance(later, (Failed, Lost)) and later.acked:
@@ -105,7 +122,7 @@ def _back(fact: Back, scene: _Scene) -> str:
 
 def _released(fact: Released, scene: _Scene) -> str:
     where = words.names(fact.names)
-    soon = [later for later in scene.after if later.at - fact.at < _SOON_S]
+    soon = scene.soon()
     if any(isinstance(x, (Left, HandedOver)) and _meets(x, fact) for x in soon):
         return ""
     if fact.why == "closed":
@@ -127,10 +144,8 @@ def _meets(one: Left | HandedOver | Released, other: Left | Released) -> bool:
 def _left(fact: Left, scene: _Scene) -> str:
     where = words.names(fact.names)
     had_lease = any(
-        isinstance(earlier, Released)
-        and fact.at - earlier.at < _SOON_S
-        and _meets(earlier, fact)
-        for earlier in scene.before
+        isinstance(earlier, Released) and _meets(earlier, fact)
+        for earlier in scene.just_before()
     )
     usual = f"The lease ended, and the client left {where}"
     told = {

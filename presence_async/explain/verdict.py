@@ -13,6 +13,7 @@ from .timeline import Spell, Timeline, is_unknown
 
 __all__ = ["verdict"]
 
+_MOST_SPELLS = 3
 _UNSEEN = (
     "Whoever saw the user offline saw a leave by another process or device with the"
     " same user ID, which only a stream or roster of this client notices."
@@ -61,12 +62,21 @@ def _is_one(one: Spell, other: Spell) -> bool:
 
 
 def _away(case: _Case, spells: Sequence[Spell]) -> str:
-    """Return when and why a user was offline, spell by spell."""
-    first = min(spells, key=lambda spell: spell.begins)
-    same = [spell for spell in spells if _is_one(spell, first)]
-    told = _spell(case, first, words.names(spell.name for spell in same))
-    rest = [spell for spell in spells if spell not in same]
-    return f"{told} {_away(case, rest)}" if rest else told
+    """Return when and why a user was offline, once for spells that are alike."""
+    groups: list[list[Spell]] = []
+    for spell in sorted(spells, key=lambda spell: spell.begins):
+        if groups and _is_one(groups[-1][0], spell):
+            groups[-1].append(spell)
+        else:
+            groups.append([spell])
+    told = [
+        _spell(case, group[0], words.names(spell.name for spell in group))
+        for group in groups[-_MOST_SPELLS:]
+    ]
+    older = [spell.name for group in groups[:-_MOST_SPELLS] for spell in group]
+    if older:
+        told.append(f"So it is, for longer, on {words.names(older)}.")
+    return " ".join(told)
 
 
 def _spell(case: _Case, spell: Spell, where: str) -> str:

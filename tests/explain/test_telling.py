@@ -243,3 +243,18 @@ def test_a_leave_that_is_given_up_concerns_every_name() -> None:
     given_up = GaveUp(at=NOON + 5, user="alice", what="leave", names=(), why="503")
 
     assert "its leave failed (503)" in told(given_up).verdict
+
+
+def test_of_very_many_names_the_latest_are_told() -> None:
+    joins = [
+        Joined(at=NOON, user="alice", names=(f"c{n}",), timeout_s=60)
+        for n in range(2000)
+    ]
+    leaves = [
+        Left(at=NOON + 1 + n, user="alice", names=(f"c{n}",)) for n in range(2000)
+    ]
+
+    verdict = explained("alice", [*joins, *leaves], at=None, now=NOON + 9000).verdict
+
+    assert verdict.count("because") == 3
+    assert verdict.endswith("So it is, for longer, on c0, c1, c2 and 1994 more.")
