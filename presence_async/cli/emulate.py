@@ -119,6 +119,8 @@ def emulate(
 ) -> None:
     """Run a local presence service until Ctrl-C; print its URL first.
 
+    A browser on this machine finds a console at that URL.
+
     Any subscribe key works. Example: presence-async emulate --port 8080, then
     presence-async here-now lobby --origin http://127.0.0.1:8080
     --subscribe-key demo --user-id alice
@@ -129,8 +131,9 @@ def emulate(
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
     /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/profile,
     /_emulator/occupants?channel= and /_emulator/events?channel=, POST /_emulator/reset,
-    /_emulator/lose-messages and /_emulator/restart-timetokens?shift_s=; each may name
-    a subscribe_key=. Anyone may GET /_emulator/health.
+    /_emulator/lose-messages, /_emulator/restart-timetokens?shift_s=,
+    /_emulator/kick?user_id= and /_emulator/advance?seconds=; each may name a
+    subscribe_key=. Anyone may GET /_emulator/health.
     """
     arguments = locals()  # before there are others
     from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
@@ -165,15 +168,22 @@ def emulate(
             for one in faults:
                 served.inject(one, subscribe_key="*")
             url = f"http://{served.origin}"
+            console = f"http://{_reachable(served.origin)}/"
             if as_json:
-                print_json({"url": url})
+                print_json({"url": url, "console": console})
             else:
-                say(url)
+                say(f"{url}\nconsole: {console}")  # at once: who reads one line may go
             if not is_loopback(urlsplit(url).hostname or ""):
                 complain("other machines can reach this address")
             await asyncio.Event().wait()  # a signal cancels it
 
     run(serve, until_stopped=True)
+
+
+def _reachable(origin: str) -> str:
+    """Return an origin by which this machine reaches what listens on any address."""
+    host, _, port = origin.rpartition(":")
+    return f"127.0.0.1:{port}" if host in {"0.0.0.0", "[::]"} else origin  # noqa: S104  # compared
 
 
 def _profile(

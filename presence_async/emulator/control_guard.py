@@ -74,11 +74,15 @@ class ControlGuard:
         if self._token is not None:
             is_known = _carries(request.headers, self._token)
             return None if is_known else (401, _NOT_GIVEN)
-        if not is_loopback(request.peer):
-            return 403, "only for this machine, as no control token is set"
-        if not all(map(_is_loopback_name, _hosts(request))):
-            return 403, "only under a loopback address"
-        return None
+        return _elsewhere(request)
+
+    def page_refusal(self, request: ControlRequest) -> tuple[int, str] | None:
+        """Return as ``refusal``, of a request for the console's page.
+
+        The page has no data of its own, so that other sites may link to it, and where a
+        token is set, everybody gets it, and is asked for the token there.
+        """
+        return None if self._token is not None else _elsewhere(request)
 
 
 def is_loopback(address: str) -> bool:
@@ -89,6 +93,15 @@ def is_loopback(address: str) -> bool:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)
     return (mapped or ip).is_loopback
+
+
+def _elsewhere(request: ControlRequest) -> tuple[int, str] | None:
+    """Return the refusal of a request that does not come from this machine."""
+    if not is_loopback(request.peer):
+        return 403, "only for this machine, as no control token is set"
+    if not all(map(_is_loopback_name, _hosts(request))):
+        return 403, "only under a loopback address"
+    return None
 
 
 def _is_of_another_page(headers: Mapping[str, str]) -> bool:

@@ -32,7 +32,8 @@ class PresenceEmulator:
 
     It behaves as recorded traffic of PubNub's service shows. Subscribe keys share
     nothing; methods that take ``subscribe_key`` use the emulator's own by default. Time
-    is the event loop's, so hours pass in milliseconds on a virtual-time loop.
+    is the event loop's, so hours pass in milliseconds on a virtual-time loop; on any
+    other ``advance`` jumps. ``http://ORIGIN/`` is a page that shows and steers it.
 
     Args:
         host: The address to listen on.
@@ -218,6 +219,35 @@ class PresenceEmulator:
         counts as now.
         """
         self._server.service.restart_timetokens(shift_s)
+
+    def kick(
+        self,
+        user_id: str,
+        channel: str | None = None,
+        subscribe_key: str | None = None,
+    ) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which.
+
+        Others see a ``timeout``. A client that knows nothing of it joins the user again
+        with its next heartbeat.
+        """
+        key, now_s = subscribe_key or self._subscribe_key, self._server.now_s()
+        channels = self._server.service.kick(key, user_id, channel, now_s=now_s)
+        self._server.arm()
+        return channels
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead: what would be due within that time is due now.
+
+        Users time out in their order, interval events are sent, tokens and faults with
+        ``for_s`` end. What waits on a connection goes on in the loop's time: polls and
+        the delays of faults. Unix time does not jump: timetokens, ``/time/0`` and
+        signatures.
+
+        Raises:
+            InvalidArgumentError: Not a number above 0, or more than a year.
+        """
+        self._server.advance(seconds)
 
     def grant(self, token: str, *grants: Grant) -> None:
         """Replace the rights of a token.

@@ -5,6 +5,7 @@ Pure: one method per operation, which takes it and returns the value of its repl
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -51,6 +52,10 @@ class Keyset:
         timetokens: The source of timetokens.
         clock: Returns Unix time in seconds.
         delays_s: Returns the delays of the copies of an event on a channel at a time.
+
+    Attributes:
+        generation: Differs after each reset and each start.
+        events_total: The number of events so far, also of those not kept any more.
     """
 
     def __init__(
@@ -62,6 +67,8 @@ class Keyset:
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
+        self.generation: str = secrets.token_hex(4)
+        self.events_total = 0
         self._profile = profile = options.profile
         self.occupancy: Occupancy = Occupancy(
             profile.granted_s(DEFAULT_PRESENCE_TIMEOUT_S),
@@ -153,6 +160,13 @@ class Keyset:
         channels = self._expanded(operation.channels, operation.channel_groups)
         changes = self.occupancy.leave(operation.user_id, channels, now_s=now_s)
         self._emit(changes, now_s)
+
+    def kick(self, user_id: str, channel: str | None, now_s: float) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which."""
+        channels = (channel,) if channel else self.occupancy.channels_of(user_id)
+        changes = self.occupancy.kick(user_id, channels, now_s=now_s)
+        self._emit(changes, now_s)
+        return tuple([change.channel for change in changes])
 
     def subscribe(
         self, operation: SubscribeOperation, now_s: float
@@ -254,6 +268,7 @@ class Keyset:
 
     def _emit(self, changes: list[OccupancyChange], now_s: float) -> None:
         self.events += changes
+        self.events_total += len(changes)
         self.feed.emit(changes, now_s=now_s)
 
     def _page(self, channel: str, operation: HereNowOperation) -> ChannelOccupancy:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
-from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest
+from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest, is_control
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
 from .http_server import http_server
@@ -77,7 +77,7 @@ class Server:
             self.service,
             self._subscribe_key,
             token=self._control_token,
-            started_s=self.now_s(),
+            started_s=self.now_s() - self.service.jumped_s,
         )
         self._timer.start()
         server = http_server(self._serve, on_lost=self._lost, logger=logger)
@@ -109,8 +109,17 @@ class Server:
         return host, port
 
     def now_s(self) -> float:
-        """Return the event loop's time, which all methods of the service take."""
-        return asyncio.get_running_loop().time()
+        """Return the loop's time and what it has jumped; the service takes it."""
+        return asyncio.get_running_loop().time() + self.service.jumped_s
+
+    def arm(self) -> None:
+        """Apply in time what has become due sooner, as by a kick."""
+        self._timer.arm()
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead: what would be due within that time is due now."""
+        self.service.advance(seconds, now_s=self.now_s())
+        self._timer.reset()
 
     @property
     def open_polls(self) -> int:
@@ -130,7 +139,7 @@ class Server:
         target = RequestTarget.parse(request.raw_path)
         http = HttpRequest(path=target.path, query=target.query)
         reply: HttpReply | None
-        if target.path.startswith(PREFIX):
+        if is_control(request.method, target.path):
             reply = await self._controlled(request, http, target.host)
         else:
             if request.method == "POST" and takes_post(target.path):
@@ -162,7 +171,9 @@ class Server:
         if self._control.refusal(asked) is None:
             body = await read_body(request, most_bytes=MAX_BODY_BYTES)
             asked = attrs.evolve(asked, body=body)
-        return self._control.answer(asked, now_s=self.now_s())
+        reply = self._control.answer(asked, now_s=self.now_s())
+        self._timer.reset()  # a user may have been kicked, or the time have jumped
+        return reply
 
     async def _answered(
         self, request: web.BaseRequest, pending: PendingReply

@@ -167,6 +167,19 @@ class ThreadedEmulator:
         """Restart the events of every key, as a restarted service does."""
         self._on_loop(self._emulator.restart_timetokens, shift_s)
 
+    def kick(
+        self,
+        user_id: str,
+        channel: str | None = None,
+        subscribe_key: str | None = None,
+    ) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which."""
+        return self._on_loop(self._emulator.kick, user_id, channel, subscribe_key)
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead: what would be due within that time is due now."""
+        self._on_loop(self._emulator.advance, seconds)
+
     def grant(self, token: str, *grants: Grant) -> None:
         """Replace the rights of a token; the first one turns access control on."""
         self._on_loop(self._emulator.grant, token, *grants)

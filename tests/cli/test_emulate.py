@@ -26,6 +26,7 @@ pytestmark = pytest.mark.real_time
 async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     process = await start("emulate", "--verbose")
     url = (await read_line(process)).strip()
+    console = await read_line(process)
 
     asked = await ask(
         *("where-now", "--origin", url, "--subscribe-key", "any", "--user-id", "bob"),
@@ -35,6 +36,7 @@ async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     _, errors = await process.communicate()
 
     assert url.startswith("http://127.0.0.1:")
+    assert console == f"console: {url}/\n"
     assert asked == (0, "", "")
     assert process.returncode == 0
     assert "200 /v2/presence/sub-key/any/uuid/bob" in errors.decode()
@@ -93,11 +95,13 @@ async def test_emulate_takes_a_control_token_from_the_environment() -> None:
 
 async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
     process = await start("emulate", "--host", "0.0.0.0", "--json")  # noqa: S104  # the point
-    await read_line(process)
+    told = json.loads(await read_line(process))
 
     process.send_signal(signal.SIGINT)
     errors = await errors_of(process)
 
+    port = told["url"].removeprefix("http://0.0.0.0:")
+    assert told["console"] == f"http://127.0.0.1:{port}/"
     assert b"other machines can reach" in errors
     assert errors.count(b"\n") == 1
 

@@ -82,7 +82,7 @@ def test_faults_are_injected_listed_and_removed(
 ) -> None:
     said = {"operation": "heartbeat", "status": 503, "times": 1}
 
-    assert control.ask("POST", target, body) == (200, {"injected": said})
+    assert control.ask("POST", target, body) == (200, {"injected": said, "id": 1})
     assert control.ask("GET", "faults") == (200, {"faults": [said]})
     assert [control.beat(), control.beat()] == [503, 200]
     assert control.ask("GET", "faults") == (200, {"faults": []})
@@ -96,7 +96,7 @@ def test_event_faults_are_injected_listed_and_removed(control: Steering) -> None
 
     assert control.ask("POST", "event-faults?drop=0.5", {"channel": "a"}) == (
         200,
-        {"injected": said},
+        {"injected": said, "id": 1},
     )
     assert control.ask("GET", "event-faults") == (200, {"faults": [said]})
     assert control.ask("DELETE", "event-faults") == (200, {"faults": []})

@@ -64,6 +64,13 @@ def test_it_can_be_steered(emulator: ThreadedEmulator) -> None:
         join(emulator, "alice")
     failed.value.close()
     join(emulator, "alice")
+    assert emulator.kick("alice") == ("lobby",)
+    join(emulator, "alice")
+    emulator.advance(10_000)
+    assert [event.action for event in emulator.events("lobby")] == [
+        *("join", "timeout"),
+        *("join", "timeout"),
+    ]
     emulator.lose_messages()
     emulator.restart_timetokens(60)
     emulator.grant("token", Grant(channels="lobby"))
@@ -72,7 +79,7 @@ def test_it_can_be_steered(emulator: ThreadedEmulator) -> None:
         join(emulator, "alice")
     refused.value.close()
 
-    assert [entry.status for entry in emulator.requests] == [503, 200, 403]
+    assert [entry.status for entry in emulator.requests] == [503, 200, 200, 403]
 
 
 def test_clients_on_any_loop_use_it(emulator: ThreadedEmulator) -> None:
