@@ -23,7 +23,9 @@ LAYERS: dict[str, set[str]] = {
     # What is said to a register, as ``protocol`` is what is said to the service.
     "presence": {"protocol", "deadlines", "errors", "register.values"},
     "roster": {"protocol", "errors"},
+    "explain": {"protocol", "errors"},
     "client": {
+        "explain",
         "presence",
         "roster",
         "register.register",
@@ -41,6 +43,7 @@ LAYERS: dict[str, set[str]] = {
     "doctor": {"client", "emulator", "protocol", "errors"},
     "cli": {
         *("client", "register", "emulator", "testing", "doctor", "protocol", "errors"),
+        "explain",
         "",
     },
     "__init__": set(),
@@ -50,6 +53,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checks": {"attrs"},
     "protocol": {"attrs", "msgspec"},
     "roster": {"attrs"},
+    "explain": {"attrs", "msgspec"},
     "presence": {"attrs"},
     "client": {"attrs"},
     "client.direct": {"aiohttp", "yarl"},
@@ -84,6 +88,7 @@ FORBIDDEN_STDLIB: dict[str, set[str]] = {
     "register.hub": {"asyncio", "time", "random", "socket"},
     "register.ledger": {"asyncio", "time", "random", "socket"},
     "roster": {"asyncio", "time", "socket", "logging"},
+    "explain": {"asyncio", "time", "random", "socket", "logging"},
     "emulator": {"asyncio", "time", "socket"},
     "emulator.expiry_timer": {"time", "socket"},
     "emulator.held_polls": {"time", "socket"},

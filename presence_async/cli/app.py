@@ -13,6 +13,7 @@ import typer
 from .demo import demo
 from .doctor import doctor
 from .emulate import emulate
+from .explain import explain
 from .get_state import get_state
 from .here_now import here_now
 from .holders import holders
@@ -49,6 +50,7 @@ app.command("set-state")(set_state)
 app.command("join")(join)
 app.command("watch")(watch)
 app.command("holders")(holders)
+app.command("explain")(explain)
 app.command("emulate")(emulate)
 app.command("doctor")(doctor)
 app.command("verify-emulator")(verify_emulator)

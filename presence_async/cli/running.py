@@ -22,6 +22,7 @@ _WRONG_USAGE = 2
 _FLAGS = {
     "PUBNUB_SUBSCRIBE_KEY": "--subscribe-key or PUBNUB_SUBSCRIBE_KEY",
     "PUBNUB_USER_ID": "--user-id or PUBNUB_USER_ID",
+    "at": "--at",
     "channel_groups": "--group",
     "hand_over_s": "--hand-over",
     "limit": "--limit",

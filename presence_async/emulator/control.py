@@ -15,9 +15,10 @@ pages of other sites: see ``control_guard``. Bodies and replies are JSON;
 - ``GET profile`` returns the ``EmulatorProfile`` that it runs with
 - ``GET requests`` lists the newest requests, each with the ``status`` it was answered
   with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
-  answer; ``operation=`` chooses, ``limit=`` is 1000
+  answer; ``operation=`` and ``user_id=`` choose, ``limit=`` is 1000
 - ``GET occupants?channel=`` returns the state of each user on a channel
-- ``GET events?channel=`` returns what happened there
+- ``GET events?channel=`` returns what happened there, ``events?user_id=`` what happened
+  to a user anywhere; like ``requests`` with ``now_s``, the time on the same clock
 - ``POST kick?user_id=`` times a user out now, on ``channel=`` or everywhere
 - ``POST advance?seconds=`` jumps ahead: timeouts, interval events, tokens and faults
   that would end within that time end now; see ``PresenceEmulator.advance``
@@ -213,17 +214,20 @@ class Control:
     def _profile(self, _: Params, __: object, ___: float) -> object:
         return self._service.profile.to_dict()
 
-    def _requests(self, params: Params, _: object, __: float) -> object:
+    def _requests(self, params: Params, _: object, now_s: float) -> object:
         operation, key = params.get("operation"), params.get(KEY)
+        user_id = params.get("user_id")
         limit = whole_of(params, "limit") if "limit" in params else _SHOWN_REQUESTS
         chosen = [
             attrs.asdict(entry)
             for entry in self._service.journal
             if operation in {None, entry.operation}
             and key in {None, entry.subscribe_key}
+            and user_id in {None, entry.user_id}
         ]
         newest = chosen[max(0, len(chosen) - limit) :]
-        return {"total": self._service.journal.total, "requests": newest}
+        total = self._service.journal.total
+        return {"total": total, "requests": newest, "now_s": now_s}
 
     def _occupants(self, params: Params, _: object, now_s: float) -> object:
         channel, key = needed(params, "channel"), params.get(KEY, self._subscribe_key)
@@ -231,9 +235,11 @@ class Control:
         return {"channel": channel, "occupants": occupants}
 
     def _events(self, params: Params, _: object, now_s: float) -> object:
-        channel, key = needed(params, "channel"), params.get(KEY, self._subscribe_key)
+        user_id, key = params.get("user_id"), params.get(KEY, self._subscribe_key)
+        channel = params.get("channel") if user_id else needed(params, "channel")
         events = self._service.events(key, channel, now_s=now_s)
-        return {"channel": channel, "events": [attrs.asdict(e) for e in events]}
+        told = [attrs.asdict(e) for e in events if user_id in {None, e.user_id}]
+        return {"channel": channel, "events": told, "now_s": now_s}
 
     def _kick(self, params: Params, _: object, now_s: float) -> object:
         key, user_id = params.get(KEY, self._subscribe_key), needed(params, "user_id")

@@ -139,12 +139,12 @@ class Service:
         return keyset.occupancy.occupants(channel)
 
     def events(
-        self, subscribe_key: str, channel: str, *, now_s: float
+        self, subscribe_key: str, channel: str | None, *, now_s: float
     ) -> tuple[OccupancyChange, ...]:
-        """Return what happened on a channel, oldest first."""
+        """Return what happened on a channel, or on every one, oldest first."""
         keyset = self.keyset(subscribe_key)
         self.expire(now_s)
-        return tuple([event for event in keyset.events if event.channel == channel])
+        return tuple([e for e in keyset.events if channel in {None, e.channel}])
 
     def reset(self, subscribe_key: str | None) -> None:
         """Forget a key or all, the faults, the journal, cached replies, new tokens.
