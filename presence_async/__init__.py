@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from .errors import ServiceError as ServiceError
     from .errors import TransportError as TransportError
     from .errors import UnavailableError as UnavailableError
+    from .explain.story import Decision as Decision
+    from .explain.story import Explanation as Explanation
     from .protocol.events import GapEvent as GapEvent
     from .protocol.events import IntervalEvent as IntervalEvent
     from .protocol.events import JoinEvent as JoinEvent
@@ -86,7 +88,9 @@ _HOMES = {
     "ConnectError": "errors",
     "ConnectionLostError": "errors",
     "DeadlineError": "errors",
+    "Decision": "explain.story",
     "EventStream": "client.event_stream",
+    "Explanation": "explain.story",
     "ExponentialRetry": "client.retry",
     "GapEvent": "protocol.events",
     "HeartbeatFinished": "client.observed",

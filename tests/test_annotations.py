@@ -21,6 +21,8 @@ from presence_async import (
     ChannelOccupancy,
     ClosedPresence,
     CloseReport,
+    Decision,
+    Explanation,
     ExponentialRetry,
     GapEvent,
     HeartbeatStats,
@@ -120,6 +122,15 @@ VALUES = [
     AuthToken(value="t", expires_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC)),
     LEFT,
     CloseReport(left=(LEFT,)),
+    Explanation(
+        user_id="bob",
+        at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC),
+        verdict="bob left.",
+        decisions=(
+            Decision(at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC), kind="left", text="x"),
+        ),
+        is_complete=True,
+    ),
     attrs.evolve(
         HeartbeatStats(
             **dict.fromkeys((f.name for f in attrs.fields(HeartbeatStats)), 1)  # type: ignore[arg-type]

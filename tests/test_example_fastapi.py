@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -252,3 +253,21 @@ async def test_without_settings_several_workers_say_what_is_missing(
         await server.process.wait()
 
     assert "workers need one service for all; set PUBNUB_ORIGIN" in server.log
+
+
+async def test_the_apps_tests_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("httpx2", reason="Starlette has no TestClient")
+    shutil.copytree(EXAMPLES / "fastapi_page", tmp_path / "fastapi_page")
+    for name in ("fastapi_app.py", "test_fastapi_app.py"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pytest", "-q", "-W", "error"),
+        *("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:hypothesispytest"),
+        *("--strict-markers", "--rootdir", str(tmp_path)),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+
+    assert "2 passed" in out.decode(), out.decode()
+    assert len((tmp_path / "test_fastapi_app.py").read_text().splitlines()) < 60

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from presence_async import PresenceClient
-from presence_async.emulator import PresenceEmulator
+from presence_async.emulator import Grant, PresenceEmulator
 from presence_async.register import SqliteRegister
 
 pytestmark = pytest.mark.real_time
@@ -180,19 +180,53 @@ async def test_the_gateways_workers_share_users_and_are_replaced_unseen(
     assert between.names[0].lingers_s is not None
 
 
-async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
-    shutil.copy(EXAMPLES / "test_my_bot.py", tmp_path)
+async def run_tests(folder: Path, name: str, **environment: str) -> str:
+    """Run the tests of an example in a project of its own; returns what it prints."""
+    shutil.copy(EXAMPLES / name, folder)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PUBNUB_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-W", "error"),
-        *("-p", "no:cacheprovider", "--strict-markers", "--rootdir", str(tmp_path)),
-        *("-o", "asyncio_default_fixture_loop_scope=function", "test_my_bot.py"),
-        cwd=tmp_path,
+        *("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio"),
+        *("--strict-markers", "--rootdir", str(folder)),
+        *("-o", "asyncio_default_fixture_loop_scope=function", name),
+        cwd=folder,
+        env=inherited | environment,
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
+    return out.decode()
 
-    assert "3 passed" in out.decode()
+
+async def test_the_tests_of_a_bot_pass_in_a_project_of_its_own(tmp_path: Path) -> None:
+    assert "3 passed" in await run_tests(tmp_path, "test_my_bot.py")
     assert len((tmp_path / "test_my_bot.py").read_text().splitlines()) < 60
+
+
+async def test_a_keyset_is_replayed_without_a_service_and_its_secrets(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("vcr", reason="vcrpy is not installed")
+    keys = {
+        f"PUBNUB_{name}": f"real-{name.lower()}"
+        for name in ("SUBSCRIBE_KEY", "PUBLISH_KEY", "SECRET_KEY", "AUTH")
+    }
+    async with PresenceEmulator(
+        subscribe_keys=[keys["PUBNUB_SUBSCRIBE_KEY"]],
+        publish_key=keys["PUBNUB_PUBLISH_KEY"],
+        secret_key=keys["PUBNUB_SECRET_KEY"],
+        access={keys["PUBNUB_AUTH"]: Grant(channels="lobby")},
+    ) as keyset:
+        origin = {"PUBNUB_ORIGIN": f"http://{keyset.origin}"}
+        recorded = await run_tests(tmp_path, "test_replay.py", **keys, **origin)
+    replayed = await run_tests(tmp_path, "test_replay.py")
+    cassette = (tmp_path / "cassettes" / "test_who_is_here.yaml").read_text()
+
+    assert "1 passed" in recorded, recorded
+    assert "1 passed" in replayed, replayed
+    assert [entry.status for entry in keyset.requests] == [200, 200, 200]
+    assert "/sub-key/demo/channel/lobby/heartbeat" in cassette
+    assert "real-" not in cassette
+    assert "signature" not in cassette
 
 
 async def test_watch_room_follows_the_emulators_users() -> None:

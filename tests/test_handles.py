@@ -20,7 +20,7 @@ DOCUMENTED: dict[str, set[str]] = {
         *OPERATIONS,
         *("start", "close", "close_report", "is_closed"),
         *("config", "heartbeats", "set_auth", "refresh_auth"),
-        *("add_observer", "is_ready"),
+        *("add_observer", "explain", "is_ready"),
     },
     "HeartbeatManager": {"leases", "register_stats", "stats"},
     "Lease": {

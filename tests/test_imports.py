@@ -99,6 +99,7 @@ async def test_a_client_loads_no_more_than_every_open_client_needs() -> None:
     assert "aiohttp" in loaded.others
     assert not loaded.others & {"html", "pytest", "rich", "typer", "unittest"}
     assert not loaded.of("cli", "emulator", "testing", "roster", "client.feed")
+    assert not loaded.of("explain", "client.witness", "client.fact_keeper")
     assert not loaded.of(
         "client.channel_sync",
         "client.channel_view",
@@ -138,6 +139,7 @@ async def test_a_client_defines_only_public_values_as_attrs_classes() -> None:
     }
     assert everything.attrs_classes - client.attrs_classes == {
         *("ChannelOccupancy", "ClosedPresence", "CloseReport", "HeartbeatStats"),
+        *("Decision", "Explanation"),
         *("HeartbeatFinished", "LoopBlocked", "RequestFinished", "StreamChange"),
         "RegisterStats",
         *("HereNow", "HereNowCounts", "LeaseChange", "Occupant", "WhereNow"),

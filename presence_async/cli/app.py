@@ -11,7 +11,9 @@ import sys
 import typer
 
 from .demo import demo
+from .doctor import doctor
 from .emulate import emulate
+from .explain import explain
 from .get_state import get_state
 from .here_now import here_now
 from .holders import holders
@@ -19,6 +21,7 @@ from .join import join
 from .output import complain
 from .plan import plan
 from .set_state import set_state
+from .verify_emulator import verify_emulator
 from .watch import watch
 from .where_now import where_now
 
@@ -31,8 +34,9 @@ app: typer.Typer = typer.Typer(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
         " PUBNUB_AUTH, PUBNUB_ORIGIN, PUBNUB_PROXY and their like, the register from"
         " --register or PRESENCE_REGISTER_URL; secrets from there only."
-        " Exit code: 0 for success, 1 if the service or the network failed, 2 for wrong"
-        " usage."
+        " Exit code: 0 for success, also of a command that runs until a signal; 1 if"
+        " the service or the network failed, or nobody reads the output; 2 for wrong"
+        " usage; 130 or 143 for a command that Ctrl-C or SIGTERM cut short."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -48,7 +52,10 @@ app.command("join")(join)
 app.command("watch")(watch)
 app.command("holders")(holders)
 app.command("plan")(plan)
+app.command("explain")(explain)
 app.command("emulate")(emulate)
+app.command("doctor")(doctor)
+app.command("verify-emulator")(verify_emulator)
 
 
 def run() -> None:

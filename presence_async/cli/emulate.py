@@ -32,6 +32,13 @@ _ACCESS_HELP = (
     ' {"token": [{"channels": ["lobby"]}]}.'
 )
 
+_CONTROL_HELP = (
+    "Let programs on other machines use the control path if they send this token as"
+    " Authorization: Bearer; those on this machine then need it too [env:"
+    " PRESENCE_EMULATOR_CONTROL_TOKEN; use this, since other users can read the command"
+    " line]."
+)
+
 
 def emulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -77,6 +84,15 @@ def emulate(
     journal_size: Annotated[
         int, typer.Option(help="Number of requests to keep for /_emulator/requests.")
     ] = 100_000,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PRESENCE_EMULATOR_CONTROL_TOKEN",
+            show_envvar=False,
+            help=_CONTROL_HELP,
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log each request on stderr.")
     ] = False,
@@ -103,6 +119,8 @@ def emulate(
 ) -> None:
     """Run a local presence service until Ctrl-C; print its URL first.
 
+    A browser on this machine finds a console at that URL.
+
     Any subscribe key works. Example: presence-async emulate --port 8080, then
     presence-async here-now lobby --origin http://127.0.0.1:8080
     --subscribe-key demo --user-id alice
@@ -113,8 +131,9 @@ def emulate(
     POST, GET and DELETE /_emulator/faults and /_emulator/event-faults, POST and DELETE
     /_emulator/tokens?token=, GET /_emulator/requests, /_emulator/profile,
     /_emulator/occupants?channel= and /_emulator/events?channel=, POST /_emulator/reset,
-    /_emulator/lose-messages and /_emulator/restart-timetokens?shift_s=; each may name
-    a subscribe_key=.
+    /_emulator/lose-messages, /_emulator/restart-timetokens?shift_s=,
+    /_emulator/kick?user_id= and /_emulator/advance?seconds=; each may name a
+    subscribe_key=. Anyone may GET /_emulator/health.
     """
     arguments = locals()  # before there are others
     from ..emulator.control import is_loopback  # noqa: PLC0415  # as app says
@@ -143,20 +162,28 @@ def emulate(
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
             profile=_profile(profile, arguments),
         ) as served:
             for one in faults:
                 served.inject(one, subscribe_key="*")
             url = f"http://{served.origin}"
+            console = f"http://{_reachable(served.origin)}/"
             if as_json:
-                print_json({"url": url})
+                print_json({"url": url, "console": console})
             else:
-                say(url)
+                say(f"{url}\nconsole: {console}")  # at once: who reads one line may go
             if not is_loopback(urlsplit(url).hostname or ""):
                 complain("other machines can reach this address")
             await asyncio.Event().wait()  # a signal cancels it
 
     run(serve, until_stopped=True)
+
+
+def _reachable(origin: str) -> str:
+    """Return an origin by which this machine reaches what listens on any address."""
+    host, _, port = origin.rpartition(":")
+    return f"127.0.0.1:{port}" if host in {"0.0.0.0", "[::]"} else origin  # noqa: S104  # compared
 
 
 def _profile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,10 +10,19 @@ import typer
 import presence_async
 
 from . import options
-from .output import print_json, print_table, shown
+from .all_occupants import here_now_of_all
+from .output import (
+    complain,
+    is_watched_by_a_person,
+    print_json,
+    print_table,
+    shown,
+)
 from .running import run
 
 __all__ = ["here_now"]
+
+_PAGE = 1000
 
 
 def here_now(
@@ -24,7 +34,16 @@ def here_now(
     counts: Annotated[
         bool, typer.Option("--counts", help="Show only the numbers of users.")
     ] = False,
-    limit: Annotated[int, typer.Option(help="Occupants per channel, at most.")] = 1000,
+    everybody: Annotated[
+        bool,
+        typer.Option("--all", help="Show everybody, also of more than 1,000."),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="Occupants per channel, at most  [default: 1000]", show_default=False
+        ),
+    ] = None,
     offset: Annotated[int, typer.Option(help="Occupants to skip.")] = 0,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
@@ -36,18 +55,26 @@ def here_now(
     """Show who is on CHANNELS; without CHANNELS, on every channel.
 
     Example: presence-async here-now lobby news --state
+
+    Everybody in a large room, as JSON: presence-async here-now arena --all --json
     """
+    if everybody and (counts or offset or limit is not None):
+        raise typer.BadParameter("--all goes without --counts, --limit and --offset")
 
     async def ask() -> None:
         config = options.config_of(subscribe_key, user_id, origin, proxy)
         async with presence_async.PresenceClient(config) as client:
             here: presence_async.HereNow | presence_async.HereNowCounts
-            if counts:
+            if everybody:
+                here = await here_now_of_all(
+                    client, channels, group, with_state=state, timeout_s=timeout_s
+                )
+            elif counts:
                 here = await client.here_now(
                     channels or None,
                     channel_groups=group or None,
                     include_user_ids=False,
-                    limit=limit,
+                    limit=_PAGE if limit is None else limit,
                     offset=offset,
                     timeout_s=timeout_s,
                 )
@@ -56,7 +83,7 @@ def here_now(
                     channels or None,
                     channel_groups=group or None,
                     include_state=state,
-                    limit=limit,
+                    limit=_PAGE if limit is None else limit,
                     offset=offset,
                     timeout_s=timeout_s,
                 )
@@ -64,8 +91,20 @@ def here_now(
             print_json(here.to_dict())
         else:
             print_here(here, with_state=state)
+        _hint(here, [*(channels or ()), *(group or ())])
 
     run(ask)
+
+
+def _hint(
+    here: presence_async.HereNow | presence_async.HereNowCounts, names: Sequence[str]
+) -> None:
+    """Tell a person who asked for names why they may be empty."""
+    if names and not here.total_occupancy and is_watched_by_a_person():
+        complain(
+            "nobody is there; if somebody should be, find out whether Presence tracks"
+            f" the channel: presence-async doctor {names[0]}"
+        )
 
 
 def print_here(
@@ -81,5 +120,7 @@ def print_here(
             for o in channel.occupants or ()
         ]
         rows.append([shown(name), str(channel.occupancy), "\n".join(sorted(users))])
-    title = f"{here.total_occupancy} present on {here.total_channels} channels"
+    count = here.total_channels
+    noun = "channel" if count == 1 else "channels"
+    title = f"{here.total_occupancy} present on {count} {noun}"
     print_table(title, ["channel", "occupancy", "users"], rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,9 +13,18 @@ import presence_async
 import presence_async.register
 
 from . import options
-from .output import print_json, say, shown
-from .running import run
+from .output import (
+    complain,
+    ends_when_closed,
+    is_live_terminal,
+    print_json,
+    say,
+    shown,
+    until_unread,
+)
+from .running import run, until_first_ends
 from .set_state import parsed_state
+from .tracking import warn_if_untracked
 
 __all__ = ["join"]
 
@@ -38,6 +49,7 @@ def join(
             ),
         ),
     ] = 0,
+    duration: options.Duration = None,
     register: options.Register = None,
     subscribe_key: options.SubscribeKey = None,
     user_id: options.UserId = None,
@@ -48,7 +60,11 @@ def join(
 ) -> None:
     """Be present on CHANNELS until Ctrl-C, then leave.
 
+    A terminal shows how the presence fares, a pipe gets a line for each change.
+
     Example: presence-async join lobby --user-id alice --state '{"mood": "ok"}'
+
+    For ten minutes: presence-async join lobby --user-id alice --duration 10m
 
     Across a restart: presence-async join lobby --user-id alice --hand-over 20
 
@@ -66,17 +82,18 @@ def join(
             lease = await client.join(
                 channels, channel_groups=group, state=first, timeout_s=timeout_s
             )
-            printing = asyncio.create_task(
-                _print_health(lease, hands_over=hand_over > 0, as_json=as_json)
+            following = asyncio.create_task(
+                _follow(client, lease, hands_over=hand_over > 0, as_json=as_json),
+                name="following the lease",
             )
             try:
-                await asyncio.wait({printing})
+                await asyncio.wait({following}, timeout=duration)
             finally:
                 try:
                     await _end(client, lease, hand_over)
                 finally:
-                    await asyncio.gather(printing, return_exceptions=True)
-            printing.result()
+                    await asyncio.gather(following, return_exceptions=True)
+            following.result()
 
     run(stay, until_stopped=True, hand_over_s=hand_over)
 
@@ -100,21 +117,95 @@ async def _end(
             raise presence.error
 
 
-async def _print_health(
-    lease: presence_async.Lease, *, hands_over: bool, as_json: bool
+async def _follow(
+    client: presence_async.PresenceClient,
+    lease: presence_async.Lease,
+    *,
+    hands_over: bool,
+    as_json: bool,
 ) -> None:
-    """Print each change of the lease's health, and what happens at the end."""
-    farewell = "handing over" if hands_over else "leaving"
-    where = ", ".join([*lease.channels, *lease.channel_groups])
+    """Show how the presence fares until it is released.
+
+    Raises:
+        OutputClosedError: Nobody looks at it any more.
+    """
+    where = shown(", ".join(_names(lease)))
+    if as_json:
+        await until_first_ends(
+            _print_json(lease),
+            warn_if_untracked(client, lease, complain),
+            until_unread(),
+        )
+        return
+    if is_live_terminal():
+        await _draw(client, lease)
+    else:
+        await until_first_ends(
+            _say_changes(lease, say),
+            warn_if_untracked(client, lease, complain),
+            until_unread(),
+        )
+    say(f"{'handing over' if hands_over else 'leaving'} {where}")
+
+
+async def _print_json(lease: presence_async.Lease) -> None:
     async for change in lease.changes():
-        if as_json:
-            print_json({
-                "user_id": lease.user_id,
-                "health": change.health,
-                "reason": change.reason,
-                "remaining_s": round(change.remaining_s, 1),
-            })
-        elif change.health is presence_async.LeaseHealth.RELEASED:
-            say(f"{farewell} {shown(where)}")
-        else:
-            say(f"{shown(lease.user_id)} on {shown(where)}: {change.health}")
+        print_json({
+            "user_id": lease.user_id,
+            "health": change.health,
+            "reason": change.reason,
+            "remaining_s": round(change.remaining_s, 1),
+        })
+
+
+async def _say_changes(
+    lease: presence_async.Lease, say_one: Callable[[str], None]
+) -> None:
+    """Say each change of health but the last, that it is released."""
+    who = f"{shown(lease.user_id)} on {shown(', '.join(_names(lease)))}"
+    async for change in lease.changes():
+        match change.health:
+            case presence_async.LeaseHealth.RELEASED:
+                return
+            case presence_async.LeaseHealth.FRESH:
+                say_one(f"{who}: {change.health}")
+            case _:
+                say_one(f"{who}: {change.health}, {shown(change.reason)}")
+
+
+async def _draw(
+    client: presence_async.PresenceClient, lease: presence_async.Lease
+) -> None:
+    """Draw a status line, below the changes."""
+    from .join_status import JoinStatus  # noqa: PLC0415  # as app says
+    from .live import live_status, redraw  # noqa: PLC0415
+
+    changed = asyncio.Event()
+
+    def draw() -> JoinStatus:
+        beaten_at_s = lease.expires_at_s - lease.presence_timeout_s
+        return JoinStatus(
+            user_id=lease.user_id,
+            names=_names(lease),
+            health=lease.health,
+            remaining_s=lease.remaining_s,
+            beat_age_s=asyncio.get_running_loop().time() - beaten_at_s,
+            interval_s=client.config.interval_s(lease.presence_timeout_s),
+        )
+
+    with live_status() as live:
+
+        def say_above(line: str) -> None:
+            with ends_when_closed():
+                live.console.print(f"{datetime.now():%H:%M:%S} {line}")  # noqa: DTZ005  # for people
+            changed.set()
+
+        await until_first_ends(
+            redraw(live, draw, changed),
+            _say_changes(lease, say_above),
+            warn_if_untracked(client, lease, say_above),
+        )
+
+
+def _names(lease: presence_async.Lease) -> list[str]:
+    return [*lease.channels, *lease.channel_groups]

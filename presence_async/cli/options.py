@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ import presence_async
 __all__ = [
     "AsJson",
     "Channels",
+    "Duration",
     "Groups",
     "Origin",
     "Proxy",
@@ -19,7 +22,10 @@ __all__ = [
     "TimeoutS",
     "UserId",
     "config_of",
+    "seconds_of",
 ]
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 Channels = Annotated[
     list[str] | None, typer.Argument(help="Channels.", show_default=False)
@@ -73,6 +79,33 @@ Register = Annotated[
 ]
 TimeoutS = Annotated[
     float, typer.Option("--timeout", help="Seconds that the whole call may take.")
+]
+
+
+def seconds_of(text: str) -> float:
+    """Read a span of time.
+
+    Raises:
+        BadParameter: It is none, or endless.
+    """
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(s|m|h|)", text.strip().lower())
+    seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise typer.BadParameter(
+            f"{text!r} is no span of time; write seconds, minutes or hours, such as"
+            " 90, 90s, 5m or 1.5h"
+        )
+    return seconds
+
+
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        parser=seconds_of,
+        metavar="TIME",
+        help="End by itself after TIME, such as 90s, 5m or 1.5h.",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 

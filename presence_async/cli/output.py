@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import io
 import json
+import os
+import select
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "OutputClosedError",
     "complain",
+    "ends_when_closed",
+    "is_live_terminal",
+    "is_watched_by_a_person",
     "print_json",
     "print_table",
     "say",
     "say_line",
     "shown",
     "take_any_character",
+    "until_unread",
 ]
 
 # A pipe without a reader (which Windows calls an invalid argument), a closed terminal.
 _CLOSED = frozenset({errno.EPIPE, errno.EINVAL, errno.EIO})
+
+_UNREAD_CHECK_S = 1.0
 
 
 class OutputClosedError(Exception):
@@ -41,12 +50,64 @@ def say(text: str = "") -> None:
     Raises:
         OutputClosedError: The reader is gone.
     """
-    try:
+    with ends_when_closed():
         print(text, flush=True)
+
+
+@contextlib.contextmanager
+def ends_when_closed() -> Iterator[None]:
+    """Tell a reader that is gone from other failures to write.
+
+    Raises:
+        OutputClosedError: The reader is gone.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno not in _CLOSED:
             raise
         raise OutputClosedError from None
+
+
+def is_live_terminal() -> bool:
+    """Return True if stdout can be drawn on again and again."""
+    return (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
+    )
+
+
+def is_watched_by_a_person() -> bool:
+    """Return True if stderr is a terminal, where a hint disturbs no program."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+async def until_unread() -> None:
+    """Wait until nobody reads stdout; for ever if nobody can tell.
+
+    Without this a command that has nothing to say would outlive ``| head -1``.
+
+    Raises:
+        OutputClosedError: Nobody does.
+
+    Cancellation: ends the waiting.
+    """
+    while _has_reader():  # noqa: ASYNC110  # a pipe tells nobody
+        await asyncio.sleep(_UNREAD_CHECK_S)
+    raise OutputClosedError
+
+
+def _has_reader() -> bool:
+    """Return False if stdout is a pipe or socket whose other end is closed."""
+    if sys.stdout is None or not hasattr(select, "poll"):
+        return True
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout, 0)  # errors are always reported
+        return not any(what & select.POLLERR for _, what in poll.poll(0))
+    except (OSError, ValueError):
+        return True  # it is no file
 
 
 def say_line(text: str) -> None:
@@ -93,10 +154,19 @@ def print_table(
 
 
 def shown(value: object) -> str:
-    """Return text in which control characters are escaped."""
+    """Return text in which control characters are escaped.
+
+    So are characters that change the direction of writing, and those that stdout cannot
+    encode, which would be wider than what is drawn around them.
+    """
     if isinstance(value, Mapping):
         value = json.dumps(value, ensure_ascii=False)
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode()
-        for c in str(value)
-    )
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+        )
+    if text.isascii():
+        return text
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

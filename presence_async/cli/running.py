@@ -13,12 +13,16 @@ import presence_async
 
 from ..errors import InvalidArgumentError, PresenceError
 from .output import OutputClosedError, complain, take_any_character
+from .remedies import problem_of
 
-__all__ = ["run", "until_first_ends"]
+__all__ = ["run", "until_first_ends", "until_over"]
 
 _FAILED = 1
 _WRONG_USAGE = 2
 _FLAGS = {
+    "PUBNUB_SUBSCRIBE_KEY": "--subscribe-key or PUBNUB_SUBSCRIBE_KEY",
+    "PUBNUB_USER_ID": "--user-id or PUBNUB_USER_ID",
+    "at": "--at",
     "channel_groups": "--group",
     "hand_over_s": "--hand-over",
     "limit": "--limit",
@@ -65,7 +69,7 @@ def run(
     except OutputClosedError:
         raise typer.Exit(_FAILED) from None
     except (PresenceError, OSError, ImportError) as error:
-        complain(str(error))
+        complain(problem_of(error))
         raise typer.Exit(_FAILED) from None
     except (KeyboardInterrupt, SystemExit):
         if not until_stopped:
@@ -87,3 +91,14 @@ async def until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
     for end in ends:
         if isinstance(end, Exception):
             raise end
+
+
+async def until_over(seconds: float | None) -> None:
+    """Wait for some seconds; ``None``: for ever.
+
+    Cancellation: ends the waiting.
+    """
+    if seconds is None:
+        await asyncio.get_running_loop().create_future()
+    else:
+        await asyncio.sleep(seconds)

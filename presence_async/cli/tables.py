@@ -1,4 +1,4 @@
-"""What rich draws: tables, lines that fit, and a bar for waiting.
+"""What rich draws: tables, lines that fit, and bars of progress.
 
 Only loaded to draw: rich takes as long to import as the rest of a command line.
 """
@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console, ConsoleOptions, OverflowMethod
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "drawn_table", "fitting", "waiting_bar"]
+__all__ = [
+    "age",
+    "console",
+    "cut",
+    "drawn_table",
+    "fitting",
+    "reading_bar",
+    "waiting_bar",
+]
 
 _WIDTH = 80
 
@@ -34,7 +41,7 @@ def drawn_table(
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*[Text(cell) for cell in row])
     output = console()
     with output.capture() as text:
         output.print(table)
@@ -43,8 +50,34 @@ def drawn_table(
 
 def fitting(text: str) -> str:
     """Return as much of a line as fits into the terminal's width."""
-    width = console().width
-    return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
+    output = console()
+    line = cut(text, output.options)
+    line.truncate(output.width)
+    return line.plain
+
+
+def cut(text: str, options: ConsoleOptions, *, style: str = "") -> Text:
+    """Return a line of which rich draws as much as there is room for.
+
+    An ellipsis tells that something is missing, where it can be encoded.
+    """
+    if options.ascii_only:
+        text = text.replace("…", "...")
+    overflow: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
+    return Text(text, style=style, no_wrap=True, overflow=overflow)
+
+
+def age(seconds: float) -> str:
+    """Return a span of time in its two largest units."""
+    whole = max(0, int(seconds))
+    minutes, s = divmod(whole, 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}d {h:02}h"
+    if hours:
+        return f"{h}h {m:02}m"
+    return f"{m}m {s:02}s" if minutes else f"{s}s"
 
 
 def waiting_bar() -> Progress:
@@ -54,6 +87,20 @@ def waiting_bar() -> Progress:
         TextColumn("   waiting"),
         BarColumn(),
         TextColumn("{task.completed:.1f} s"),
+        console=output,
+        transient=True,
+        disable=not output.is_terminal,
+    )
+
+
+def reading_bar() -> Progress:
+    """Return a bar that counts on stderr, if that is a terminal."""
+    output = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return Progress(
+        TextColumn("reading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("users"),
         console=output,
         transient=True,
         disable=not output.is_terminal,

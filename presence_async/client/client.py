@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -480,6 +481,30 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         limit_s = checked_limit_s(timeout_s)
         return lambda: self._core.begin(limit_s)
 
+    # Why.
+
+    def explain(
+        self, user_id: str | None = None, *, at: dt.datetime | float | None = None
+    ) -> on_demand.Explanation:
+        """Tell why a user was shown online or offline, as far as this client knows.
+
+        ``print(client.explain("alice"))`` prints the story. It rests on what the client
+        did: joins, failed heartbeats, outages, a blocked event loop, sleep, leaves,
+        what a register said; and on events about its users, if a stream or roster
+        received them. The config's ``explain_decisions`` and ``explain_bytes`` bound
+        what is remembered. It takes no await, and works on a closed client too.
+
+        Args:
+            user_id: Who; ``None``: the client's own user.
+            at: The time that is asked about, as an aware datetime or Unix time;
+                ``None``: now, or what was wrong last.
+
+        Raises:
+            InvalidArgumentError: ``at`` is no such time, the user ID is invalid, or
+                nothing is kept, as ``explain_decisions=0`` asks.
+        """
+        return self._core.explain(self._core.user(user_id), at)
+
     # Tokens.
 
     def set_auth(self, token: Auth, *, user_id: str | None = None) -> None:
@@ -501,6 +526,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         user = None if user_id is None else names.user_id(user_id)
         self._check_own_loop()
         self._core.tokens.set(token, user)
+        self._core.note_token(user, is_refresh=False)
         self._try_refused(user)
 
     def refresh_auth(self, user_id: str | None = None) -> None:
@@ -515,6 +541,7 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
         user = None if user_id is None else names.user_id(user_id)
         self._check_own_loop()
         self._core.tokens.refresh(user)
+        self._core.note_token(user, is_refresh=True)
         self._try_refused(user)
 
     def _check_own_loop(self) -> None:

@@ -17,6 +17,7 @@ from ..checks import (
     positive,
     positive_count,
     positive_finite,
+    whole_number,
 )
 from ..errors import InvalidArgumentError
 from ..protocol import names
@@ -39,6 +40,7 @@ _ENVIRONMENT: Final = {
     "origin": "PUBNUB_ORIGIN",
     "proxy": "PUBNUB_PROXY",
     "presence_timeout_s": "PUBNUB_PRESENCE_TIMEOUT_S",
+    "explain_to": "PRESENCE_EXPLAIN_FILE",
 }
 _MANY_DIGITS: Final = 20
 _LINE_ENDS: Final = "\r\n"
@@ -76,6 +78,19 @@ def _ssl_context(_: object, field: attrs.Attribute[Any], value: object) -> None:
             field.name,
             "must be an ssl.SSLContext, such as ssl.create_default_context()",
         )
+
+
+def _count_or_none(_: object, field: attrs.Attribute[int], value: object) -> None:
+    whole_number(value, field.name, least=0)
+
+
+def _file_path(value: object) -> str | None:
+    if value is None:
+        return None
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise InvalidArgumentError("explain_to", "must be the path of a file, or None")
+    return path
 
 
 def _params(value: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -122,6 +137,14 @@ class PresenceConfig:
             of the system.
         query_params: Parameters sent with every request; they must not include one that
             the library sets itself.
+        explain_decisions: Decisions about each user that are remembered for
+            ``explain``; 0: none.
+        explain_bytes: Bytes that all of them may take; users heard of least lately are
+            forgotten first. 0: none.
+        explain_to: A local file to write them into as well, for the command
+            ``presence-async explain``; ``None``: no file. Beyond 10 MiB it becomes
+            ``….1``. It is written from the event loop, and holds user IDs, names and
+            errors, never a token or key.
 
     Raises:
         InvalidArgumentError: A value is out of range, or two values contradict each
@@ -161,6 +184,9 @@ class PresenceConfig:
     query_params: Mapping[str, str] = attrs.field(
         default=None, converter=_params, repr=False
     )
+    explain_decisions: int = attrs.field(default=50, validator=_count_or_none)
+    explain_bytes: int = attrs.field(default=10 * 2**20, validator=_count_or_none)
+    explain_to: str | None = attrs.field(default=None, converter=_file_path)
 
     def __attrs_post_init__(self) -> None:
         """Check the rules that involve more than one setting."""
@@ -179,9 +205,10 @@ class PresenceConfig:
         """Make a config from the environment; arguments override variables.
 
         Reads ``PUBNUB_SUBSCRIBE_KEY``, ``PUBNUB_PUBLISH_KEY``, ``PUBNUB_SECRET_KEY``,
-        ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN``, ``PUBNUB_PROXY`` and
-        ``PUBNUB_PRESENCE_TIMEOUT_S``. Line ends around a value are removed, since
-        values read from files often carry them; an empty variable counts as unset.
+        ``PUBNUB_USER_ID``, ``PUBNUB_AUTH``, ``PUBNUB_ORIGIN``, ``PUBNUB_PROXY``,
+        ``PUBNUB_PRESENCE_TIMEOUT_S`` and ``PRESENCE_EXPLAIN_FILE`` (``explain_to``).
+        Line ends around a value are removed, since values read from files often carry
+        them; an empty variable counts as unset.
 
         Args:
             overrides: Settings by field name.

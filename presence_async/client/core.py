@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import functools
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ..checks import checked_presence_timeout_s, checked_timeout_s
+from ..errors import InvalidArgumentError
 from ..protocol import names
 from ..protocol.exchange import Operation
 from ..protocol.identity import Identity, checked_query_params
@@ -22,6 +24,7 @@ from .origin import parts_of
 from .pipeline import Budget, RequestPipeline
 from .presence_calls import PresenceCalls
 from .presence_log import log_handing_over
+from .recorder import Recorder
 from .safe_log import SafeLogger
 from .tokens import Tokens
 from .transport import Session, Transport
@@ -79,6 +82,10 @@ class ClientCore:
             on_orphaned=self._end_orphaned,
             on_unseen=self._resume_feed,
         )
+        if config.explain_to or (config.explain_decisions and config.explain_bytes):
+            self.heartbeats.recorder = Recorder(
+                config, lambda: on_demand.Witness(config, self.heartbeats.engine)
+            )
         self.register: on_demand.RegisterLoop | None = None
         if register is not None:
             self.register = self.heartbeats.register = on_demand.RegisterLoop(
@@ -96,8 +103,12 @@ class ClientCore:
     def feed(self) -> on_demand.PresenceFeed:
         """The polls behind the client's streams and rosters."""
         if self._feed is None:
+            recorder = self.heartbeats.recorder
             self._feed = on_demand.PresenceFeed(
-                self.config, self.pipeline, self._observers
+                self.config,
+                self.pipeline,
+                self._observers,
+                witness=None if recorder is None else recorder.events,
             )
         return self._feed
 
@@ -170,9 +181,7 @@ class ClientCore:
                 feed.abort()
             self.heartbeats.abort()
             self.pipeline.close()
-            departures = self.heartbeats.engine.departures
-            self.close_report = on_demand.report_of(departures)
-            log_handing_over(departures)
+            report = self._conclude()
             try:
                 if feed is not None:
                     await feed.finish()
@@ -183,6 +192,15 @@ class ClientCore:
                     await self.transport.close()
                 finally:
                     self.life.end_closing()
+        return report
+
+    def _conclude(self) -> on_demand.CloseReport:
+        """Report, log and note what the close came to."""
+        departures = self.heartbeats.engine.departures
+        self.close_report = on_demand.report_of(departures)
+        log_handing_over(departures)
+        if self.heartbeats.recorder is not None:
+            self.heartbeats.recorder.close(departures)
         return self.close_report
 
     async def _leave_all(self, timeout_s: float, hand_over_s: float | None) -> None:
@@ -206,6 +224,31 @@ class ClientCore:
     def _resume_feed(self, slept_s: float) -> None:
         if self._feed is not None:
             self._feed.resume(slept_s)
+
+    # Why.
+
+    def note_token(self, user_id: str | None, *, is_refresh: bool) -> None:
+        """Note that other tokens are used from now on, for one user or for all."""
+        recorder = self.heartbeats.recorder
+        if recorder is not None and self.life.is_open:
+            recorder.new_token(user_id, is_refresh=is_refresh)
+
+    def explain(
+        self, user_id: str, at: dt.datetime | float | None
+    ) -> on_demand.Explanation:
+        """Tell the story of a user.
+
+        Raises:
+            InvalidArgumentError: Nothing is kept that could tell it, or ``at`` is no
+                time.
+        """
+        recorder = self.heartbeats.recorder
+        if recorder is None:
+            raise InvalidArgumentError(
+                "explain_decisions", "is 0, so there is nothing to tell; write 50"
+            )
+        told: on_demand.Explanation = recorder.witness.explain(user_id, at)
+        return told
 
     # How every call goes.
 

@@ -27,6 +27,7 @@ from .observers import Observers
 from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import PlaceQueue, PresenceRequest
+from .recorder import Recorder
 from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
@@ -88,6 +89,8 @@ class HeartbeatLoop:
     Attributes:
         engine: Decides everything.
         register: Speaks to the register, if there is one; set before the start.
+        recorder: Notes decisions for ``explain``, if they are kept; set before the
+            start.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -120,6 +123,7 @@ class HeartbeatLoop:
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.register: RegisterShell | None = None
+        self.recorder: Recorder | None = None
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
@@ -285,6 +289,8 @@ class HeartbeatLoop:
             except Exception:
                 name = type(change).__name__
                 logger.critical("telling of %s crashed", name, exc_info=True)
+            if self.recorder is not None:
+                self.recorder.change(change)
 
     def _publish(self, change: Change) -> None:
         if isinstance(change, Settled):
@@ -318,6 +324,8 @@ class HeartbeatLoop:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
             self._wake.set()
+        if self.recorder is not None:
+            self.recorder.answered(send, outcome)
         if not self._is_pump_due:
             # Once for all answers of one turn of the event loop.
             self._is_pump_due = True
@@ -332,6 +340,8 @@ class HeartbeatLoop:
     # Time that went by unseen.
 
     def _catch_up(self, report: ClockReport) -> None:
+        if self.recorder is not None:
+            self.recorder.looked(report, self.now_s())
         slept_s = report.slept_s
         blocked_s = 0.0 if slept_s else report.blocked_s
         if blocked_s:

@@ -35,11 +35,11 @@ class Lease:
     loop than the client's.
     """
 
-    __slots__ = ("__weakref__", "_calls", "_claim")
+    __slots__ = ("__weakref__", "_claim", "_moment")
 
     def __init__(self, calls: PresenceCalls, claim: Claim) -> None:
-        self._calls = calls
         self._claim = claim
+        self._moment = calls.moment
         claim.owner = self
 
     def __repr__(self) -> str:
@@ -47,6 +47,10 @@ class Lease:
             f"<Lease of {self.user_id!r} on {list(self.channels)!r}"
             f" groups {list(self.channel_groups)!r}: {self.health}>"
         )
+
+    @property
+    def _calls(self) -> PresenceCalls:
+        return self._moment.calls
 
     @property
     def user_id(self) -> str:

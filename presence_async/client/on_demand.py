@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..explain.story import Explanation as Explanation
     from ..protocol.channel_groups import AddChannelsOperation as AddChannelsOperation
     from ..protocol.channel_groups import DeleteGroupOperation as DeleteGroupOperation
     from ..protocol.channel_groups import ListChannelsOperation as ListChannelsOperation
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .roster import Roster as Roster
     from .snapshot_requests import SnapshotRequests as SnapshotRequests
     from .telling import Teller as Teller
+    from .witness import Witness as Witness
 
 _HOMES = {
     "AddChannelsOperation": "..protocol.channel_groups",
@@ -47,6 +49,7 @@ _HOMES = {
     "CloseReport": ".reports",
     "DeleteGroupOperation": "..protocol.channel_groups",
     "EventStream": ".event_stream",
+    "Explanation": "..explain.story",
     "HeartbeatManager": ".heartbeat_manager",
     "HereNow": "..protocol.occupancy",
     "HereNowCounts": "..protocol.occupancy",
@@ -67,6 +70,7 @@ _HOMES = {
     "Teller": ".telling",
     "WhereNow": "..protocol.where_now",
     "WhereNowOperation": "..protocol.where_now",
+    "Witness": ".witness",
     "report_of": ".reports",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..presence.claims import Claim, Order, OrderKind, Params, Patience, State
 from ..protocol.heartbeat import HeartbeatOperation
@@ -14,7 +14,22 @@ from .limits import check_fits
 from .pipeline import RequestPipeline
 from .presence_log import log_unlisted
 
-__all__ = ["PresenceCalls"]
+__all__ = ["Moment", "PresenceCalls"]
+
+
+class Moment(NamedTuple):
+    """What a lease has in common with those that were joined at the same moment.
+
+    So that the time takes no memory of its own, where there are very many leases.
+
+    Attributes:
+        calls: What the methods of the leases ask of the engine.
+        joined_at: Unix time of the first acknowledged heartbeat, for ``explain``; 0.0
+            before, or if nothing is kept for it.
+    """
+
+    calls: PresenceCalls
+    joined_at: float = 0.0
 
 
 class PresenceCalls:
@@ -24,6 +39,9 @@ class PresenceCalls:
         config: Time limits and the retry policy.
         pipeline: Knows what fits into a request.
         loop: Has the engine, and wakes callers.
+
+    Attributes:
+        moment: That of leases that have not joined yet.
     """
 
     def __init__(
@@ -32,6 +50,7 @@ class PresenceCalls:
         self._config = config
         self._pipeline = pipeline
         self.loop: HeartbeatLoop = loop
+        self.moment: Moment = Moment(self)
 
     async def join(self, claim: Claim, timeout_s: float | None = None) -> None:
         """Join a claim; returns after its first acknowledged heartbeat.

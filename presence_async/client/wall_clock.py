@@ -17,10 +17,12 @@ __all__ = ["boot_s", "now_s", "seconds_until"]
 
 
 def now_s() -> float:
-    """Return the Unix time in seconds."""
-    read: Callable[[], float] = getattr(
-        asyncio.get_running_loop(), "wall_time", time.time
-    )
+    """Return the Unix time in seconds; outside an event loop the system's."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return time.time()
+    read: Callable[[], float] = getattr(loop, "wall_time", time.time)
     return read()
 
 

@@ -5,9 +5,10 @@ if it must. ``service`` applies it through ``router`` to the ``keyset`` that it 
 Changes become events (``event_policy``, ``message_feed``), which wait in queues
 (``message_log``) and end polls (``open_polls``). ``faults`` and ``event_faults`` make
 things go wrong, ``journal`` records requests, and ``control`` steers all this over
-HTTP. Everything takes the time as an argument and is pure, except ``server``,
-``http_server``, ``held_polls`` and ``expiry_timer``, which have sockets, tasks and the
-clock, and ``profile``, which says which keyset of PubNub it is and can be a file.
+HTTP, for programs and for the page of ``console``. Everything takes the time as an
+argument and is pure, except ``server``, ``http_server``, ``request_body``,
+``held_polls`` and ``expiry_timer``, which have sockets, tasks and the clock, and
+``profile``, which says which keyset of PubNub it is and can be a file.
 ``emulator`` is the handle that tests hold.
 
 Names are imported when they are first used: a command line that shows its help needs no

@@ -35,7 +35,8 @@ RIGHTS: Mapping[str, Right] = {
 }
 """The right that an operation takes on each name; operations not listed take none.
 
-Publishing takes the write right, which is not part of presence and not modelled.
+Publishing and signals take the write right, which is not part of presence and not
+modelled.
 """
 
 # Without any name these ask about the whole key set; others then do nothing.

@@ -1,12 +1,12 @@
 """The control path: how tests in other languages steer a running emulator.
 
-For programs on the same machine only, never for web pages: see ``Control``. Bodies and
-replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
-``/_emulator/``:
+For programs on the same machine, or for those that send the control token, never for
+pages of other sites: see ``control_guard``. Bodies and replies are JSON;
+``subscribe_key=`` in the query chooses the key set. Under ``/_emulator/``:
 
-- ``POST faults`` injects a ``Fault``, by default for every key; ``GET faults`` lists
-  those in force, ``DELETE faults`` removes them; ``event-faults`` does the same for an
-  ``EventFault``
+- ``POST faults`` injects a ``Fault``, by default for every key, and answers its ``id``;
+  ``GET faults`` lists those in force, ``DELETE faults`` removes them, or only that of
+  ``id=``; ``event-faults`` does the same for an ``EventFault``
 - ``POST lose-messages`` loses the messages that no poll has fetched yet, by default of
   every key; ``POST restart-timetokens?shift_s=`` does so too, cuts every poll, and
   shifts timetokens, by default an hour back
@@ -15,18 +15,25 @@ replies are JSON; ``subscribe_key=`` in the query chooses the key set. Under
 - ``GET profile`` returns the ``EmulatorProfile`` that it runs with
 - ``GET requests`` lists the newest requests, each with the ``status`` it was answered
   with, ``null`` while it is pending, ``"cut"`` if its connection ended without an
-  answer; ``operation=`` chooses, ``limit=`` is 1000
+  answer; ``operation=`` and ``user_id=`` choose, ``limit=`` is 1000
 - ``GET occupants?channel=`` returns the state of each user on a channel
-- ``GET events?channel=`` returns what happened there
+- ``GET events?channel=`` returns what happened there, ``events?user_id=`` what happened
+  to a user anywhere; like ``requests`` with ``now_s``, the time on the same clock
+- ``POST kick?user_id=`` times a user out now, on ``channel=`` or everywhere
+- ``POST advance?seconds=`` jumps ahead: timeouts, interval events, tokens and faults
+  that would end within that time end now; see ``PresenceEmulator.advance``
+- ``GET console`` returns what the console shows, as ``overview`` says
 - ``POST reset`` starts again, by default for every key
+- ``GET health`` says for how long the emulator has served and how many requests it has
+  had since the last reset; this one is for everybody
 
 The fields of a fault may stand in the query instead of the body, as in
-``POST /_emulator/faults?operation=heartbeat&status=503``. Pure.
+``POST /_emulator/faults?operation=heartbeat&status=503``. ``GET /`` answers the
+console, a page that uses these. Pure.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,19 +42,41 @@ import attrs
 import msgspec
 
 from ..errors import InvalidArgumentError
-from ..protocol.exchange import HttpReply, HttpRequest
-from .event_faults import EventFault
-from .faults import Fault, short_value
+from ..protocol.exchange import HttpReply
+from .console import CONSOLE_PATH, page
+from .control_guard import ControlGuard, ControlRequest, is_loopback
+from .control_params import (
+    KEY,
+    MAX_BODY_BYTES,
+    Params,
+    fields,
+    needed,
+    number_of,
+    unfit,
+    value_of,
+    whole_of,
+)
+from .event_faults import EventFault, EventFaults
+from .faults import Fault, Faults
 from .grant import Grant
+from .overview import overview, shown_key
 from .service import RESTART_SHIFT_S, Service
 
-__all__ = ["PREFIX", "Control", "ControlRequest", "is_loopback"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "PREFIX",
+    "Control",
+    "ControlRequest",
+    "is_control",
+    "is_loopback",
+]
 
 PREFIX = "/_emulator/"
 
-_KEY = "subscribe_key"
 _JSON = "application/json"
 _SHOWN_REQUESTS = 1000
+_UNAUTHORIZED = 401
+_PAGE_METHODS = ("GET", "HEAD")
 _HEADERS: Mapping[str, str] = {
     "content-type": _JSON,
     "cache-control": "no-store",
@@ -55,43 +84,31 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class ControlRequest:
-    """A request to the control path.
-
-    Attributes:
-        method: Upper case.
-        http: Path and query.
-        headers: Names in lower case.
-        peer: The address it comes from.
-        target_host: The host in a request target of absolute form, or ``None``.
-        body: The whole body.
-    """
-
-    method: str
-    http: HttpRequest
-    headers: Mapping[str, str]
-    peer: str
-    target_host: str | None = None
-    body: bytes = b""
-
-
 class Control:
     """Answers the control path.
 
-    Only to loopback addresses under a loopback host, both in ``Host`` and in a request
-    target that names one, so that no other machine and no name that was made to point
-    here gets in; not to requests with an ``Origin`` or of another site in a browser,
-    and to a POST only with a JSON content type, which a page cannot send without the
-    permission that it never gets.
+    To those whom ``ControlGuard`` lets pass, and to a POST only with a JSON content
+    type, which a page of another site cannot send without the permission that it never
+    gets. The body of a request is 1 MiB at most.
 
     Args:
         service: The service to inspect and change.
         subscribe_key: The default key.
+        token: The control token; ``None``: only this machine may ask.
+        started_s: When the emulator began to serve, on the event loop's clock.
     """
 
-    def __init__(self, service: Service, subscribe_key: str) -> None:
+    def __init__(
+        self,
+        service: Service,
+        subscribe_key: str,
+        *,
+        token: str | None = None,
+        started_s: float = 0.0,
+    ) -> None:
         self._service = service
+        self._guard = ControlGuard(token)
+        self._started_s = started_s
         self._subscribe_key = subscribe_key
         self._routes: Mapping[tuple[str, str], _Handler] = {
             ("POST", "faults"): self._inject,
@@ -108,172 +125,176 @@ class Control:
             ("GET", "requests"): self._requests,
             ("GET", "occupants"): self._occupants,
             ("GET", "events"): self._events,
+            ("POST", "kick"): self._kick,
+            ("POST", "advance"): self._advance,
+            ("GET", "console"): self._console,
             ("POST", "reset"): self._reset,
+            ("GET", "health"): self._health,
+            ("HEAD", "health"): self._health,
         }
+
+    def refusal(self, request: ControlRequest) -> HttpReply | None:
+        """Return the reply if the sender may not ask; the body is not looked at."""
+        if request.http.path == CONSOLE_PATH:
+            found = self._guard.page_refusal(request)
+        else:
+            found = self._guard.refusal(request)
+        return None if found is None else _refused(*found)
 
     def answer(self, request: ControlRequest, *, now_s: float) -> HttpReply:
         """Do what a request asks and return the reply."""
-        if (reason := _refusal(request)) is not None:
-            return _reply(403, {"error": reason})
+        if (refused := self.refusal(request)) is not None:
+            return refused
+        if request.http.path == CONSOLE_PATH:
+            return page()
         route = request.method, request.http.path.removeprefix(PREFIX)
         handler = self._routes.get(route)
         if handler is None:
             known = [f"{method} {PREFIX}{name}" for method, name in self._routes]
             return _reply(404, {"error": "unknown method or path", "known": known})
-        if request.method == "POST" and not _is_json(request):
-            return _reply(415, {"error": f"send Content-Type: {_JSON}"})
+        if (found := unfit(request)) is not None:
+            return _refused(*found)
         try:
             params = request.http.params()
-            return _reply(200, handler(params, _body(request), now_s))
+            return _reply(200, handler(params, value_of(request.body), now_s))
         except InvalidArgumentError as error:
-            return _reply(400, {"error": str(error)})
+            return _refused(400, str(error))
 
     def _inject(self, params: Params, body: object, now_s: float) -> object:
-        fault = Fault.from_dict(_fields(params, body))
-        self._service.faults.inject(fault, now_s=now_s, subscribe_key=params.get(_KEY))
-        return {"injected": fault.to_dict()}
+        fault = Fault.from_dict(fields(params, body))
+        key = params.get(KEY)
+        number = self._service.faults.inject(fault, now_s=now_s, subscribe_key=key)
+        return {"injected": fault.to_dict(), "id": number}
 
     def _inject_event_fault(self, params: Params, body: object, now_s: float) -> object:
-        fault = EventFault.from_dict(_fields(params, body))
-        key = params.get(_KEY)
-        self._service.event_faults.inject(fault, now_s=now_s, subscribe_key=key)
-        return {"injected": fault.to_dict()}
+        fault = EventFault.from_dict(fields(params, body))
+        key = params.get(KEY)
+        faults = self._service.event_faults
+        number = faults.inject(fault, now_s=now_s, subscribe_key=key)
+        return {"injected": fault.to_dict(), "id": number}
 
     def _faults(self, _: Params, __: object, now_s: float) -> object:
         faults = self._service.faults.in_force(now_s=now_s)
         return {"faults": [fault.to_dict() for fault in faults]}
 
-    def _lift(self, _: Params, __: object, ___: float) -> object:
-        self._service.faults.clear()
-        return {"faults": []}
+    def _lift(self, params: Params, _: object, now_s: float) -> object:
+        _lift(self._service.faults, params)
+        return self._faults(params, None, now_s)
 
     def _event_faults(self, _: Params, __: object, now_s: float) -> object:
         faults = self._service.event_faults.in_force(now_s=now_s)
         return {"faults": [fault.to_dict() for fault in faults]}
 
-    def _lift_event_faults(self, _: Params, __: object, ___: float) -> object:
-        self._service.event_faults.clear()
-        return {"faults": []}
+    def _lift_event_faults(self, params: Params, _: object, now_s: float) -> object:
+        _lift(self._service.event_faults, params)
+        return self._event_faults(params, None, now_s)
 
     def _lose_messages(self, params: Params, _: object, __: float) -> object:
-        self._service.lose_messages(params.get(_KEY))
-        return {"lost": params.get(_KEY, "every key")}
+        self._service.lose_messages(params.get(KEY))
+        return {"lost": params.get(KEY, "every key")}
 
     def _restart_timetokens(self, params: Params, _: object, __: float) -> object:
-        shift_s = short_value(params.get("shift_s", str(RESTART_SHIFT_S)))
-        if not isinstance(shift_s, (int, float)):
-            raise InvalidArgumentError("shift_s", "must be a number of seconds")
+        shift_s = RESTART_SHIFT_S
+        if "shift_s" in params:
+            shift_s = number_of(params, "shift_s")
         self._service.restart_timetokens(shift_s)
         return {"shift_s": shift_s}
 
     def _grant(self, params: Params, body: object, now_s: float) -> object:
-        token = _needed(params, "token")
+        token = needed(params, "token")
         several: list[Any] = body if isinstance(body, list) else [body]
         grants = [Grant.from_dict(fields) for fields in several]
         self._service.grant(token, grants, now_s=now_s)
         return {"granted": len(grants)}
 
     def _revoke(self, params: Params, _: object, __: float) -> object:
-        self._service.revoke(_needed(params, "token"))
+        self._service.revoke(needed(params, "token"))
         return {"revoked": 1}
 
     def _profile(self, _: Params, __: object, ___: float) -> object:
         return self._service.profile.to_dict()
 
-    def _requests(self, params: Params, _: object, __: float) -> object:
-        operation, key = params.get("operation"), params.get(_KEY)
-        limit = short_value(params.get("limit", str(_SHOWN_REQUESTS)))
-        if not isinstance(limit, int) or limit < 0:
-            raise InvalidArgumentError("limit", "must be a whole number from 0 on")
+    def _requests(self, params: Params, _: object, now_s: float) -> object:
+        operation, key = params.get("operation"), params.get(KEY)
+        user_id = params.get("user_id")
+        limit = whole_of(params, "limit") if "limit" in params else _SHOWN_REQUESTS
         chosen = [
             attrs.asdict(entry)
             for entry in self._service.journal
             if operation in {None, entry.operation}
             and key in {None, entry.subscribe_key}
+            and user_id in {None, entry.user_id}
         ]
         newest = chosen[max(0, len(chosen) - limit) :]
-        return {"total": self._service.journal.total, "requests": newest}
+        total = self._service.journal.total
+        return {"total": total, "requests": newest, "now_s": now_s}
 
     def _occupants(self, params: Params, _: object, now_s: float) -> object:
-        channel, key = _needed(params, "channel"), params.get(_KEY, self._subscribe_key)
+        channel, key = needed(params, "channel"), params.get(KEY, self._subscribe_key)
         occupants = self._service.occupants(key, channel, now_s=now_s)
         return {"channel": channel, "occupants": occupants}
 
     def _events(self, params: Params, _: object, now_s: float) -> object:
-        channel, key = _needed(params, "channel"), params.get(_KEY, self._subscribe_key)
+        user_id, key = params.get("user_id"), params.get(KEY, self._subscribe_key)
+        channel = params.get("channel") if user_id else needed(params, "channel")
         events = self._service.events(key, channel, now_s=now_s)
-        return {"channel": channel, "events": [attrs.asdict(e) for e in events]}
+        told = [attrs.asdict(e) for e in events if user_id in {None, e.user_id}]
+        return {"channel": channel, "events": told, "now_s": now_s}
+
+    def _kick(self, params: Params, _: object, now_s: float) -> object:
+        key, user_id = params.get(KEY, self._subscribe_key), needed(params, "user_id")
+        channel = params.get("channel")
+        return {"kicked": self._service.kick(key, user_id, channel, now_s=now_s)}
+
+    def _advance(self, params: Params, _: object, now_s: float) -> object:
+        self._service.advance(number_of(params, "seconds"), now_s=now_s)
+        return {"jumped_s": self._service.jumped_s}
+
+    def _console(self, params: Params, _: object, now_s: float) -> object:
+        return overview(
+            self._service,
+            key=params.get(KEY) or shown_key(self._service, self._subscribe_key),
+            channel=params.get("channel", ""),
+            since=params.get("since", ""),
+            now_s=now_s,
+        )
 
     def _reset(self, params: Params, _: object, __: float) -> object:
-        self._service.reset(params.get(_KEY))
-        return {"reset": params.get(_KEY, "every key")}
+        self._service.reset(params.get(KEY))
+        return {"reset": params.get(KEY, "every key")}
+
+    def _health(self, _: Params, __: object, now_s: float) -> object:
+        return {
+            "status": "ok",
+            "uptime_s": round(now_s - self._service.jumped_s - self._started_s, 3),
+            "requests": self._service.journal.total,
+        }
 
 
-Params = Mapping[str, str]
 _Handler = Callable[[Params, Any, float], object]
 
 
-def _refusal(request: ControlRequest) -> str | None:
-    """Return why a request is refused; ``None`` if a local program sent it."""
-    if not is_loopback(request.peer):
-        return "only for this machine"
-    named = {_without_port(request.headers.get("host", "localhost"))}
-    if request.target_host is not None:
-        named.add(request.target_host)
-    if not all(name.lower() == "localhost" or is_loopback(name) for name in named):
-        return "only under a loopback address"
-    is_of_page = request.headers.get("sec-fetch-site", "none") != "none"
-    if "origin" in request.headers or is_of_page:
-        return "not for web pages"
-    return None
+def is_control(method: str, path: str) -> bool:
+    """Return True for the requests that ``Control`` answers."""
+    return path.startswith(PREFIX) or (path == CONSOLE_PATH and method in _PAGE_METHODS)
 
 
-def _without_port(host: str) -> str:
-    name = host.rpartition(":")[0] if not host.endswith("]") else host
-    return (name or host).strip("[]")
-
-
-def is_loopback(address: str) -> bool:
-    """Return True if only its own machine can reach an IP address."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_loopback
-
-
-def _is_json(request: ControlRequest) -> bool:
-    content_type = request.headers.get("content-type", "")
-    return content_type.partition(";")[0].strip().lower() == _JSON
-
-
-def _body(request: ControlRequest) -> object:
-    if not request.body.strip():
-        return None
-    try:
-        value: object = msgspec.json.decode(request.body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise InvalidArgumentError("body", "must be JSON") from None
-    return value
-
-
-def _fields(params: Params, body: object) -> dict[str, Any]:
-    """Return the fields of query and body together; those of the body win."""
-    fields = {n: short_value(v) for n, v in params.items() if n != _KEY}
-    if isinstance(body, Mapping):
-        return {**fields, **body}
-    if body is None:
-        return fields
-    raise InvalidArgumentError("body", "must be a JSON object")
-
-
-def _needed(params: Params, name: str) -> str:
-    if name not in params:
-        raise InvalidArgumentError(name, "is missing from the query")
-    return params[name]
+def _lift(faults: Faults | EventFaults, params: Params) -> None:
+    """Remove every fault, or the one that the query names."""
+    if "id" in params:
+        faults.lift(whole_of(params, "id"))
+    else:
+        faults.clear()
 
 
 def _reply(status: int, body: object) -> HttpReply:
     text = json.dumps(body, separators=(",", ":")) + "\n"
     return HttpReply(status=status, body=text.encode(), headers=_HEADERS)
+
+
+def _refused(status: int, reason: str) -> HttpReply:
+    reply = _reply(status, {"error": reason})
+    if status != _UNAUTHORIZED:
+        return reply
+    more = {"www-authenticate": 'Bearer realm="emulator"'}
+    return msgspec.structs.replace(reply, headers={**reply.headers, **more})

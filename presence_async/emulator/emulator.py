@@ -32,7 +32,8 @@ class PresenceEmulator:
 
     It behaves as recorded traffic of PubNub's service shows. Subscribe keys share
     nothing; methods that take ``subscribe_key`` use the emulator's own by default. Time
-    is the event loop's, so hours pass in milliseconds on a virtual-time loop.
+    is the event loop's, so hours pass in milliseconds on a virtual-time loop; on any
+    other ``advance`` jumps. ``http://ORIGIN/`` is a page that shows and steers it.
 
     Args:
         host: The address to listen on.
@@ -48,6 +49,9 @@ class PresenceEmulator:
         max_requests_per_s: Answer 429 to requests above this rate, all keys together;
             ``None``: no limit.
         journal_size: The number of requests that ``requests`` keeps.
+        control_token: Answer the control path to everyone who sends this token as
+            ``Authorization: Bearer TOKEN``, and to nobody else; ``None``: to programs
+            on this machine.
         clock: Returns Unix time in seconds, for ``/time/0`` and the age of signatures;
             ``None``: the event loop's ``wall_time`` if it has one, else the system's.
         profile: The keyset to be; ``None``: ``EmulatorProfile()``.
@@ -71,6 +75,7 @@ class PresenceEmulator:
         idle_poll_s: float = 280,
         max_requests_per_s: float | None = None,
         journal_size: int = 100_000,
+        control_token: str | None = None,
         clock: Callable[[], float] | None = None,
         profile: EmulatorProfile | None = None,
         **options: Unpack[ProfileOptions],
@@ -85,6 +90,7 @@ class PresenceEmulator:
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
+            control_token=control_token,
         )
         self._subscribe_key = subscribe_key
         self._server = Server(
@@ -213,6 +219,35 @@ class PresenceEmulator:
         counts as now.
         """
         self._server.service.restart_timetokens(shift_s)
+
+    def kick(
+        self,
+        user_id: str,
+        channel: str | None = None,
+        subscribe_key: str | None = None,
+    ) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which.
+
+        Others see a ``timeout``. A client that knows nothing of it joins the user again
+        with its next heartbeat.
+        """
+        key, now_s = subscribe_key or self._subscribe_key, self._server.now_s()
+        channels = self._server.service.kick(key, user_id, channel, now_s=now_s)
+        self._server.arm()
+        return channels
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead: what would be due within that time is due now.
+
+        Users time out in their order, interval events are sent, tokens and faults with
+        ``for_s`` end. What waits on a connection goes on in the loop's time: polls and
+        the delays of faults. Unix time does not jump: timetokens, ``/time/0`` and
+        signatures.
+
+        Raises:
+            InvalidArgumentError: Not a number above 0, or more than a year.
+        """
+        self._server.advance(seconds)
 
     def grant(self, token: str, *grants: Grant) -> None:
         """Replace the rights of a token.

@@ -40,7 +40,13 @@ class ExpiryTimer:
             self._disarm()
             self._due_s = due_s
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(due_s, self._expire, loop)
+            loop_s = due_s - self._service.jumped_s
+            self._timer = loop.call_at(loop_s, self._expire, loop)
+
+    def reset(self) -> None:
+        """Set the timer anew, after the service's time has jumped."""
+        self._disarm()
+        self.arm()
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -49,7 +55,7 @@ class ExpiryTimer:
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         # A timer may fire up to the clock's resolution early.
-        now_s = max(self._due_s, loop.time())
+        now_s = max(self._due_s, loop.time() + self._service.jumped_s)
         self._disarm()
         self._service.expire(now_s)
         self.arm()

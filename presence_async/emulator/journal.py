@@ -80,6 +80,13 @@ class Journal(Sequence[JournalEntry]):
         self._entries.clear()
         self._total = 0
 
+    def copy(self) -> Journal:
+        """Return a journal of the same requests, to which no others are added."""
+        copy = Journal(self._entries.maxlen or 0)
+        copy._entries.extend(self._entries)
+        copy._total = self._total
+        return copy
+
     def of(self, operation: str) -> list[JournalEntry]:
         """Return the requests of one operation."""
         return [entry for entry in self._entries if entry.operation == operation]

@@ -5,6 +5,7 @@ Pure: one method per operation, which takes it and returns the value of its repl
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -15,17 +16,20 @@ from ..protocol.channel_groups import (
     ListGroupsOperation,
     RemoveChannelsOperation,
 )
+from ..protocol.exchange import HttpReply
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNow, HereNowOperation
 from ..protocol.json_codec import Json
 from ..protocol.leave import LeaveOperation
-from ..protocol.names import is_presence_name, without_presence
+from ..protocol.names import PRESENCE_SUFFIX, is_presence_name, without_presence
 from ..protocol.occupancy import ChannelOccupancy, HereNowCounts
+from ..protocol.old_subscribe import OldSubscribeOperation
 from ..protocol.presence_params import DEFAULT_PRESENCE_TIMEOUT_S
 from ..protocol.publish import PublishOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation, UserState
 from ..protocol.where_now import WhereNow, WhereNowOperation
+from . import refusals
 from .channel_groups import ChannelGroups
 from .event_policy import EventPolicy
 from .message_feed import MessageFeed
@@ -48,6 +52,10 @@ class Keyset:
         timetokens: The source of timetokens.
         clock: Returns Unix time in seconds.
         delays_s: Returns the delays of the copies of an event on a channel at a time.
+
+    Attributes:
+        generation: Differs after each reset and each start.
+        events_total: The number of events so far, also of those not kept any more.
     """
 
     def __init__(
@@ -59,6 +67,8 @@ class Keyset:
         clock: Callable[[], float],
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
+        self.generation: str = secrets.token_hex(4)
+        self.events_total = 0
         self._profile = profile = options.profile
         self.occupancy: Occupancy = Occupancy(
             profile.granted_s(DEFAULT_PRESENCE_TIMEOUT_S),
@@ -151,6 +161,13 @@ class Keyset:
         changes = self.occupancy.leave(operation.user_id, channels, now_s=now_s)
         self._emit(changes, now_s)
 
+    def kick(self, user_id: str, channel: str | None, now_s: float) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which."""
+        channels = (channel,) if channel else self.occupancy.channels_of(user_id)
+        changes = self.occupancy.kick(user_id, channels, now_s=now_s)
+        self._emit(changes, now_s)
+        return tuple([change.channel for change in changes])
+
     def subscribe(
         self, operation: SubscribeOperation, now_s: float
     ) -> Delivery | PendingPoll:
@@ -181,6 +198,19 @@ class Keyset:
         )
         self._emit(changes, now_s)
         return opened
+
+    def old_subscribe(
+        self, operation: OldSubscribeOperation, now_s: float
+    ) -> Delivery | PendingPoll | HttpReply:
+        """Do as ``subscribe``, but refuse groups that have no channel at all.
+
+        PubNub's C SDK knows that answer; whether the newer subscribe gives it on every
+        key is unverified.
+        """
+        groups = [g.removesuffix(PRESENCE_SUFFIX) for g in operation.channel_groups]
+        if not operation.channels and not self.groups.expand((), groups):
+            return refusals.empty_subscription()
+        return self.subscribe(operation, now_s)
 
     def publish(self, operation: PublishOperation, now_s: float) -> int:
         """Deliver a message and return its timetoken."""
@@ -238,6 +268,7 @@ class Keyset:
 
     def _emit(self, changes: list[OccupancyChange], now_s: float) -> None:
         self.events += changes
+        self.events_total += len(changes)
         self.feed.emit(changes, now_s=now_s)
 
     def _page(self, channel: str, operation: HereNowOperation) -> ChannelOccupancy:

@@ -106,8 +106,10 @@ class MessageFeed:
         self._late.clear()
 
     def publish(self, operation: PublishOperation, *, now_s: float) -> int:
-        """Deliver a user's message and return its timetoken."""
+        """Deliver a user's message, if it is meant to be, and return its timetoken."""
         timetoken = self._timetokens.next(self._clock())
+        if not operation.is_delivered:
+            return timetoken
         message = Message(
             channel=operation.channel,
             payload=msgspec.Raw(json.dumps(operation.message).encode()),
@@ -117,6 +119,8 @@ class MessageFeed:
             message,
             self._subscribe_key,
             publisher=operation.user_id,
+            kind=operation.kind,
+            message_type=operation.message_type,
             metadata=operation.metadata,
         )
         self._queue(

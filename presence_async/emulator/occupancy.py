@@ -89,6 +89,18 @@ class Occupancy:
         """Return a user's state on a channel, ``{}`` when none is stored."""
         return self._states.get(channel, {}).get(user_id, {})
 
+    def users_total(self) -> int:
+        """Return the number of users who are present anywhere."""
+        return len(self._channels_of)
+
+    def timeout_s(self, channel: str, user_id: str) -> float:
+        """Return the presence timeout of a user on a channel, 0 for one not there."""
+        return self._present.get(channel, {}).get(user_id, 0)
+
+    def deadline_s(self, channel: str, user_id: str) -> float:
+        """Return when a user times out on a channel, ``math.inf`` for one not there."""
+        return self._due.due_s((channel, user_id))
+
     def next_deadline_s(self) -> float:
         """Return when the next user times out, ``math.inf`` when nobody does."""
         return self._due.next_due_s
@@ -154,6 +166,13 @@ class Occupancy:
         for channel in here:
             self._hold_back((channel, user_id), now_s)
         return []
+
+    def kick(
+        self, user_id: str, channels: Iterable[str], *, now_s: float
+    ) -> list[OccupancyChange]:
+        """Time a user out now on those channels where the user is."""
+        here = [c for c in channels if user_id in self._present.get(c, ())]
+        return [self._remove("timeout", channel, user_id, now_s) for channel in here]
 
     def set_state(
         self, user_id: str, channels: Iterable[str], state: State, *, now_s: float

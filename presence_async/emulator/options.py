@@ -17,6 +17,14 @@ _positive = validator(number, above=0)
 _count = validator(whole_number, least=0)
 
 
+def _token(_: object, __: object, token: str | None) -> None:
+    is_text = isinstance(token, str) and token.isascii() and token.isprintable()
+    if not is_text or not token or " " in str(token):
+        raise InvalidArgumentError(
+            "control_token", "must be visible ASCII characters without spaces"
+        )
+
+
 def _keys(keys: Iterable[str] | None) -> frozenset[str] | None:
     return None if keys is None else frozenset(name_tuple(keys, "subscribe_keys"))
 
@@ -30,6 +38,9 @@ class Options:
     )
     publish_key: str = "demo"
     secret_key: str | None = attrs.field(default=None, repr=False)
+    control_token: str | None = attrs.field(
+        default=None, repr=False, validator=attrs.validators.optional(_token)
+    )
     subscribe_keys: frozenset[str] | None = attrs.field(default=None, converter=_keys)
     access: Mapping[str, tuple[Grant, ...]] | None = attrs.field(
         default=None, converter=access_table, repr=False

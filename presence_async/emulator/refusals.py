@@ -7,6 +7,7 @@ presence (1), registry (true) and the rate limit, which names no service.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import msgspec
@@ -18,10 +19,12 @@ from ..protocol.json_codec import Json
 __all__ = [
     "access_denied",
     "bad_request",
+    "empty_subscription",
     "forbidden",
     "injected",
     "invalid_filter",
     "not_found",
+    "not_sent",
     "not_turned_on",
     "other_method",
     "raw",
@@ -85,6 +88,28 @@ def bad_request(message: str) -> HttpReply:
     return envelope.error_reply(400, message, error=1)
 
 
+def empty_subscription() -> HttpReply:
+    """Return the refusal of a subscribe to groups without any channel.
+
+    The words are in PubNub's C SDK; the rest comes from a report in the field.
+    """
+    return envelope.error_reply(
+        400,
+        "Channel group or groups result in empty subscription set",
+        service="PubSub",
+    )
+
+
+def not_sent(reason: str, timetoken: int, *, status: int = 400) -> HttpReply:
+    """Return the refusal of a message or signal.
+
+    Recorded for "Invalid Key" and "Signal size too large"; the words "Invalid JSON" and
+    "Message Too Large" are in PubNub's C SDK.
+    """
+    body = json.dumps([0, reason, str(timetoken)], separators=(",", ":"))
+    return raw(body.encode(), status=status)
+
+
 def not_turned_on() -> HttpReply:
     """Return the refusal of a feature that the keyset lacks.
 
@@ -112,8 +137,8 @@ def not_found(path: str) -> HttpReply:
     return envelope.error_reply(404, f"Not found: '{path}'", error=1, has_status=False)
 
 
-def other_method(method: str) -> HttpReply:
-    """Return the reply to another method than GET: permission for OPTIONS, else a 405.
+def other_method(method: str, *, allowed: str = "GET") -> HttpReply:
+    """Return the reply to a wrong method: permission for OPTIONS, else a 405.
 
     The methods are those of recorded replies; headers and bodies are unverified.
     """
@@ -122,7 +147,7 @@ def other_method(method: str) -> HttpReply:
         return HttpReply(status=200, body=b"", headers={**envelope.HEADERS, **more})
     refusal = envelope.error_reply(405, "Method Not Allowed", error=1)
     return msgspec.structs.replace(
-        refusal, headers={**refusal.headers, "allow": "GET, OPTIONS"}
+        refusal, headers={**refusal.headers, "allow": f"{allowed}, OPTIONS"}
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InvalidArgumentError
@@ -13,11 +13,14 @@ from . import refusals
 from .access_manager import AccessManager
 from .options import Options
 from .rate_limit import RateLimit
-from .router import operation_kind
+from .router import operation_kind, takes_post
 from .signatures import signature_refusal
 from .stream_filter import StreamFilter
 
-__all__ = ["TIME_PATH", "RequestGuard"]
+__all__ = ["MAX_MESSAGE_BYTES", "TIME_PATH", "RequestGuard"]
+
+MAX_MESSAGE_BYTES = 32 * 1024
+"""The largest body of a publish, as documented."""
 
 TIME_PATH = "/time/0"
 """The path of the service's time: one timetoken in a list."""
@@ -25,15 +28,16 @@ TIME_PATH = "/time/0"
 _MAX_REQUEST_BYTES = 32 * 1024
 _PRESENCE = "/v2/presence/"
 _REGISTRY = "/v1/channel-registration/"
+_SENDING = ("/publish/", "/signal/")
 
 
 class RequestGuard:
     """Parses requests and refuses those that must not take effect.
 
     The checks, in this order: the target is too long, requests come too fast, the
-    method is not GET, no service has the path, the subscribe key is another one, the
-    signature is wrong or outdated, the token does not cover the names, the keyset lacks
-    the feature, the filter expression is malformed.
+    method is a wrong one, a message is too large, no service has the path, the
+    subscribe key is another one, the signature is wrong or outdated, the token does not
+    cover the names, the keyset lacks the feature, the filter expression is malformed.
 
     Args:
         options: How the service behaves.
@@ -71,7 +75,7 @@ class RequestGuard:
             denied = self._denied(operation, request, now_s)
             return operation, denied or self._unavailable(operation, request)
         except InvalidArgumentError as error:
-            return None, _unparsable(request, error)
+            return None, self._unparsable(request, error)
 
     def _answered_early(
         self, request: HttpRequest, method: str, now_s: float
@@ -84,12 +88,24 @@ class RequestGuard:
             )
         if not _is_text(request.target):
             return refusals.bad_request("Bad Request")
-        if method != "GET":
-            return refusals.other_method(method)
+        if (unfit := self._unfit(request, method)) is not None:
+            return unfit
         if request.path == TIME_PATH:
-            timetoken = int(self._clock() * TIMETOKENS_PER_S)
-            return refusals.raw(b"[%d]" % timetoken)
+            return refusals.raw(b"[%d]" % self._timetoken())
         return None
+
+    def _unfit(self, request: HttpRequest, method: str) -> HttpReply | None:
+        """Return the refusal of a wrong method or of a body that is too large."""
+        allowed = "POST" if takes_post(request.path) else "GET"
+        if method != allowed:
+            return refusals.other_method(method, allowed=allowed)
+        if len(request.body or b"") > MAX_MESSAGE_BYTES:
+            too_large = "Message Too Large"
+            return refusals.not_sent(too_large, self._timetoken(), status=413)
+        return None
+
+    def _timetoken(self) -> int:
+        return int(self._clock() * TIMETOKENS_PER_S)
 
     def _denied(
         self, operation: Operation[Any], request: HttpRequest, now_s: float
@@ -97,12 +113,15 @@ class RequestGuard:
         """Return the refusal for a wrong key, signature or token, else ``None``."""
         keys, secret_key = self._options.subscribe_keys, self._options.secret_key
         if keys is not None and operation.subscribe_key not in keys:
+            if request.path.startswith(_SENDING):
+                return refusals.not_sent("Invalid Key", self._timetoken())
             return refusals.access_denied(400, "Invalid Subscribe Key")
         if secret_key is not None and (
             refusal := signature_refusal(
                 request,
                 publish_key=self._options.publish_key,
                 secret_key=secret_key,
+                subscribe_key=operation.subscribe_key,
                 unix_s=self._clock(),
             )
         ):
@@ -124,6 +143,18 @@ class RequestGuard:
             now_s=now_s,
         )
 
+    def _unparsable(
+        self, request: HttpRequest, error: InvalidArgumentError
+    ) -> HttpReply:
+        if request.path.startswith(_REGISTRY):
+            return refusals.registry_refusal("Reserved character in input parameters.")
+        is_sending = request.path.startswith(_SENDING)
+        known = _WORDS_OF_SENDING if is_sending else _WORDS
+        words = known.get(str(error)) or f"Invalid {error.argument}: {error.rule}"
+        if is_sending:
+            return refusals.not_sent(words, self._timetoken())
+        return refusals.bad_request(words)
+
     def _unavailable(
         self, operation: Operation[Any], request: HttpRequest
     ) -> HttpReply | None:
@@ -142,6 +173,14 @@ class RequestGuard:
                 "Stream filtering is off for this subscribe key"
             )
         return _invalid_filter(expression)
+
+
+# The service's own words where they are known.
+_WORDS: Mapping[str, str] = {"state: No state specified.": "No state specified."}
+_WORDS_OF_SENDING: Mapping[str, str] = {
+    "message: must be JSON": "Invalid JSON",
+    "message: Signal size too large": "Signal size too large",
+}
 
 
 def _invalid_filter(expression: str) -> HttpReply | None:
@@ -163,12 +202,3 @@ def _unroutable(request: HttpRequest) -> HttpReply:
 def _is_text(target: str) -> bool:
     # Bytes that are not UTF-8 arrive as lone surrogates.
     return target.isascii() or not any("\ud800" <= c <= "\udfff" for c in target)
-
-
-def _unparsable(request: HttpRequest, error: InvalidArgumentError) -> HttpReply:
-    if request.path.startswith(_REGISTRY):
-        return refusals.registry_refusal("Reserved character in input parameters.")
-    # The service's own words if they are known.
-    is_known = error.rule == "No state specified."
-    words = error.rule if is_known else f"Invalid {error.argument}: {error.rule}"
-    return refusals.bad_request(words)

@@ -16,13 +16,21 @@ from ..protocol.exchange import HttpRequest, Operation, compiled_route
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.leave import LeaveOperation
-from ..protocol.publish import PublishOperation
+from ..protocol.old_subscribe import OldSubscribeOperation
+from ..protocol.publish import PublishOperation, SignalOperation
 from ..protocol.subscribe import SubscribeOperation
 from ..protocol.user_state import GetStateOperation, SetStateOperation
 from ..protocol.where_now import WhereNowOperation
 from .keyset import Keyset
 
-__all__ = ["OPERATION_NAMES", "ROUTES", "TIME", "Handler", "operation_kind"]
+__all__ = [
+    "OPERATION_NAMES",
+    "ROUTES",
+    "TIME",
+    "Handler",
+    "operation_kind",
+    "takes_post",
+]
 
 Handler = Callable[[Keyset, Any, float], object]
 Kind = type[Operation[Any]]
@@ -31,7 +39,9 @@ ROUTES: Mapping[Kind, Handler] = {
     HeartbeatOperation: Keyset.heartbeat,
     LeaveOperation: Keyset.leave,
     SubscribeOperation: Keyset.subscribe,
+    OldSubscribeOperation: Keyset.old_subscribe,
     PublishOperation: Keyset.publish,
+    SignalOperation: Keyset.publish,
     WhereNowOperation: Keyset.where_now,
     HereNowOperation: Keyset.here_now,
     SetStateOperation: Keyset.set_state,
@@ -65,3 +75,9 @@ def operation_kind(request: HttpRequest) -> Kind | None:
             if needed is None or f"&{needed}=" in f"&{request.query}":
                 return kind
     return None
+
+
+def takes_post(path: str) -> bool:
+    """Return True for a path that is asked with POST: a publish without its message."""
+    found = compiled_route(PublishOperation.route).fullmatch(path)
+    return found is not None and found["message"] is None

@@ -9,26 +9,28 @@ import math
 import time
 from collections.abc import Callable, Hashable
 
+import attrs
+import msgspec
 from aiohttp import web
 
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.identity import loggable
-from . import refusals
-from .control import PREFIX, Control, ControlRequest
+from .control import MAX_BODY_BYTES, PREFIX, Control, ControlRequest, is_control
 from .expiry_timer import ExpiryTimer
 from .held_polls import HeldPolls
 from .http_server import http_server
 from .options import Options
 from .pending_poll import PendingPoll
 from .pending_reply import PendingReply
+from .request_body import read_body
+from .request_guard import MAX_MESSAGE_BYTES
 from .request_target import RequestTarget
+from .router import takes_post
 from .service import Service
 
 __all__ = ["Server"]
 
 logger: logging.Logger = logging.getLogger("presence_async.emulator")
-
-_UNREADABLE = (ConnectionError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge)
 
 
 class Server:
@@ -56,7 +58,8 @@ class Server:
         self._port = port
         self._clock = clock
         self.service: Service = Service(options, clock=self._unix_s)
-        self._control = Control(self.service, subscribe_key)
+        self._subscribe_key = subscribe_key
+        self._control_token = options.control_token
         self._polls = HeldPolls(options.idle_poll_s)
         self._timer = ExpiryTimer(self.service)
         self._runner: web.ServerRunner | None = None
@@ -70,6 +73,12 @@ class Server:
         if self._runner is not None:
             return
         self._is_closing = asyncio.Event()
+        self._control = Control(
+            self.service,
+            self._subscribe_key,
+            token=self._control_token,
+            started_s=self.now_s() - self.service.jumped_s,
+        )
         self._timer.start()
         server = http_server(self._serve, on_lost=self._lost, logger=logger)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
@@ -100,8 +109,17 @@ class Server:
         return host, port
 
     def now_s(self) -> float:
-        """Return the event loop's time, which all methods of the service take."""
-        return asyncio.get_running_loop().time()
+        """Return the loop's time and what it has jumped; the service takes it."""
+        return asyncio.get_running_loop().time() + self.service.jumped_s
+
+    def arm(self) -> None:
+        """Apply in time what has become due sooner, as by a kick."""
+        self._timer.arm()
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead: what would be due within that time is due now."""
+        self.service.advance(seconds, now_s=self.now_s())
+        self._timer.reset()
 
     @property
     def open_polls(self) -> int:
@@ -121,9 +139,12 @@ class Server:
         target = RequestTarget.parse(request.raw_path)
         http = HttpRequest(path=target.path, query=target.query)
         reply: HttpReply | None
-        if target.path.startswith(PREFIX):
+        if is_control(request.method, target.path):
             reply = await self._controlled(request, http, target.host)
         else:
+            if request.method == "POST" and takes_post(target.path):
+                body = await read_body(request, most_bytes=MAX_MESSAGE_BYTES)
+                http = msgspec.structs.replace(http, body=body)
             pending = self.service.receive(
                 http, method=request.method, now_s=self.now_s()
             )
@@ -140,19 +161,19 @@ class Server:
             name.lower(): ", ".join(request.headers.getall(name))
             for name in request.headers
         }
-        try:
-            body = await request.read()
-        except _UNREADABLE:
-            return refusals.bad_request("Bad Request")
         asked = ControlRequest(
             method=request.method,
             http=http,
             target_host=target_host,
             headers=headers,
             peer=request.remote or "",
-            body=body,
         )
-        return self._control.answer(asked, now_s=self.now_s())
+        if self._control.refusal(asked) is None:
+            body = await read_body(request, most_bytes=MAX_BODY_BYTES)
+            asked = attrs.evolve(asked, body=body)
+        reply = self._control.answer(asked, now_s=self.now_s())
+        self._timer.reset()  # a user may have been kicked, or the time have jumped
+        return reply
 
     async def _answered(
         self, request: web.BaseRequest, pending: PendingReply

@@ -13,8 +13,6 @@ import attrs
 
 from ..checks import number
 from ..deadlines import DueHeap
-from ..errors import InvalidArgumentError
-from ..protocol.encoding import split_list
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
@@ -22,25 +20,27 @@ from ..protocol.json_codec import Json
 from ..protocol.subscribe import SubscribeOperation
 from . import refusals
 from .event_faults import EventFaults
-from .faults import Fault, Faults
+from .faults import Faults
 from .grant import Grant
-from .journal import Journal, JournalEntry
+from .journal import Journal
 from .keyset import Keyset
 from .last_connections import LastConnections, Subscriber
 from .message_log import Timetokens
 from .occupancy import OccupancyChange
 from .options import Options
 from .pending_poll import PendingPoll
-from .pending_reply import PendingReply
+from .pending_reply import PendingReply, entry_of, faulty_reply
 from .profile import EmulatorProfile
 from .reply_cache import PER_ATTEMPT, ReplyCache
-from .request_guard import TIME_PATH, RequestGuard
-from .router import ROUTES, TIME
+from .request_guard import RequestGuard
+from .router import ROUTES
 
 __all__ = ["RESTART_SHIFT_S", "Service"]
 
 RESTART_SHIFT_S = -3600.0
 """Default shift of timetokens against the clock after a restart, in seconds."""
+
+_LONGEST_JUMP_S = 366 * 86_400
 
 
 class Service:
@@ -49,9 +49,14 @@ class Service:
     Args:
         options: How the service behaves.
         clock: Returns Unix time in seconds.
+
+    Attributes:
+        jumped_s: The seconds by which ``now_s`` is ahead of the event loop's time,
+            because ``advance`` was called.
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
+        self.jumped_s = 0.0
         self.journal: Journal = Journal(options.journal_size)
         self.faults: Faults = Faults()
         self.event_faults: EventFaults = EventFaults()
@@ -90,6 +95,33 @@ class Service:
         is_on = self._guard.access.is_on
         return attrs.evolve(self._options.profile, access_manager=is_on)
 
+    def subscribe_keys(self) -> tuple[str, ...]:
+        """Return the keys that have been used, in this order."""
+        return tuple(self._keysets)
+
+    def advance(self, seconds: float, *, now_s: float) -> None:
+        """Jump ahead: what would be due within that time is due now.
+
+        Raises:
+            InvalidArgumentError: Not a number above 0, or more than a year.
+        """
+        self.jumped_s += number(seconds, "seconds", above=0, most=_LONGEST_JUMP_S)
+        self.expire(now_s + seconds)
+
+    def kick(
+        self, subscribe_key: str, user_id: str, channel: str | None, *, now_s: float
+    ) -> tuple[str, ...]:
+        """Time a user out now, on a channel or on all; return on which."""
+        keyset = self.keyset(subscribe_key)
+        self.expire(now_s)
+        channels = keyset.kick(user_id, channel, now_s)
+        self._due.put(subscribe_key, keyset.next_due_s())
+        return channels
+
+    def unix_s(self) -> float:
+        """Return Unix time in seconds, which ``advance`` leaves alone."""
+        return self._clock()
+
     def grant(self, token: str, grants: Iterable[Grant], *, now_s: float) -> None:
         """Give a token rights; the first one turns access control on."""
         self._guard.access.grant(token, grants, now_s=now_s)
@@ -107,12 +139,12 @@ class Service:
         return keyset.occupancy.occupants(channel)
 
     def events(
-        self, subscribe_key: str, channel: str, *, now_s: float
+        self, subscribe_key: str, channel: str | None, *, now_s: float
     ) -> tuple[OccupancyChange, ...]:
-        """Return what happened on a channel, oldest first."""
+        """Return what happened on a channel, or on every one, oldest first."""
         keyset = self.keyset(subscribe_key)
         self.expire(now_s)
-        return tuple([event for event in keyset.events if event.channel == channel])
+        return tuple([e for e in keyset.events if channel in {None, e.channel}])
 
     def reset(self, subscribe_key: str | None) -> None:
         """Forget a key or all, the faults, the journal, cached replies, new tokens.
@@ -167,7 +199,7 @@ class Service:
     ) -> PendingReply:
         """Record a request and parse it; nothing takes effect yet."""
         operation, refusal = self._guard.check(request, method=method, now_s=now_s)
-        entry = _entry(request, method, operation, now_s)
+        entry = entry_of(request, method, operation, now_s)
         self.journal.add(entry)
         fault = self.faults.strike(entry.operation, entry.subscribe_key, now_s=now_s)
         return PendingReply(
@@ -196,14 +228,14 @@ class Service:
         """
         fault = pending.fault
         if fault is not None and fault.prevents_effect:
-            return _faulty(fault)
+            return faulty_reply(fault)
         reply = self._reply(pending, now_s)
         if connection is not None and pending.refusal is None:
             self._note(pending.operation, connection)
         if fault is not None and fault.replaces_answer:
             if isinstance(reply, PendingPoll):
                 self.drop(reply)
-            return _faulty(fault)
+            return faulty_reply(fault)
         return reply
 
     def _reply(self, pending: PendingReply, now_s: float) -> HttpReply | PendingPoll:
@@ -223,7 +255,7 @@ class Service:
         keyset = self.keyset(operation.subscribe_key)
         value = ROUTES[type(operation)](keyset, operation, now_s)
         self._due.put(operation.subscribe_key, keyset.next_due_s())
-        if isinstance(value, PendingPoll):
+        if isinstance(value, (PendingPoll, HttpReply)):
             return value
         reply = operation.to_reply(value)
         if cache is not None:
@@ -263,35 +295,3 @@ class Service:
     def drop(self, poll: PendingPoll) -> None:
         """Forget a poll whose client has hung up."""
         self.keyset(poll.operation.subscribe_key).feed.close(poll)
-
-
-def _faulty(fault: Fault) -> HttpReply:
-    status = 200 if fault.status is None else fault.status
-    reply = refusals.injected(status)
-    if fault.body is not None:
-        reply = refusals.raw(fault.body, status=status)
-    return refusals.with_headers(
-        reply, retry_after=fault.retry_after_s, age=fault.age_s
-    )
-
-
-def _entry(
-    request: HttpRequest, method: str, operation: Operation[Any] | None, now_s: float
-) -> JournalEntry:
-    try:
-        params = request.params()
-    except InvalidArgumentError:
-        params = {}
-    name = operation.name if operation is not None else ""
-    return JournalEntry(
-        at_s=now_s,
-        method=method,
-        operation=TIME if request.path == TIME_PATH else name,
-        subscribe_key=operation.subscribe_key if operation is not None else "",
-        path=request.path,
-        query=request.query,
-        params=params,
-        user_id=params.get("uuid"),
-        channels=getattr(operation, "channels", ()),
-        channel_groups=split_list(params.get("channel-group", "")),
-    )

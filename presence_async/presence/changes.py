@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from .claims import Claim, LeaseHealth
+from .names import Name
 
 __all__ = [
     "Change",
     "HealthChanged",
+    "HeldElsewhere",
     "LeaveGivenUp",
     "OutageBegan",
     "OutageEnded",
@@ -19,6 +21,7 @@ __all__ = [
     "RegisterBack",
     "RegisterLost",
     "Settled",
+    "TurnChanged",
     "UserForgotten",
 ]
 
@@ -35,6 +38,7 @@ class HealthChanged(NamedTuple):
         until_s: When the presence ran out, as it was known then.
         is_shared: Whether everybody is affected, as in an outage, so that one line
             about all of them says more than one about each.
+        names: What the claim held; of one that is released: held last.
     """
 
     claim: Claim
@@ -44,6 +48,7 @@ class HealthChanged(NamedTuple):
     at_s: float
     until_s: float
     is_shared: bool
+    names: tuple[Name, ...] = ()
 
     @property
     def remaining_s(self) -> float:
@@ -79,6 +84,20 @@ class LeaveGivenUp(NamedTuple):
     error: Exception
     is_known: bool
     is_shared: bool
+
+
+class HeldElsewhere(NamedTuple):
+    """No leave is sent for names, since other clients still hold them."""
+
+    user_id: str
+    names: tuple[Name, ...]
+
+
+class TurnChanged(NamedTuple):
+    """The register gave the turn to send heartbeats to this client, or to another."""
+
+    user_id: str
+    is_ours: bool
 
 
 class OutageBegan(NamedTuple):
@@ -129,6 +148,8 @@ Change: TypeAlias = (
     HealthChanged
     | Settled
     | LeaveGivenUp
+    | HeldElsewhere
+    | TurnChanged
     | OutageBegan
     | OutageGoesOn
     | OutageEnded

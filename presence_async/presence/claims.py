@@ -27,6 +27,7 @@ __all__ = [
     "RELEASED",
     "Claim",
     "LeaseHealth",
+    "LeaveOrigin",
     "Order",
     "OrderKind",
     "Params",
@@ -203,6 +204,15 @@ class OrderKind:
     """The last heartbeat of a client that closes, instead of a leave."""
 
 
+class LeaveOrigin:
+    """Whom a leave is owed to, if not to somebody who let go of the names."""
+
+    OTHERS: Final = "others"
+    """To workers that are gone."""
+    UNDONE: Final = "undone"
+    """To a join that is taken back."""
+
+
 class Order:
     """One thing to say about a user, in sequence with the user's other orders.
 
@@ -243,6 +253,7 @@ class Order:
         may_be_late: Of a leave: whether an attempt may have left names that another
             worker has held since.
         is_waiting: Of a leave: whether it waits for the register to be back.
+        origin: Of a leave: one of ``LeaveOrigin``; empty: the usual one.
         hand_over_s: Of a last one: seconds for which the register keeps the user.
         versions: Of a heartbeat on behalf of others: the register's versions of the
             states that it carries.
@@ -270,6 +281,7 @@ class Order:
     granted_s: float = 0.0
     may_be_late: bool = False
     is_waiting: bool = False
+    origin: str = ""
     hand_over_s: float = 0.0
     versions: tuple[int, ...] = ()
 

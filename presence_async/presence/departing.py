@@ -9,7 +9,8 @@ from ..protocol.json_codec import JsonError, decode_object
 from ..protocol.leave import LeaveOperation
 from ..register.values import Again, Departing, Release, Released
 from . import leaving, order_queue
-from .claims import Order, OrderKind, Patience
+from .changes import HeldElsewhere
+from .claims import LeaveOrigin, Order, OrderKind, Patience
 from .listing import Ask
 from .membership import Membership
 from .names import Name, channels_of, groups_of, names_of, text_of
@@ -36,6 +37,9 @@ def released(
         if order.may_be_late and refused:
             # An attempt of this client's may have left what another one holds.
             _note_departed(user, membership, tuple(refused))
+        if refused:
+            held = HeldElsewhere(user.user_id, tuple(refused))
+            user.shared.changes.append(held)
         leaving.drop(user, order, refused)
         order.granted, order.granted_s = answer.leave, ask.taken_s
     again(user, answer.again, now_s)
@@ -86,7 +90,7 @@ def depart(user: UserTable, names: Sequence[Name], now_s: float) -> None:
     )
     order.not_before_s = now_s
     order.granted, order.granted_s = tuple(names), now_s
-    order.is_known = True
+    order.is_known, order.origin = True, LeaveOrigin.OTHERS
 
 
 def again(user: UserTable, names: Sequence[Again], now_s: float) -> None:

@@ -59,9 +59,15 @@ def begin(user: UserTable, claim: Claim, now_s: float) -> None:
     _set(user, claim, FRESH, "joined", now_s)
 
 
-def release(user: UserTable, claim: Claim, reason: str, now_s: float) -> None:
-    """Remove a claim for good."""
-    _set(user, claim, RELEASED, reason, now_s)
+def release(
+    user: UserTable,
+    claim: Claim,
+    reason: str,
+    now_s: float,
+    names: tuple[Name, ...] | None = None,
+) -> None:
+    """Remove a claim for good; ``names`` are what it held last, if not what it has."""
+    _set(user, claim, RELEASED, reason, now_s, names=names)
     user.drop(claim)
     user.forget_unwanted()
     catch_up(user, now_s)
@@ -76,12 +82,13 @@ def let_go(
 ) -> None:
     """Take names out of claims; those left with none are released."""
     for claim in claims:
+        held = claim.names
         claim.channels = tuple(c for c in claim.channels if c not in channels)
         claim.channel_groups = tuple(
             g for g in claim.channel_groups if g not in channel_groups
         )
         if not claim.channels and not claim.channel_groups:
-            release(user, claim, "its names were left", now_s)
+            release(user, claim, "its names were left", now_s, held)
     user.forget_unwanted()
     catch_up(user, now_s)
     update(user, now_s)
@@ -115,6 +122,7 @@ def _set(
     now_s: float,
     *,
     is_shared: bool = False,
+    names: tuple[Name, ...] | None = None,
 ) -> None:
     previous = claim.health
     if previous is health or previous is RELEASED:
@@ -125,7 +133,10 @@ def _set(
     is_shared |= user.shared.is_down
     is_shared |= health is FRESH and latest is not None and latest.is_shared
     until_s = user.expires_s(claim)
-    change = HealthChanged(claim, previous, health, reason, now_s, until_s, is_shared)
+    names = claim.names if names is None else names
+    change = HealthChanged(
+        claim, previous, health, reason, now_s, until_s, is_shared, names
+    )
     user.shared.changes.append(change)
     if health is not FRESH or (latest is not None and claim.is_followed):
         claim.latest = change

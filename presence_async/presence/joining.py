@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import LeaseReleasedError
 from . import difference, health, leaving, order_queue, rounds
-from .claims import FRESH, Claim, Order, Patience
+from .claims import FRESH, Claim, LeaveOrigin, Order, Patience
 from .listing import Ask
 from .merging import Beat
 from .user import UserTable
@@ -147,6 +147,7 @@ def _leave(
     settings = user.shared.settings
     patience = Patience(now_s, now_s + settings.close_timeout_s, settings.retry)
     until_s = now_s + claim.presence_timeout_s
-    leaving.leave(
+    order = leaving.leave(
         user, channels, channel_groups, claim.params, patience, until_s=until_s
     )
+    order.origin = LeaveOrigin.UNDONE

@@ -13,6 +13,7 @@ from ..protocol.json_codec import encode_state
 from ..protocol.user_state import SetStateOperation
 from ..register.values import Beaten, Claimed, Claiming, Holding, Standing, Wish
 from . import health, listed
+from .changes import TurnChanged
 from .listing import Ask, AskKind
 from .membership import Membership
 from .merging import wanted
@@ -70,7 +71,10 @@ def claimed(user: UserTable, ask: Ask, answer: Claimed, now_s: float) -> None:
         listing.others = None
     else:
         listed.note_others(user, listing, answer.names, now_s)
-    listing.has_turn = listing.is_leading = answer.is_due
+    listing.has_turn = answer.is_due
+    if listing.is_leading is not answer.is_due:
+        listing.is_leading = answer.is_due
+        user.shared.changes.append(TurnChanged(user.user_id, answer.is_due))
     if answer.is_due:
         return
     _note_heartbeats(user, ask, answer.names, now_s)

@@ -18,16 +18,18 @@ ReplyT = TypeVar("ReplyT")
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A GET request, escaped and ready for the wire, without host and body.
+    """A request, escaped and ready for the wire, without its host.
 
     Attributes:
         path: The percent-escaped path, from its leading slash.
         query: The percent-escaped query without ``?``; hidden from ``repr`` because
             it may carry a token.
+        body: The body of a POST, hidden too; ``None`` for a GET, which has none.
     """
 
     path: str
     query: str = ""
+    body: bytes | None = None
 
     def __repr__(self) -> str:
         return f"HttpRequest(path={self.path!r})"

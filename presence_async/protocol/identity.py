@@ -32,6 +32,7 @@ __all__ = [
     "redacted",
     "secrets_of",
     "signature_v2",
+    "signed_query",
 ]
 
 _SDK: Final = "presence-async/0.1.0"
@@ -188,10 +189,14 @@ def signature_v2(
 
     Source: https://www.pubnub.com/docs/sdks/rest-api/signature (read 2026-11).
     """
-    query = "&".join(f"{name}={_signed(value)}" for name, value in sorted(params))
-    text = f"{method}\n{publish_key}\n{path}\n{query}\n{body}"
+    text = f"{method}\n{publish_key}\n{path}\n{signed_query(params)}\n{body}"
     digest = hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).digest()
     return "v2." + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def signed_query(params: Iterable[tuple[str, str]]) -> str:
+    """Return a query as signatures contain it: sorted, and escaped throughout."""
+    return "&".join(f"{name}={_signed(value)}" for name, value in sorted(params))
 
 
 def is_signed(request: HttpRequest, *, publish_key: str, secret_key: str) -> bool:

@@ -30,6 +30,8 @@ class RenderedMessage(Message, frozen=True, kw_only=True, gc=False):
         subscribe_key: str,
         *,
         publisher: str | None = None,
+        kind: int | None = None,
+        message_type: str | None = None,
         metadata: Json = None,
     ) -> RenderedMessage:
         """Encode a message, unless it is encoded already.
@@ -38,6 +40,8 @@ class RenderedMessage(Message, frozen=True, kw_only=True, gc=False):
             message: The message.
             subscribe_key: The key set.
             publisher: The user who sent it; ``None``: the service itself.
+            kind: The field ``e``, which is 1 for a signal; ``None``: left out.
+            message_type: The field ``cmt``; ``None``: left out.
             metadata: What the user sent with it for filters; ``None``: nothing. An
                 event has its own.
         """
@@ -53,6 +57,8 @@ class RenderedMessage(Message, frozen=True, kw_only=True, gc=False):
             "c": message.channel,
             "d": payload,
         }
+        extras = {"e": kind, "cmt": message_type}
+        fields |= {name: value for name, value in extras.items() if value is not None}
         if names.is_presence_name(message.channel):
             channel = message.channel.removesuffix(names.PRESENCE_SUFFIX)
             fields["u"] = metadata_of(channel, payload)

@@ -10,7 +10,7 @@ request that matched; it is absent exactly when the request names one plain chan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 import msgspec
 
@@ -31,11 +31,11 @@ from .presence_path import PresencePath, group_query
 from .rendered_message import RenderedMessage
 from .timetoken import Timetoken
 
-__all__ = ["Delivery", "SubscribeOperation"]
+__all__ = ["SUBSCRIBE_HEADERS", "Delivery", "SubscribeOperation"]
 
 _LARGEST_REGION: Final = 127
 """Go's SDK decodes a region into 8 bits, so the emulator stays at or below it."""
-_HEADERS: Final[Mapping[str, str]] = {
+SUBSCRIBE_HEADERS: Final[Mapping[str, str]] = {
     "content-type": 'text/javascript; charset="UTF-8"',
     "cache-control": "no-cache",
     "access-control-allow-origin": "*",
@@ -135,7 +135,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
         return HttpRequest(path=path, query="&".join(query))
 
     @classmethod
-    def from_request(cls, request: HttpRequest) -> SubscribeOperation:
+    def from_request(cls, request: HttpRequest) -> Self:
         path = PresencePath.parse(cls.route, request)
         params = path.params
         # Old Ruby SDKs write the cursor as JSON in ``t``.
@@ -163,7 +163,7 @@ class SubscribeOperation(msgspec.Struct, frozen=True, kw_only=True):
         )
         region = min(value.region, _LARGEST_REGION)
         body = f'{{"t":{{"t":"{value.timetoken}","r":{region}}},"m":[{messages}]}}'
-        return HttpReply(status=200, body=body.encode(), headers=_HEADERS)
+        return HttpReply(status=200, body=body.encode(), headers=SUBSCRIBE_HEADERS)
 
     def from_reply(self, reply: HttpReply) -> Delivery:
         # An invalid message does not spoil the others: it is kept whole, as the payload

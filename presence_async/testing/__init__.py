@@ -1,4 +1,4 @@
-"""Tools for tests: the virtual-time loop, the leak check, the pytest plugin.
+"""Tools for tests: virtual time, the leak check, an emulator in a thread, the plugin.
 
 Names are imported when they are first used, because pytest imports this package for the
 plugin in every run.
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from .clients import MakePresenceClient as MakePresenceClient
     from .leaks import LeakCheck as LeakCheck
     from .leaks import LeakError as LeakError
+    from .threaded import ThreadedEmulator as ThreadedEmulator
     from .virtual_loop import VirtualLoop as VirtualLoop
 
 _HOMES = {
     "LeakCheck": "leaks",
     "LeakError": "leaks",
     "MakePresenceClient": "clients",
+    "ThreadedEmulator": "threaded",
     "VirtualLoop": "virtual_loop",
 }
 

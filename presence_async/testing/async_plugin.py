@@ -1,34 +1,29 @@
 """The half of the plugin that needs pytest-asyncio; imported only if that is enabled.
 
-The other half is ``plugin``, which documents the marker and the fixtures.
+It gives marked tests a virtual loop. The other half is ``plugin``, which documents the
+marker and the fixtures.
 """
 
 from __future__ import annotations
 
-import types
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+import functools
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-if TYPE_CHECKING:
-    from ..client.client import PresenceClient
-    from ..emulator import PresenceEmulator
-    from .clients import MakePresenceClient
-
-LoopScope = Literal["function", "class", "module", "package", "session"]
+from . import async_fixtures
 
 _MARKER = "virtual_time"
-_LEAK_CHECK = "presence_leak_check"
-_has_failed = pytest.StashKey[bool]()
 
 
 def register(manager: pytest.PytestPluginManager) -> None:
-    """Register the loop hook, the hooks of the leak check and the fixtures."""
-    manager.register(_VirtualTime(manager))
-    manager.register(_LeakCheckAroundAll())
-    manager.register(_fixtures(), __name__)
+    """Register the loop hook, and the fixtures once for each scope of a loop."""
+    manager.register(_VirtualTime(manager), __name__)
+    for scope in ("function", "class", "module", "package", "session"):
+        fixture = functools.partial(pytest_asyncio.fixture, loop_scope=scope)
+        async_fixtures.register(manager, scope, fixture)
 
 
 class _VirtualTime:
@@ -73,81 +68,3 @@ class _LoopHook:
         from .virtual_loop import VirtualLoop  # noqa: PLC0415  # only when it is used
 
         return {"virtual": VirtualLoop}
-
-
-class _LeakCheckAroundAll:
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Make the leak check the first fixture of a test to be set up."""
-        names: list[str] = getattr(item, "fixturenames", [])
-        if {"presence_emulator", _LEAK_CHECK} & set(names):
-            names[:] = [_LEAK_CHECK, *(name for name in names if name != _LEAK_CHECK)]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Record that a test failed: the leaks of a failed test are not reported."""
-        report = yield
-        if report.failed:
-            item.stash[_has_failed] = True
-        return report
-
-
-def _fixtures() -> types.ModuleType:
-    """Return the async part of each fixture, once for each scope of a loop."""
-    holder = types.ModuleType("presence_async.testing.async_fixtures")
-    for scope in ("function", "class", "module", "package", "session"):
-        for fixture in _fixtures_of(scope):
-            setattr(holder, f"_{fixture.__name__}_{scope}", fixture)
-    return holder
-
-
-def _fixtures_of(scope: LoopScope) -> Iterator[Callable[..., Any]]:
-    @pytest_asyncio.fixture(loop_scope=scope)
-    async def presence_leak_check(
-        request: pytest.FixtureRequest,
-    ) -> AsyncIterator[None]:
-        from .leaks import LeakCheck, LeakError  # noqa: PLC0415  # only when it is used
-
-        # A plugin that repeats failed tests runs the same item again.
-        request.node.stash[_has_failed] = False
-        found = None
-        try:
-            async with LeakCheck():
-                yield
-        except LeakError as error:
-            found = str(error)
-        if found and not request.node.stash[_has_failed]:
-            pytest.fail(f"{request.node.name} {found}", pytrace=False)
-
-    @pytest_asyncio.fixture(loop_scope=scope)
-    async def presence_emulator(
-        presence_leak_check: None,  # noqa: ARG001  # is set up first
-        presence_emulator_options: Mapping[str, Any],
-    ) -> AsyncIterator[PresenceEmulator]:
-        from ..emulator import PresenceEmulator  # noqa: PLC0415  # only when it is used
-
-        async with PresenceEmulator(**presence_emulator_options) as emulator:
-            yield emulator
-
-    @pytest_asyncio.fixture(loop_scope=scope)
-    async def make_presence_client(
-        presence_emulator: PresenceEmulator,
-    ) -> AsyncIterator[MakePresenceClient]:
-        from .clients import MakePresenceClient  # noqa: PLC0415  # only when it is used
-
-        async with MakePresenceClient(presence_emulator) as make:
-            yield make
-
-    @pytest_asyncio.fixture(loop_scope=scope)
-    async def presence_client(
-        presence_emulator: PresenceEmulator,
-    ) -> AsyncIterator[PresenceClient]:
-        from .clients import MakePresenceClient  # noqa: PLC0415  # only when it is used
-
-        async with MakePresenceClient(presence_emulator) as make:
-            yield await make()
-
-    yield from (presence_leak_check, presence_emulator)
-    yield from (make_presence_client, presence_client)

@@ -17,6 +17,8 @@ __all__ = ["LeakCheck", "LeakError"]
 
 _CLEANUP_TURNS = 20
 _YOUNG = 1
+# What anyio's plugin starts on the loop of a test, to wait for a fixture or the test.
+_ANYIO_CALL = "TestRunner._call_in_runner_task"
 
 Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
@@ -81,7 +83,7 @@ class LeakCheck:
         tasks = asyncio.all_tasks() - self._tasks - {asyncio.current_task()}
         sockets = _watched(asyncio.get_running_loop()) - self._sockets
         return [
-            *(_task_text(task) for task in tasks),
+            *(_task_text(task) for task in tasks if _name(task) != _ANYIO_CALL),
             *(_socket_text(number) for number in sockets),
             *(f"unread: {text}" for text in self._unread),
         ]
@@ -95,8 +97,12 @@ def _watched(loop: asyncio.AbstractEventLoop) -> frozenset[int]:
     return loop.watched if isinstance(loop, VirtualLoop) else frozenset()
 
 
+def _name(task: asyncio.Task[Any]) -> str:
+    return str(getattr(task.get_coro(), "__qualname__", task.get_coro()))
+
+
 def _task_text(task: asyncio.Task[Any]) -> str:
-    name = getattr(task.get_coro(), "__qualname__", task.get_coro())
+    name = _name(task)
     frames = task.get_stack(limit=1)
     if not frames:
         return f"task {task.get_name()!r} of {name}"

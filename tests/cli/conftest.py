@@ -14,6 +14,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("PUBNUB_"):
             monkeypatch.delenv(name)
     monkeypatch.delenv("PRESENCE_REGISTER_URL", raising=False)
+    monkeypatch.delenv("PRESENCE_EXPLAIN_FILE", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
 
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.real_time
 async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     process = await start("emulate", "--verbose")
     url = (await read_line(process)).strip()
+    console = await read_line(process)
 
     asked = await ask(
         *("where-now", "--origin", url, "--subscribe-key", "any", "--user-id", "bob"),
@@ -35,6 +36,7 @@ async def test_emulate_prints_its_url_first_and_stops_on_ctrl_c() -> None:
     _, errors = await process.communicate()
 
     assert url.startswith("http://127.0.0.1:")
+    assert console == f"console: {url}/\n"
     assert asked == (0, "", "")
     assert process.returncode == 0
     assert "200 /v2/presence/sub-key/any/uuid/bob" in errors.decode()
@@ -63,13 +65,43 @@ async def test_emulate_stops_at_once_with_open_requests_and_polls() -> None:
         writer.close()
 
 
+async def test_emulate_takes_a_control_token_from_the_environment() -> None:
+    process = await start(
+        "emulate", "--verbose", PRESENCE_EMULATOR_CONTROL_TOKEN="c0ntr0l"
+    )
+    url = (await read_line(process)).strip()
+    headers = {"Content-Type": "application/json"}
+
+    async def asked(method: str, name: str, token: str = "") -> int:
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        async with session.request(
+            method, f"{url}/_emulator/{name}", headers=headers | sent
+        ) as reply:
+            return reply.status
+
+    async with aiohttp.ClientSession() as session:
+        statuses = [
+            await asked("POST", "reset"),
+            await asked("POST", "reset", "c0ntr0l"),
+            await asked("GET", "health"),
+        ]
+    process.send_signal(signal.SIGINT)
+    errors = await errors_of(process)
+
+    assert statuses == [401, 200, 200]
+    assert b"/_emulator/reset" in errors
+    assert b"c0ntr0l" not in errors
+
+
 async def test_emulate_warns_when_other_machines_can_reach_it() -> None:
     process = await start("emulate", "--host", "0.0.0.0", "--json")  # noqa: S104  # the point
-    await read_line(process)
+    told = json.loads(await read_line(process))
 
     process.send_signal(signal.SIGINT)
     errors = await errors_of(process)
 
+    port = told["url"].removeprefix("http://0.0.0.0:")
+    assert told["console"] == f"http://127.0.0.1:{port}/"
     assert b"other machines can reach" in errors
     assert errors.count(b"\n") == 1
 
@@ -104,8 +136,12 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         ({"event_fault": ["[]"]}, "must be a JSON object"),
         ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
+        ({"control_token": "two words"}, "visible ASCII"),
     ],
-    ids=["access", "profile", "number", "secret", "event fault", "fault", "size"],
+    ids=[
+        *("access", "profile", "number", "secret", "event fault", "fault", "size"),
+        "token",
+    ],
 )
 def test_emulate_rejects_invalid_options(
     options: dict[str, Any],

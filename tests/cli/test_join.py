@@ -48,6 +48,28 @@ async def test_join_stays_until_a_signal_then_leaves(
     assert not emulator.occupants("lobby")
 
 
+async def test_join_leaves_by_itself_after_a_duration(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    outcome = await ask("join", "lobby", "--duration", "0.1s", **service)
+
+    assert outcome == (0, "bob on lobby: fresh\nleaving lobby\n", "")
+    assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
+
+
+async def test_a_refused_heartbeat_is_said_with_its_reason(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    process = await start("join", "lobby", "--presence-timeout", "4", **service)
+    await read_line(process)
+    emulator.inject(Fault(operation="heartbeat", status=403))
+    refused = await read_line(process)
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+
+    assert refused.startswith("bob on lobby: refused, ")
+
+
 async def test_join_leaves_when_its_terminal_is_closed(
     emulator: PresenceEmulator, service: dict[str, str]
 ) -> None:
@@ -61,14 +83,11 @@ async def test_join_leaves_when_its_terminal_is_closed(
     assert [e.action for e in emulator.events("lobby")] == ["join", "leave"]
 
 
-async def test_join_leaves_quietly_when_nobody_reads_its_output(
+async def test_join_leaves_quietly_when_nobody_reads_it_though_nothing_happens(
     emulator: PresenceEmulator, service: dict[str, str]
 ) -> None:
-    process = await start(
-        "join", "lobby", "--json", "--presence-timeout", "4", **service
-    )
+    process = await start("join", "lobby", "--json", **service)
     await read_line_and_close(process)
-    emulator.inject(Fault(operation="heartbeat", status=503, times=2))
 
     assert await errors_of(process) == b""
     assert process.returncode == 1

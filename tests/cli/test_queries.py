@@ -42,6 +42,26 @@ async def test_here_now_without_channels_is_global_and_counts(
     assert json.loads(out)["channels"] == {"lobby": 1, "news": 1}
 
 
+async def test_here_now_reads_everybody_page_by_page(
+    emulator: PresenceEmulator, client: PresenceClient, service: dict[str, str]
+) -> None:
+    users = {f"user-{n}" for n in range(1001)}
+    await asyncio.gather(*[client.heartbeat("big", user_id=user) for user in users])
+    await client.join("lobby", state={"mood": "ok"})
+    every = ("here-now", "big", "lobby", "none", "--all", "--state", "--json")
+
+    code, out, errors = await ask(*every, **service)
+
+    here = json.loads(out)
+    assert (code, errors) == (0, "")
+    assert set(here["channels"]["big"]["user_ids"]) == users
+    assert here["channels"]["big"]["is_complete"]
+    assert here["channels"]["lobby"]["occupants"][0]["state"] == {"mood": "ok"}
+    assert here["channels"]["none"]["user_ids"] == []
+    assert (here["total_channels"], here["total_occupancy"]) == (2, 1002)
+    assert len(emulator.requests.of("here now")) == 4
+
+
 async def test_where_now_prints_a_channel_on_each_line(
     client: PresenceClient, service: dict[str, str]
 ) -> None:
@@ -54,7 +74,10 @@ async def test_states_are_set_and_read(service: dict[str, str]) -> None:
     written = await run("set-state", '{"a": [1]}', "lobby", "--of", "eve", **service)
     read = await run("get-state", "lobby", "--of", "eve", "--json", **service)
 
+    pairs = await ask("set-state", "lobby", "mood=ok", "n=3", **service)
+
     assert written == (0, 'stored {"a": [1]}\n', "")
+    assert pairs == (0, 'stored {"mood": "ok", "n": 3}\n', "")
     assert json.loads(read[1]) == {"user_id": "eve", "states": {"lobby": {"a": [1]}}}
 
 

@@ -6,13 +6,18 @@ import asyncio
 import sys
 
 import pytest
+import typer
+
+from presence_async.cli.options import seconds_of
+from presence_async.cli.set_state import state_and_channels
+from presence_async.errors import InvalidArgumentError
 
 from .commands import invoke, run
 
 KEYS = ["--subscribe-key", "k", "--user-id", "u"]
 COMMANDS = [
     *("demo", "here-now", "where-now", "get-state", "set-state"),
-    *("join", "watch", "holders", "plan", "emulate"),
+    *("join", "watch", "holders", "plan", "emulate", "doctor", "verify-emulator"),
 ]
 
 
@@ -30,11 +35,13 @@ COMMANDS = [
             "--proxy: must be the URL of an",
         ),
         (["emulate", "--port", "99999"], "65535"),
+        (["watch", "lobby", "--duration", "5x"], "such as 90, 90s, 5m or 1.5h"),
+        (["here-now", "--all", "--counts"], "--all goes without --counts"),
         (["no-such-command"], "No such command"),
     ],
     ids=[
         *("fault", "no key", "comma", "no object", "no number", "limit"),
-        *("proxy", "port", "no command"),
+        *("proxy", "port", "duration", "all", "no command"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(arguments: list[str], words: str) -> None:
@@ -42,6 +49,62 @@ def test_wrong_usage_ends_with_2_and_says_why(arguments: list[str], words: str) 
 
     assert (code, out) == (2, "")
     assert words in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "channels"),
+    [
+        ("lobby mood=ok news", {"mood": "ok"}, ["lobby", "news"]),
+        (
+            "n=3 x=1.5 on=true no=null c",
+            {"n": 3, "x": 1.5, "on": True, "no": None},
+            "c",
+        ),
+        ('id="7" l=[1] e= u=a=b c', {"id": "7", "l": [1], "e": "", "u": "a=b"}, "c"),
+        ("x=NaN y=-Infinity z={ c", {"x": "NaN", "y": "-Infinity", "z": "{"}, "c"),
+        ('{"a":1} lobby x=y', {"a": 1}, ["lobby", "x=y"]),
+        ('lobby {"a":1}', {"a": 1}, ["lobby"]),
+        ("{} lobby", {}, ["lobby"]),
+    ],
+    ids=["text", "JSON", "more", "no JSON", "first", "last", "clear"],
+)
+def test_a_state_is_pairs_or_an_object(
+    words: str, state: dict[str, object], channels: list[str]
+) -> None:
+    assert state_and_channels(words.split()) == (state, list(channels))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ('lobby a=1 {"a":1}', "is given twice"),
+        ('lobby {"a":1} {"b":1}', "is given twice"),
+        ("lobby a=1 a=2", "has 'a' twice"),
+        ("lobby =1", "has no key before '=1'"),
+        ("lobby news", "is missing"),
+    ],
+    ids=["both", "objects", "key", "no key", "none"],
+)
+def test_what_is_no_state_is_refused_with_an_example(words: str, reason: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        state_and_channels(words.split())
+
+    assert reason in str(caught.value)
+    assert "such as: set-state lobby mood=ok, or: set-state '{" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("5m", 300), ("1.5H", 5400), (" .5 s", 0.5)],
+)
+def test_a_span_of_time_has_a_unit(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "5x", "", "inf", "nan", "1e9", "9" * 400])
+def test_what_is_no_span_of_time_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="write seconds"):
+        seconds_of(text)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

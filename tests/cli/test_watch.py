@@ -44,7 +44,7 @@ async def test_watch_shows_who_is_there_and_each_change_until_ctrl_c(
     assert emulator.requests.of("subscribe")[0].user_id == "bob"
 
 
-async def test_watch_fits_lines_to_the_terminal_and_escapes_control_characters(
+async def test_watch_fits_lines_to_a_dumb_terminal_and_escapes_control_characters(
     client: PresenceClient, service: dict[str, str]
 ) -> None:
     await client.heartbeat("lobby", user_id="漢字" * 30 + "\x9b2J")
@@ -54,7 +54,13 @@ async def test_watch_fits_lines_to_the_terminal_and_escapes_control_characters(
     for option in ([], ["--json"]):
         process = await asyncio.create_subprocess_exec(
             *(*arguments, *option),
-            env={**os.environ, **service, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
+            env={
+                **os.environ,
+                **service,
+                "COLUMNS": "80",
+                "PYTHONIOENCODING": "utf-8",
+                "TERM": "dumb",
+            },
             stdout=end,
         )
         read = asyncio.get_running_loop().run_in_executor
@@ -111,3 +117,19 @@ async def test_watch_ends_quietly_with_1_when_nobody_reads_its_output(
 
     assert process.returncode == 1
     assert await errors_of(process) == b""
+
+
+async def test_several_channels_are_watched_for_a_while(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join(["lobby", "news"])
+    watching = ("watch", "lobby", "news", "lobby", "--duration")
+
+    plain = await ask(*watching, "0.1s", **service)
+    as_json = await ask(*watching, "0.1s", "--json", **service)
+
+    heads = [line[9:] for line in plain[1].splitlines() if line[0] != " "]
+    assert (plain[0], plain[2]) == (0, "")
+    assert sorted(heads) == ["1 on lobby", "1 on news"]
+    events = [json.loads(line) for line in as_json[1].splitlines()]
+    assert {event["channel"] for event in events} == {"lobby", "news"}

@@ -74,7 +74,12 @@ def test_a_name_covers_itself_and_never_a_presence_name(a: str, b: str) -> None:
 
 
 def test_every_operation_has_its_right() -> None:
-    assert OPERATION_NAMES - set(RIGHTS) == {"where now", "time", "publish"}
+    assert OPERATION_NAMES - set(RIGHTS) == {
+        "where now",
+        "time",
+        "publish",
+        "signal",
+    }
     assert {name for name, right in RIGHTS.items() if right == "manage"} == {
         "add channels",
         "remove channels",

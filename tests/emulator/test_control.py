@@ -14,6 +14,12 @@ from presence_async.emulator.service import Service
 from presence_async.protocol.exchange import HttpReply, HttpRequest
 
 JSON = {"content-type": "application/json"}
+OWN_PAGE = {
+    "host": "127.0.0.1:8080",
+    "origin": "http://127.0.0.1:8080",
+    "sec-fetch-site": "same-origin",
+}
+REBOUND = {"host": "evil.example:8080", "origin": "http://evil.example:8080"}
 BEAT = "/v2/presence/sub-key/demo/channel/a/heartbeat?uuid=bob&heartbeat=20"
 
 
@@ -76,7 +82,7 @@ def test_faults_are_injected_listed_and_removed(
 ) -> None:
     said = {"operation": "heartbeat", "status": 503, "times": 1}
 
-    assert control.ask("POST", target, body) == (200, {"injected": said})
+    assert control.ask("POST", target, body) == (200, {"injected": said, "id": 1})
     assert control.ask("GET", "faults") == (200, {"faults": [said]})
     assert [control.beat(), control.beat()] == [503, 200]
     assert control.ask("GET", "faults") == (200, {"faults": []})
@@ -90,7 +96,7 @@ def test_event_faults_are_injected_listed_and_removed(control: Steering) -> None
 
     assert control.ask("POST", "event-faults?drop=0.5", {"channel": "a"}) == (
         200,
-        {"injected": said},
+        {"injected": said, "id": 1},
     )
     assert control.ask("GET", "event-faults") == (200, {"faults": [said]})
     assert control.ask("DELETE", "event-faults") == (200, {"faults": []})
@@ -213,6 +219,8 @@ def test_invalid_control_requests_are_refused(
         ("::1", {"host": "[::1]"}, 200),
         ("::ffff:127.0.0.1", {"host": "127.0.0.1:1"}, 200),
         ("127.0.0.1", {"sec-fetch-site": "none"}, 200),
+        ("127.0.0.1", OWN_PAGE, 200),
+        ("192.168.0.7", OWN_PAGE, 403),
         ("192.168.0.7", {}, 403),
         ("::ffff:10.0.0.1", {}, 403),
         ("", {}, 403),
@@ -221,6 +229,9 @@ def test_invalid_control_requests_are_refused(
         ("127.0.0.1", {"host": "localhost.evil.example"}, 403),
         ("127.0.0.1", {"origin": "http://evil.example"}, 403),
         ("127.0.0.1", {"origin": "null"}, 403),
+        ("127.0.0.1", {"host": "localhost:1", "origin": "http://localhost:2"}, 403),
+        ("127.0.0.1", OWN_PAGE | {"sec-fetch-site": "same-site"}, 403),
+        ("127.0.0.1", REBOUND, 403),
         ("127.0.0.1", {"sec-fetch-site": "cross-site"}, 403),
         ("127.0.0.1", {"content-type": "text/plain"}, 415),
         ("127.0.0.1", {"content-type": "application/x-www-form-urlencoded"}, 415),

@@ -68,6 +68,12 @@ async def ask_everything(
         where = await ask(pubnub.where_now())
         listed = await ask(pubnub.list_channels_in_channel_group().channel_group("g"))
         await ask(Leave(pubnub).channels(["a"]))
+        for sent in (
+            pubnub.publish().channel("a").message({"x": "ü, ok?"}).use_post(True),
+            pubnub.signal().channel("a").message("typing"),
+        ):
+            assert (await ask(sent)).timetoken
+        del sent
     finally:
         await pubnub.stop()
         del pubnub
@@ -82,3 +88,5 @@ async def ask_everything(
     assert where.channels == ["a", "b", "c"]
     assert listed.channels == ["b"]
     assert dict(emulator.occupants("a")) == {}
+    sends = [(e.method, e.operation, e.status) for e in emulator.requests][-2:]
+    assert sends == [("POST", "publish", 200), ("GET", "signal", 200)]

@@ -82,6 +82,9 @@ def listener(heard: Heard) -> Any:
         def message(self, _: Any, message: Any) -> None:
             heard.note(message.channel, "message", message.publisher)
 
+        def signal(self, _: Any, message: Any) -> None:
+            heard.note(message.channel, "signal", message.publisher)
+
         def presence(self, _: Any, event: Any) -> None:
             heard.note(event.channel, event.event, event.uuid, event.occupancy)
             for user_id in event.join or ():
@@ -120,6 +123,8 @@ async def test_listeners_receive_every_kind_of_event(
         await heard.until("room", "interval", None, 4)
         await sdk.get("/publish/demo/demo/0/room/0/%22hi%22?uuid=eve")
         await heard.until("room", "message", "eve")
+        await sdk.get("/signal/demo/demo/0/room/0/%22hi%22?uuid=kim")
+        await heard.until("room", "signal", "kim")
         pubnub.unsubscribe_all()
     finally:
         await stopped(pubnub)

@@ -32,8 +32,14 @@ TARGETS = [
     f"{REGISTRY}/g?remove=a",
     f"{REGISTRY}/g/remove",
     "/publish/demo/demo/0/a/0/%22hi%22?uuid=bob",
+    "/publish/demo/demo/0/a/0?uuid=bob",
+    "/signal/demo/demo/0/a/0/%22hi%22?uuid=bob&custom_message_type=x",
+    "/subscribe/demo/a,a-pnpres/0/0?uuid=bob&heartbeat=20&channel-group=g",
     "/time/0",
     "/_emulator/faults",
+    "/",
+    "/_emulator/health",
+    "/_emulator/console?channel=a&since=1.2",
     "/_emulator/requests?limit=1",
     "/_emulator/occupants?channel=a",
 ]
@@ -60,7 +66,7 @@ VALUES += ['{"a":{"x":1e999}}', '{"a":{"x":NaN}}', '{"":{}}', '{"a":{"b":' * 50]
 VALUES += ["[" * 30_000, '{"a":' * 5_000 + "1" + "}" * 5_000, "-pnpres", "*", "a.*"]
 NAMES = ["uuid", "heartbeat", "limit", "offset", "state", "channel-group", "add", "tt"]
 NAMES += ["tr", "remove", "disable_uuids", "auth", "timestamp", "signature", "%zz", ""]
-NAMES += ["filter-expr", "callback", "ee", "subscribe_key", "channel", "t"]
+NAMES += ["filter-expr", "callback", "ee", "subscribe_key", "channel", "t", "since"]
 HEADERS = ["Content-Length: -1", "Content-Length: x", "Content-Length: 5"]
 HEADERS += ["Transfer-Encoding: chunked", "Transfer-Encoding: gzip, chunked", "\x00: a"]
 HEADERS += ["Expect: 100-continue", "Expect: x", "Upgrade: websocket", "Connection: "]

@@ -154,8 +154,9 @@ async def test_every_host_header_is_checked(wire: Any) -> None:
         ("OPTIONS", f"http://h{HERE_NOW}", 200),
         ("CONNECT", "127.0.0.1:8080", 405),
         ("HEAD", f"http://h{HERE_NOW}", 405),
-        ("GET", "http://h", 404),
-        ("GET", "http://h:80?uuid=bob", 404),
+        ("GET", "http://127.0.0.1:8080", 200),
+        ("GET", "http://h", 403),  # the console, which is not for others
+        ("GET", "http://h:80?uuid=bob", 403),
         ("GET", f"/{HERE_NOW}", 404),
         ("GET", f"http://h/{HERE_NOW}", 404),
         ("GET", f"//h{HERE_NOW}", 404),

@@ -8,7 +8,7 @@ import pytest
 
 from presence_async import InvalidArgumentError, RejectedRequestError, ReplyFormatError
 from presence_async.protocol.exchange import HttpReply, HttpRequest
-from presence_async.protocol.publish import PublishOperation
+from presence_async.protocol.publish import PublishOperation, SignalOperation
 
 OPERATION = PublishOperation(
     subscribe_key="demo",
@@ -70,3 +70,39 @@ def test_a_refusal_and_an_undocumented_reply_differ() -> None:
         OPERATION.from_reply(refused)
     with pytest.raises(ReplyFormatError):
         OPERATION.from_reply(HttpReply(status=200, body=b"{}"))
+
+
+def test_a_message_comes_in_the_body_if_the_path_has_none() -> None:
+    path = "/publish/pub/demo/0/a/0"
+    query = "uuid=bob&store=0&custom_message_type=poll&norep=1"
+    read = PublishOperation.from_request(
+        HttpRequest(path=path, query=query, body='{"x":"ü"}'.encode())
+    )
+
+    assert read == PublishOperation(
+        subscribe_key="demo",
+        publish_key="pub",
+        user_id="bob",
+        channel="a",
+        message={"x": "ü"},
+        message_type="poll",
+        is_delivered=False,
+    )
+    written = read.to_request()
+    again = HttpRequest(path=written.path, query=f"{written.query}&uuid=bob")
+    assert PublishOperation.from_request(again) == read
+    with pytest.raises(InvalidArgumentError, match="must be JSON"):
+        PublishOperation.from_request(HttpRequest(path=path, query=query))
+
+
+@pytest.mark.parametrize(("size", "is_allowed"), [(62, True), (63, False)])
+def test_a_signal_has_64_bytes_at_most(size: int, is_allowed: bool) -> None:
+    path = f"/signal/pub/demo/0/a/0/%22{'x' * size}%22"
+    request = HttpRequest(path=path, query="uuid=bob")
+
+    if is_allowed:
+        read = SignalOperation.from_request(request)
+        assert (read.kind, read.to_request().path) == (1, path)
+    else:
+        with pytest.raises(InvalidArgumentError, match="Signal size too large"):
+            SignalOperation.from_request(request)

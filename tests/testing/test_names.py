@@ -10,6 +10,7 @@ def test_every_public_name_is_found_when_it_is_asked_for() -> None:
         "LeakCheck",
         "LeakError",
         "MakePresenceClient",
+        "ThreadedEmulator",
         "VirtualLoop",
     ]
     assert set(testing.__all__) <= set(dir(testing))

@@ -10,7 +10,9 @@ from typing import assert_type
 from presence_async import (
     ChannelOccupancy,
     CloseReport,
+    Decision,
     EventStream,
+    Explanation,
     GapEvent,
     HereNow,
     HereNowCounts,
@@ -50,6 +52,13 @@ async def questions(client: PresenceClient) -> None:
     assert_type(await client.list_groups(), tuple[str, ...])
     async for occupant in client.occupants("a"):
         assert_type(occupant, Occupant)
+
+
+def why(client: PresenceClient) -> None:
+    told = client.explain("alice", at=datetime.now().astimezone())
+    assert_type(told, Explanation)
+    assert_type(told.decisions, tuple[Decision, ...])
+    assert_type(client.explain(at=1.5).verdict, str)
 
 
 async def presence(client: PresenceClient) -> None:

@@ -24,7 +24,7 @@ from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
 from .patience import until_answered
 from .progress import Cursor, PollProgress
-from .routing import Subscription, WireName, as_listed
+from .routing import EventWitness, Subscription, WireName, as_listed
 from .subscribe_requests import SubscribeRequests
 
 __all__ = ["PresenceFeed"]
@@ -52,12 +52,19 @@ class PresenceFeed:
         config: The limits.
         pipeline: Sends the requests.
         observers: Told when the health of a listener changes.
+        witness: Is told of the events that are new to any listener.
     """
 
     def __init__(
-        self, config: PresenceConfig, pipeline: RequestPipeline, observers: Observers
+        self,
+        config: PresenceConfig,
+        pipeline: RequestPipeline,
+        observers: Observers,
+        *,
+        witness: EventWitness | None = None,
     ) -> None:
         self._observers = observers
+        self.witness: EventWitness | None = witness
         self._user_id = config.user_id
         self._pipeline = pipeline
         self._requests = SubscribeRequests(config, pipeline)

@@ -27,7 +27,7 @@ from ..safe_log import SafeLogger
 from .listener import StreamHealth
 from .pace import PollPace
 from .progress import Loss, PollProgress
-from .routing import RoutingTable, WireName
+from .routing import EventWitness, RoutingTable, WireName
 from .subscribe_requests import Reply, SubscribeRequests
 
 __all__ = ["LongPoll", "PollOwner"]
@@ -47,7 +47,13 @@ _HTTP_IDLE_ENDS: Final = {408, 504, 524}
 
 
 class PollOwner(Protocol):
-    """Knows the other polls of a client."""
+    """Knows the other polls of a client.
+
+    Attributes:
+        witness: Is told of the events that are new to any listener.
+    """
+
+    witness: EventWitness | None
 
     def split(
         self, poll: LongPoll, names: Sequence[WireName], refusal: RequestError | None
@@ -195,7 +201,7 @@ class LongPoll:
     def _received(self, reply: Reply) -> None:
         now_s, messages = _now_s(), reply.messages
         self._report(self.progress.find_loss(reply.cursor, messages))
-        has_news = self.table.deliver(messages)
+        has_news = self.table.deliver(messages, self._owner.witness)
         # An idle poll may end with the cursor it began with, however old that is.
         self._needs_check = not messages and (
             reply.cursor.timetoken == self.progress.cursor.timetoken

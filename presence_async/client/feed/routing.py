@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ...errors import RequestError
@@ -13,7 +13,14 @@ from ...protocol.names import PRESENCE_SUFFIX
 from ..safe_log import SafeLogger
 from .listener import Listener, StreamHealth, gap
 
-__all__ = ["RoutingTable", "Subscription", "WireName", "as_listed", "wire_names"]
+__all__ = [
+    "EventWitness",
+    "RoutingTable",
+    "Subscription",
+    "WireName",
+    "as_listed",
+    "wire_names",
+]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
@@ -24,6 +31,8 @@ Listed = tuple[tuple[str, ...], tuple[str, ...]]
 """Channels and groups, as a request lists them."""
 
 _EventKey = tuple[str, int, int]
+
+EventWitness = Callable[[Sequence[PresenceEvent]], None]
 
 
 class WireName(NamedTuple):
@@ -219,8 +228,15 @@ class RoutingTable:
 
     # Delivery.
 
-    def deliver(self, messages: Iterable[Message]) -> bool:
-        """Deliver messages to everybody they concern; return True if any was new."""
+    def deliver(
+        self, messages: Iterable[Message], witness: EventWitness | None = None
+    ) -> bool:
+        """Deliver messages to everybody they concern; return True if any was new.
+
+        Args:
+            messages: The messages.
+            witness: Is told of the events that are new to any listener.
+        """
         # All are read before any counts as seen: a crash in between would lose them.
         routed = [
             (read_event(message), _key(message), routes)
@@ -228,11 +244,15 @@ class RoutingTable:
             if (routes := self._routes(message))
         ]
         batches: dict[Subscription, list[PresenceEvent]] = {}
+        news: dict[_EventKey, PresenceEvent] = {}
         for event, key, routes in routed:
             for subscription, since in routes.items():
                 is_old = 0 < event.timetoken <= since
                 if not is_old and subscription.is_new(key):
                     batches.setdefault(subscription, []).append(event)
+                    news[key] = event
+        if news and witness is not None:
+            witness(list(news.values()))
         for subscription, events in batches.items():
             subscription.deliver(events)
         return bool(batches)

@@ -1,0 +1,171 @@
+"""``presence-async explain``: print why a user was shown as they were."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InvalidArgumentError, PresenceError
+from . import options
+from .output import complain, print_json, say, shown
+from .running import run
+
+if TYPE_CHECKING:
+    from ..explain.facts import Fact
+    from ..explain.story import Explanation
+
+__all__ = ["explain"]
+
+_MOST_NAMED = 10
+_WITHIN_S = 10.0
+_LARGEST_ANSWER = 256 * 2**20
+_SCHEMES = ("http://", "https://")
+
+User = Annotated[str, typer.Argument(help="The user.", show_default=False)]
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE|URL",
+        help=(
+            "Files that programs write with explain_to, or the URL of an emulator"
+            " [env: PRESENCE_EXPLAIN_FILE]. The stories of several are told as one."
+        ),
+        show_default=False,
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help=(
+            "The time asked about: 2026-11-27T12:05, 12:05, 12:05:30 or -10m;"
+            " otherwise now, or what was wrong last."
+        ),
+        show_default=False,
+    ),
+]
+
+
+def explain(
+    user: User,
+    sources: Sources = None,
+    at: At = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(help="The URL of an emulator, instead of files."),
+    ] = None,
+    subscribe_key: options.SubscribeKey = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Tell why USER was shown online or offline.
+
+    Example: presence-async explain alice --at 12:05 decisions.jsonl
+    """
+
+    async def tell() -> None:
+        named = [*(sources or []), *([origin] if origin else [])]
+        told = await _told(user, named, at, subscribe_key)
+        if as_json:
+            print_json(told.to_dict())
+        else:
+            say(str(told))
+
+    run(tell)
+
+
+async def _told(
+    user: str, sources: list[str], at: str | None, subscribe_key: str | None
+) -> Explanation:
+    # Not at the top: a help text needs none of it.
+    from ..client import wall_clock  # noqa: PLC0415
+    from ..client.config import environment_value  # noqa: PLC0415
+    from ..explain import moment  # noqa: PLC0415
+    from ..explain.story import explained  # noqa: PLC0415
+
+    now = wall_clock.now_s()
+    when = None if at is None else moment.read(at, now)
+    if not sources:
+        sources = [environment_value("PRESENCE_EXPLAIN_FILE") or ""]
+    facts: list[Fact] = []
+    for source in sources:
+        if source.startswith(_SCHEMES):
+            ask = functools.partial(_of_emulator, user, source, subscribe_key, now)
+            facts += await asyncio.to_thread(ask)
+        else:
+            facts += _of_file(source)
+    if not any(fact.user == user for fact in facts):
+        raise PresenceError(_nobody(user, facts))
+    # A clock elsewhere may be ahead of ours.
+    now = max(now, *(fact.at for fact in facts))
+    return explained(user, facts, at=when, now=now)
+
+
+def _of_file(source: str) -> list[Fact]:
+    from ..explain.file import lines_of, read_facts  # noqa: PLC0415
+
+    if not source:
+        raise InvalidArgumentError(
+            "FILE",
+            "is missing; name what a program writes with explain_to, here or in"
+            " PRESENCE_EXPLAIN_FILE, or the URL of an emulator",
+        )
+    try:
+        facts, unread = read_facts(lines_of(Path(source)))
+    except OSError as error:
+        problem = f"cannot read {source!r}: {error.strerror}"
+        raise PresenceError(problem) from None
+    if unread and not facts:
+        raise InvalidArgumentError("FILE", f"{source!r} is not written by explain_to")
+    if unread:
+        lines = "1 line" if unread == 1 else f"{unread:,} lines"
+        complain(f"{lines} of {source!r} cannot be read and are left out")
+    return facts
+
+
+def _nobody(user: str, facts: Iterable[Fact]) -> str:
+    """Return that nothing is told of a user, and of whom there is."""
+    users = Counter(fact.user for fact in facts if fact.user)
+    if not users:
+        return f"nothing is told of {user!r}, nor of any other user"
+    named = ", ".join(shown(name) for name, _ in users.most_common(_MOST_NAMED))
+    more = len(users) - _MOST_NAMED
+    rest = f" and {more:,} more" if more > 0 else ""
+    return f"nothing is told of {user!r}; there are decisions about {named}{rest}"
+
+
+def _of_emulator(
+    user: str, url: str, subscribe_key: str | None, now: float
+) -> list[Fact]:
+    from ..explain.service_side import facts_of  # noqa: PLC0415
+
+    params = {"user_id": user, "limit": "1000000"}
+    if subscribe_key is not None:
+        params["subscribe_key"] = subscribe_key
+    query = urllib.parse.urlencode(params)
+    base = f"{url.rstrip('/')}/_emulator"
+    try:
+        events = _get(f"{base}/events?{query}")
+        requests = _get(f"{base}/requests?{query}")
+        return facts_of(user, events, requests, now)
+    except ValueError:
+        raise PresenceError(f"there is no emulator at {url!r}") from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        why = getattr(reason, "strerror", None) or reason
+        raise PresenceError(f"cannot ask the emulator at {url!r}: {why}") from None
+
+
+def _get(url: str) -> bytes:
+    # An emulator answers its own machine alone, so no proxy can be on the way.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=_WITHIN_S) as answer:
+        body: bytes = answer.read(_LARGEST_ANSWER)
+    return body

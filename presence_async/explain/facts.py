@@ -1,0 +1,296 @@
+"""What happened to a user: one small value for each kind of fact.
+
+A fact is the same in memory and as a line of a file. Healthy heartbeats are no facts:
+there is one each minute of each user, and what is calm follows from the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+__all__ = [
+    "Asked",
+    "Back",
+    "Fact",
+    "Failed",
+    "GaveUp",
+    "HandedOver",
+    "Joined",
+    "Kept",
+    "Left",
+    "Lost",
+    "Names",
+    "NewToken",
+    "RanOut",
+    "Released",
+    "Seen",
+    "StillHeld",
+    "Turn",
+    "What",
+    "merged",
+]
+
+Names: TypeAlias = tuple[str, ...]
+"""Channels, and channel groups with a comma in front, which no name contains."""
+
+
+class What:
+    """What was tried when it failed."""
+
+    HEARTBEAT = "heartbeat"
+    JOIN = "join"
+    LEAVE = "leave"
+    LAST_HEARTBEAT = "last heartbeat"
+
+
+class Fact(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    omit_defaults=True,
+    tag_field="is",
+    tag=str.lower,
+):
+    """Something that happened.
+
+    Attributes:
+        at: When, as Unix time.
+        user: To whom; empty: it concerns every user.
+        run: Which run of a client tells it; empty: the one that is asked.
+    """
+
+    at: float
+    user: str = ""
+    run: str = ""
+
+
+class Joined(Fact, frozen=True, kw_only=True):
+    """The first heartbeat of a lease was acknowledged.
+
+    Attributes:
+        names: What it holds by that.
+        timeout_s: Its presence timeout.
+        is_more: Whether they were added to a lease.
+    """
+
+    names: Names
+    timeout_s: int
+    is_more: bool = False
+
+
+class Failed(Fact, frozen=True, kw_only=True):
+    """Requests failed, with nothing else in between.
+
+    Attributes:
+        what: What was tried, one of ``What``.
+        names: What it was about.
+        why: The failure of the latest one.
+        status: The status that the service answered with; 0: it did not.
+        is_refused: Whether it is final until something is changed.
+        times: How many.
+        last: When the latest one failed.
+        acked: When the last acknowledged heartbeat before was sent; 0: unknown.
+        until: When the presence runs out by that; 0: unknown.
+    """
+
+    what: str
+    names: Names
+    why: str
+    status: int = 0
+    is_refused: bool = False
+    times: int = 1
+    last: float = 0.0
+    acked: float = 0.0
+    until: float = 0.0
+
+
+class Lost(Fact, frozen=True, kw_only=True):
+    """The presence ran out: no heartbeat was acknowledged in time.
+
+    Attributes:
+        names: What ran out.
+        until: When.
+        acked: When the last acknowledged heartbeat was sent; 0: unknown.
+    """
+
+    names: Names
+    until: float
+    acked: float = 0.0
+
+
+class Back(Fact, frozen=True, kw_only=True):
+    """Heartbeats are acknowledged again.
+
+    Attributes:
+        names: What is kept.
+        was: The health before: ``at_risk``, ``lost`` or ``refused``.
+    """
+
+    names: Names
+    was: str
+
+
+class Released(Fact, frozen=True, kw_only=True):
+    """A lease ended.
+
+    Attributes:
+        names: What it held last.
+        why: ``left``: by itself; ``names``: all its names were left; ``closed``: with
+            its client.
+        linger_s: Seconds that its leave waits.
+        still: Which of the names other leases of the client hold.
+    """
+
+    names: Names
+    why: str
+    linger_s: float = 0
+    still: Names = ()
+
+
+class Left(Fact, frozen=True, kw_only=True):
+    """The service acknowledged a leave.
+
+    Attributes:
+        names: What was left.
+        why: ``closed``: the client was closed; ``lingered``: the time to come back was
+            over; ``others``: for another process that is gone; ``undone``: a join was
+            taken back; empty: it was asked for.
+    """
+
+    names: Names
+    why: str = ""
+
+
+class StillHeld(Fact, frozen=True, kw_only=True):
+    """No leave was sent, since another process still holds the names."""
+
+    names: Names
+
+
+class HandedOver(Fact, frozen=True, kw_only=True):
+    """The client closed with a last heartbeat, or by leaving the user to others.
+
+    Attributes:
+        names: What is left to the next process.
+        timeout_s: The presence timeout of the last heartbeat; 0: none was sent.
+    """
+
+    names: Names
+    timeout_s: int = 0
+
+
+class GaveUp(Fact, frozen=True, kw_only=True):
+    """A join or a leave is not tried any more."""
+
+    what: str
+    names: Names
+    why: str
+
+
+class NewToken(Fact, frozen=True, kw_only=True):
+    """Another token was set, or the present one dropped; whatever was refused retries.
+
+    Attributes:
+        is_refresh: Whether the next request asks the token function.
+    """
+
+    is_refresh: bool = False
+
+
+class Seen(Fact, frozen=True, kw_only=True):
+    """A stream of the client received an event that the client had not caused.
+
+    Attributes:
+        action: ``join``, ``leave`` or ``timeout``.
+        name: The channel.
+        is_held: Whether a lease of this client held it.
+    """
+
+    action: str
+    name: str
+    is_held: bool = False
+
+
+class Turn(Fact, frozen=True, kw_only=True):
+    """Heartbeats are sent by this client from now on, or by another."""
+
+    is_ours: bool
+
+
+class Kept(Fact, frozen=True, kw_only=True):
+    """How it stands now; concluded when somebody asks, never kept.
+
+    Attributes:
+        names: What is kept.
+        acked: When the last acknowledged heartbeat was sent.
+        due: When the next one is due; 0: unknown.
+        is_shared: Whether another process sends them.
+    """
+
+    names: Names
+    acked: float
+    due: float = 0.0
+    is_shared: bool = False
+
+
+class RanOut(Fact, frozen=True, kw_only=True):
+    """The presence ran out after something that no heartbeat followed; concluded.
+
+    Attributes:
+        names: What ran out.
+        is_about: Whether the time is an estimate.
+    """
+
+    names: Names
+    is_about: bool = False
+
+
+class Asked(Fact, frozen=True, kw_only=True):
+    """Requests about the user arrived at the service: what an emulator tells.
+
+    Attributes:
+        what: ``heartbeat`` or ``leave``.
+        names: What they named.
+        status: How they were answered; 0: they were not.
+        times: How many.
+        last: When the latest one came.
+    """
+
+    what: str
+    names: Names
+    status: int
+    times: int = 1
+    last: float = 0.0
+
+
+_AT_ONCE_S = 1.0
+_SAME_S = 3600.0
+"""Failures an hour apart are two stories."""
+
+
+def merged(last: Fact, fact: Fact) -> Fact | None:
+    """Return one fact for two that follow each other, if they are of one kind."""
+    if isinstance(last, (Lost, Back)) and isinstance(fact, (Lost, Back)):
+        # Several leases of one user on the same names.
+        is_same = (type(last), last.names, last.run) == (
+            type(fact),
+            fact.names,
+            fact.run,
+        )
+        return last if is_same and fact.at - last.at < _AT_ONCE_S else None
+    if not isinstance(last, (Failed, Asked)) or not isinstance(fact, (Failed, Asked)):
+        return None
+    if _kind(last) != _kind(fact) or fact.at - (last.last or last.at) > _SAME_S:
+        return None
+    return msgspec.structs.replace(
+        last, times=last.times + fact.times, last=fact.last or fact.at
+    )
+
+
+def _kind(fact: Failed | Asked) -> tuple[object, ...]:
+    """Return what two facts have in common that are told as one."""
+    kind = (type(fact), fact.run, fact.what, fact.names, fact.status)
+    return (*kind, fact.why, fact.is_refused) if isinstance(fact, Failed) else kind

@@ -1,0 +1,89 @@
+"""The other side of the story: what an emulator saw of a user, as facts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..protocol.heartbeat import HeartbeatOperation
+from ..protocol.leave import LeaveOperation
+from .facts import Asked, Fact, Seen, merged
+
+__all__ = ["facts_of"]
+
+_KINDS = {HeartbeatOperation.name, LeaveOperation.name}
+_ACTIONS = {"join", "leave", "timeout"}
+
+
+class _Event(msgspec.Struct):
+    action: str
+    channel: str
+    at_s: float
+
+
+class _Request(msgspec.Struct):
+    operation: str
+    at_s: float
+    channels: tuple[str, ...] = ()
+    channel_groups: tuple[str, ...] = ()
+    status: int | str | None = None
+
+
+class _Events(msgspec.Struct):
+    now_s: float
+    events: list[_Event]
+
+
+class _Requests(msgspec.Struct):
+    now_s: float
+    requests: list[_Request]
+
+
+def facts_of(user_id: str, events: bytes, requests: bytes, now: float) -> list[Fact]:
+    """Return what the control path of an emulator tells of a user.
+
+    Args:
+        user_id: The user.
+        events: The answer to ``GET events?user_id=``.
+        requests: The answer to ``GET requests?user_id=``.
+        now: Unix time.
+
+    Raises:
+        ValueError: The answers are not those of an emulator.
+    """
+    happened = msgspec.json.decode(events, type=_Events)
+    asked = msgspec.json.decode(requests, type=_Requests)
+    facts: list[Fact] = []
+    for request in asked.requests:
+        if request.operation in _KINDS and request.status is not None:
+            at = now - (asked.now_s - request.at_s)
+            _add(facts, _asked(user_id, request, at))
+    facts += [
+        Seen(
+            at=now - (happened.now_s - event.at_s),
+            user=user_id,
+            action=event.action,
+            name=event.channel,
+        )
+        for event in happened.events
+        if event.action in _ACTIONS
+    ]
+    return facts
+
+
+def _asked(user_id: str, request: _Request, at: float) -> Asked:
+    groups = tuple(f",{group}" for group in request.channel_groups)
+    return Asked(
+        at=at,
+        user=user_id,
+        what=request.operation,
+        names=(*request.channels, *groups),
+        status=request.status if isinstance(request.status, int) else 0,
+    )
+
+
+def _add(facts: list[Fact], fact: Fact) -> None:
+    both = merged(facts[-1], fact) if facts else None
+    if both is None:
+        facts.append(fact)
+    else:
+        facts[-1] = both

@@ -1,0 +1,144 @@
+"""The verdict: in a sentence or two, how a user was shown, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from . import words
+from .circumstances import Closed, Ended
+from .facts import Fact, GaveUp, Kept, Left, Released, StillHeld, What
+from .reasons import because
+from .timeline import Spell, Timeline, is_unknown
+
+__all__ = ["verdict"]
+
+_MOST_SPELLS = 3
+_UNSEEN = (
+    "Whoever saw the user offline saw a leave by another process or device with the"
+    " same user ID, which only a stream or roster of this client notices."
+)
+
+
+class _Case(NamedTuple):
+    """What is judged: the user, ready to be printed, all that is known, and now."""
+
+    who: str
+    facts: Sequence[Fact]
+    now: float
+
+    def clock(self, at: float) -> str:
+        return words.moment(at, self.now)
+
+
+def verdict(user: str, facts: Sequence[Fact], *, at: float | None, now: float) -> str:
+    """Return the answer to the question, for now or for a time.
+
+    Args:
+        user: The user.
+        facts: What is known, in order.
+        at: The time that is asked about; ``None``: now, and what was wrong last.
+        now: The time of asking.
+    """
+    case, timeline = _Case(words.printable(user), facts, now), Timeline(facts, now)
+    spells = timeline.spells_at(now if at is None else at)
+    away = [spell for spell in spells if spell.cause is not None]
+    if away:
+        there = [spell.name for spell in spells if spell.cause is None]
+        also = f" On {words.names(there)} {case.who} was shown online." if there else ""
+        return _away(case, away) + also
+    before = [s for s in timeline.spells if s.cause is not None and s.ends is not None]
+    if at is None and before:
+        last = max(before, key=lambda spell: spell.begins)
+        return _away(case, [spell for spell in before if _is_one(spell, last)])
+    if not spells:
+        return _unknown(case, at)
+    return _now(case, spells) if at is None else _then(case, spells, at)
+
+
+def _is_one(one: Spell, other: Spell) -> bool:
+    times = (one.begins, one.ends)
+    return one.cause is other.cause or times == (other.begins, other.ends)
+
+
+def _away(case: _Case, spells: Sequence[Spell]) -> str:
+    """Return when and why a user was offline, once for spells that are alike."""
+    groups: list[list[Spell]] = []
+    for spell in sorted(spells, key=lambda spell: spell.begins):
+        if groups and _is_one(groups[-1][0], spell):
+            groups[-1].append(spell)
+        else:
+            groups.append([spell])
+    told = [
+        _spell(case, group[0], words.names(spell.name for spell in group))
+        for group in groups[-_MOST_SPELLS:]
+    ]
+    older = [spell.name for group in groups[:-_MOST_SPELLS] for spell in group]
+    if older:
+        told.append(f"So it is, for longer, on {words.names(older)}.")
+    return " ".join(told)
+
+
+def _spell(case: _Case, spell: Spell, where: str) -> str:
+    who, begins, ends = case.who, case.clock(spell.begins), spell.ends
+    if is_unknown(spell.cause):
+        others = "and left the user to the processes that share its register"
+        if isinstance(spell.cause, StillHeld):
+            others = "when another process still held the user"
+        return (
+            f"This client let go of {who} on {where} at {begins}, {others}; it does not"
+            " know what came later."
+        )
+    if isinstance(spell.cause, (Ended, Closed, Released, GaveUp)):
+        begins = f"about {begins}"
+    told = f"{who} has been shown offline on {where} since {begins}"
+    if ends is not None:
+        told = f"{who} was shown offline on {where} from {begins} to {case.clock(ends)}"
+    return f"{told} because {because(spell, case.facts)}."
+
+
+def _now(case: _Case, spells: Sequence[Spell]) -> str:
+    where = words.names(spell.name for spell in spells)
+    since = case.clock(min(spell.begins for spell in spells))
+    told = f"{case.who} has been shown online on {where} since {since}"
+    if not any(isinstance(fact, Kept) for fact in case.facts):
+        return f"{told}."
+    return (
+        f"{told}, as far as this client knows: its heartbeats were acknowledged in"
+        f" time. {_UNSEEN}"
+    )
+
+
+def _then(case: _Case, spells: Sequence[Spell], at: float) -> str:
+    where = words.names(spell.name for spell in spells)
+    since = case.clock(min(spell.begins for spell in spells))
+    return (
+        f"{case.who} was shown online on {where} at {case.clock(at)}, and had been"
+        f" since {since}."
+    )
+
+
+def _unknown(case: _Case, at: float | None) -> str:
+    who, by = case.who, case.now if at is None else at
+    own = [fact for fact in case.facts if fact.user]
+    failed = [
+        fact
+        for fact in own
+        if isinstance(fact, GaveUp) and fact.what == What.JOIN and fact.at <= by
+    ]
+    if failed:
+        where, why = words.names(failed[-1].names), words.printable(failed[-1].why)
+        return f"{who} was not shown online on {where}, as no join succeeded: {why}."
+    undone = [
+        f for f in own if isinstance(f, Left) and f.why == "undone" and f.at <= by
+    ]
+    if undone:
+        where, when = words.names(undone[-1].names), case.clock(undone[-1].at)
+        return f"{who} was not kept on {where}: a join was taken back at {when}."
+    if own and at is not None and at < own[0].at:
+        begins = case.clock(own[0].at)
+        return (
+            f"Nothing is known of {who} at {case.clock(at)}; the story begins at"
+            f" {begins}."
+        )
+    return f"Nothing is known of {who}: no lease for that user is remembered here."

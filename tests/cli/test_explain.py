@@ -1,0 +1,127 @@
+"""``explain``: the story out of files, and out of an emulator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from presence_async import PresenceClient
+from presence_async.emulator import PresenceEmulator
+from presence_async.explain.circumstances import Closed, Started
+from presence_async.explain.facts import Joined, Left
+from presence_async.explain.file import FactFile
+
+from .commands import ask, invoke
+
+pytestmark = pytest.mark.real_time
+
+NOON = 1_795_780_800.0
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """What a process wrote that kept two users."""
+    path = tmp_path / "decisions"
+    file = FactFile(path)
+    file.open()
+    for fact in (
+        Started(at=NOON, host="web1", pid=7),
+        Joined(at=NOON, user="alice", names=("lobby",), timeout_s=300),
+        Joined(at=NOON, user="bob", names=("lobby",), timeout_s=300),
+        Left(at=NOON + 60, user="alice", names=("lobby",)),
+        Closed(at=NOON + 90),
+    ):
+        file.write(fact, "one")
+    file.close()
+    return path
+
+
+def test_it_tells_the_story_in_a_file(file: Path) -> None:
+    code, out, errors = invoke("explain", "alice", str(file), TZ="UTC")
+
+    assert (code, errors) == (0, "")
+    assert out.startswith("alice has been shown offline on lobby since ")
+    assert "Joined lobby with a timeout of 300 s." in out
+
+
+def test_it_tells_programs_too_and_the_environment_names_the_file(file: Path) -> None:
+    code, out, _ = invoke(
+        "explain", "alice", "--at", "2026-11-27T12:00:30+00:00", "--json",
+        PRESENCE_EXPLAIN_FILE=str(file),
+    )  # fmt: skip
+
+    told = json.loads(out)
+    assert code == 0
+    assert told["verdict"].startswith("alice was shown online on lobby at ")
+    assert [d["kind"] for d in told["decisions"]] == ["joined", "left"]
+
+
+def test_several_files_are_one_story(file: Path, tmp_path: Path) -> None:
+    more = FactFile(tmp_path / "more")
+    more.open()
+    more.write(Started(at=NOON + 100, host="web2", pid=8), "two")
+    more.write(
+        Joined(at=NOON + 120, user="alice", names=("lobby",), timeout_s=60), "two"
+    )
+    more.write(Closed(at=NOON + 121), "two")
+    more.close()
+
+    _, out, _ = invoke("explain", "alice", str(tmp_path / "more"), str(file))
+
+    assert out.index("web1:7  Joined lobby") < out.index("web1:7  Left lobby")
+    assert out.index("web1:7  Left lobby") < out.index("web2:8  Joined lobby")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["carol", "FILE"], 1, "nothing is told of 'carol'; there are decisions about"),
+        (["alice"], 2, "FILE: is missing; name what a program writes with explain_to"),
+        (["alice", "/nowhere"], 1, "cannot read '/nowhere': No such file"),
+        (["alice", "FILE", "--at", "soon"], 2, "--at: must be like 2026-11-27T12:05"),
+        (["alice", "OTHER"], 2, "is not written by explain_to"),
+        (["alice", "http://127.0.0.1:1"], 1, "cannot ask the emulator at"),
+    ],
+)
+def test_what_cannot_be_told_is_said(
+    file: Path, tmp_path: Path, arguments: list[str], code: int, problem: str
+) -> None:
+    (tmp_path / "other").write_text("hello\n")
+    places = {"FILE": str(file), "OTHER": str(tmp_path / "other")}
+
+    found, out, errors = invoke("explain", *[places.get(x, x) for x in arguments])
+
+    assert (found, out) == (code, "")
+    assert problem in errors
+
+
+def test_lines_that_cannot_be_read_are_counted(file: Path) -> None:
+    with file.open("ab") as more:
+        more.write(b"hello\n")
+
+    code, out, errors = invoke("explain", "alice", str(file))
+
+    assert code == 0
+    assert out
+    assert "1 line of" in errors
+
+
+async def test_an_emulator_tells_what_it_saw(emulator: PresenceEmulator) -> None:
+    config = emulator.config(user_id="alice")
+    async with PresenceClient(config) as client, client.join("lobby"):
+        pass
+    origin = f"http://{emulator.origin}"
+
+    code, out, errors = await ask("explain", "alice", origin)
+    nobody, _, problem = await ask("explain", "carol", "--origin", origin)
+
+    assert (code, errors) == (0, "")
+    assert out.startswith("alice has been shown offline on lobby since ")
+    assert "because a leave arrived." in out
+    assert "A heartbeat for lobby arrived and was answered with 200." in out
+    assert "The service announced that alice joined lobby." in out
+    assert "A leave for lobby arrived and was answered with 200." in out
+    assert nobody == 1
+    assert "nothing is told of 'carol'" in problem
