@@ -8,7 +8,7 @@ an edge transaction for every client that receives a presence event. Unverified:
 heartbeats, leaves and subscribes without an event are edge transactions, and whether
 answers above 2 KiB, the documented unit, count several times. Here they count once.
 
-PubNub also bills by monthly active users (https://www.pubnub.com/pricing).
+The second page counts active users, too; how a plan prices them is unverified.
 """
 
 from __future__ import annotations
