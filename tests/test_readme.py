@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import re
+import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import presence_async
-from presence_async.emulator import PresenceEmulator
+from presence_async import PresenceClient
+from presence_async.cli.app import app
+from presence_async.emulator import EmulatorProfile, PresenceEmulator
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-PROGRAMS = [block for block in BLOCKS if "def test_" not in block]
+# Each with its marker: a comment on the line before.
+MARKED = re.findall(r"(?:<!-- ([^>]*) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+UNTIL_STOPPED = "until stopped"
+[BOT] = [x for marker, kind, x in MARKED if (marker, kind) == (UNTIL_STOPPED, "python")]
+COMMANDS = [(marker, block) for marker, kind, block in MARKED if kind == "sh"]
+PROGRAMS = [block for block in BLOCKS if "def test_" not in block and block != BOT]
 TESTS = [
     block
     for block in BLOCKS
     if block not in PROGRAMS
+    and block != BOT
     # Only an environment for development has vcrpy.
     and ("import vcr\n" not in block or importlib.util.find_spec("vcr") is not None)
 ]
@@ -85,6 +97,107 @@ async def test_every_test_it_shows_passes(
 
     assert TESTS
     assert process.returncode == 0, out.decode()
+
+
+# The commands it shows, those of the tutorial among them.
+
+
+@pytest.fixture
+async def folder(emulator: PresenceEmulator, tmp_path: Path) -> Path:
+    """A folder with the files that the commands name."""
+    (tmp_path / "bot.py").write_text(BOT, encoding="utf-8")
+    told = tmp_path / "decisions.jsonl"
+    config = emulator.config(user_id="alice", explain_to=str(told))
+    async with PresenceClient(config) as client, client.join("lobby"):
+        pass
+    for name in ("web1.jsonl", "web2.jsonl"):
+        shutil.copy(told, tmp_path / name)
+    EmulatorProfile().save(tmp_path / "keyset.json")
+    return tmp_path
+
+
+async def shell(
+    block: str, emulator: PresenceEmulator, folder: Path
+) -> asyncio.subprocess.Process:
+    """Start a block, against an emulator instead of what it names."""
+    here = f"http://{emulator.origin}"
+    block = block.replace("http://127.0.0.1:8080", here)
+    block = block.replace("--port 8080", "--port 0")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", block),
+        env=service(emulator)
+        | {"PATH": path, "PRESENCE_EMULATOR_CONTROL_TOKEN": "not-asked-for"},
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+async def test_every_command_works(emulator: PresenceEmulator, folder: Path) -> None:
+    blocks = [block for marker, block in COMMANDS if not marker]
+    running = [await shell(block, emulator, folder) for block in blocks]
+    told = [await process.communicate() for process in running]
+
+    assert len(blocks) > 4
+    failed = {
+        block: (out + errors).decode()
+        for block, process, (out, errors) in zip(blocks, running, told, strict=True)
+        if process.returncode
+    }
+    assert failed == {}
+
+
+async def told_until_stopped(process: asyncio.subprocess.Process) -> str:
+    """Stop a process once it has said something; return its first line."""
+    assert process.stdout is not None
+    first = (await process.stdout.readline()).decode()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    _, errors = await process.communicate()
+    assert errors.decode() == ""
+    return first
+
+
+@pytest.mark.real_time
+async def test_commands_that_go_on_work_until_they_are_stopped(
+    emulator: PresenceEmulator, folder: Path
+) -> None:
+    blocks = [block for marker, block in COMMANDS if marker == UNTIL_STOPPED]
+    running = [await shell(block, emulator, folder) for block in blocks]
+    emulating, bot, watching = [await told_until_stopped(x) for x in running]
+
+    assert re.match(r"http://127\.0\.0\.1:\d+\n", emulating)
+    assert bot == "fresh - heartbeat acknowledged\n"
+    assert re.search(r"\d on lobby\n", watching)
+
+
+def test_every_command_is_run_by_some_test() -> None:
+    markers = {marker for marker, _ in COMMANDS}
+
+    assert markers == {
+        *("", UNTIL_STOPPED, "by hand: needs Docker"),
+        *("demo command", "test command"),  # by .ci/run
+    }
+
+
+def test_shown_sessions_use_existing_commands_and_options() -> None:
+    shown = re.findall(r"^\$ presence-async ([^\n]+)", TEXT, re.MULTILINE)
+    shown += re.findall(r"`presence-async ([a-z][^`]*)`", TEXT)
+
+    assert len(shown) > 15
+    for command in shown:
+        name, *words = command.split()
+        if name.isupper():
+            continue
+        told = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"})
+        assert told.exit_code == 0, command
+        for word in words:
+            if word.startswith("--"):
+                assert word in told.output, command
 
 
 # The map, and the ways through the code below it.
