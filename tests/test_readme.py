@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import importlib.util
@@ -11,6 +12,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +21,7 @@ import presence_async
 from presence_async import PresenceClient
 from presence_async.cli.app import app
 from presence_async.emulator import EmulatorProfile, PresenceEmulator
+from presence_async.testing import ThreadedEmulator
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -28,15 +31,27 @@ MARKED = re.findall(r"(?:<!-- ([^>]*) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTAL
 UNTIL_STOPPED = "until stopped"
 [BOT] = [x for marker, kind, x in MARKED if (marker, kind) == (UNTIL_STOPPED, "python")]
 COMMANDS = [(marker, block) for marker, kind, block in MARKED if kind == "sh"]
-PROGRAMS = [block for block in BLOCKS if "def test_" not in block and block != BOT]
-TESTS = [
-    block
-    for block in BLOCKS
-    if block not in PROGRAMS
-    and block != BOT
-    # Only an environment for development has vcrpy.
-    and ("import vcr\n" not in block or importlib.util.find_spec("vcr") is not None)
-]
+
+
+def is_installed(block: str) -> bool:
+    """Return True if all that a block imports is here; extras need not be."""
+    tree = ast.parse(block)
+    names = {
+        (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    names |= {EXTRAS[text] for text in EXTRAS if text in block}
+    roots = {name.split(".")[0] for name in names}
+    return all(importlib.util.find_spec(root) is not None for root in roots)
+
+
+EXTRAS = {"presence_async.prometheus": "prometheus_client", "otel": "opentelemetry"}
+HERE = [block for block in BLOCKS if block != BOT and is_installed(block)]
+TESTS = [block for block in HERE if "def test_" in block]
+PROGRAMS = [block for block in HERE if block not in TESTS]
+[WEB] = [block for block in BLOCKS if "app = FastAPI(" in block]
 
 
 def test_the_first_example_is_short() -> None:
@@ -97,6 +112,29 @@ async def test_every_test_it_shows_passes(
 
     assert TESTS
     assert process.returncode == 0, out.decode()
+
+
+def test_the_page_shows_who_is_here(
+    presence_emulator_thread: ThreadedEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    testing = pytest.importorskip("fastapi.testclient", reason="no FastAPI here")
+    monkeypatch.setenv("PUBNUB_SUBSCRIBE_KEY", "demo")
+    monkeypatch.setenv("PUBNUB_USER_ID", "web")
+    monkeypatch.setenv("PUBNUB_ORIGIN", presence_emulator_thread.url)
+    module: dict[str, Any] = {"__name__": "web"}
+    exec(WEB, module)  # noqa: S102  # it is ours
+
+    with testing.TestClient(module["app"]) as web:
+        assert "<ul" in web.get("/").text
+        assert web.get("/ready").status_code == 200
+        with web.websocket_connect("/ws?user=%3Cscript%3E") as tab:
+            shown = [tab.receive_json()]
+            while "<script>" not in shown[-1]:
+                shown.append(tab.receive_json())
+            assert set(presence_emulator_thread.occupants("lobby")) == {"<script>"}
+    presence_emulator_thread.wait_until(
+        lambda: not presence_emulator_thread.occupants("lobby")
+    )
 
 
 # The commands it shows, those of the tutorial among them.
