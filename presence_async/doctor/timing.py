@@ -27,6 +27,9 @@ async def delays(subject: Subject) -> Finding:
     joined_s = await subject.announce(user_id, limits.longest_timeout_s)
     join_seen_s = await sight.of_user(user_id, "join", joined_s, limits.event_s)
     is_seen = join_seen_s is not None or await sight.there(user_id, limits.event_s)
+    if join_seen_s is None:
+        # Meanwhile the user may be about to time out.
+        await subject.announce(user_id, limits.longest_timeout_s)
     left_s = await subject.leave(user_id)
     if not is_seen:
         return unknown("delays", f"nobody is seen within {2 * limits.event_s:g} s")

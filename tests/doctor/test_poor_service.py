@@ -65,7 +65,7 @@ async def test_what_is_slow_or_fails_is_not_measured_wrongly(
         {"max_presence_timeout_s": 4, "announce_max": 100},
         {"max_presence_timeout_s": 8, "debounce_s": 5},
         {
-            "max_presence_timeout_s": 11,
+            "max_presence_timeout_s": 7,
             "debounce_s": 5,
             "announce_max": 1,
             "leave_on_disconnect": True,
