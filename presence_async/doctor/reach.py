@@ -69,7 +69,14 @@ async def connection(subject: Subject) -> Finding:
             "let a firewall or proxy on the way pass this address",
         )
     except RequestError as error:
-        return problem("connection", *_unreachable(url, error.cause or error.problem))
+        cause = error.cause or error.problem
+        if subject.config.proxy is not None and "refused" in cause.lower():
+            return problem(
+                "connection",
+                f"the proxy on the way to {url} refuses connections",
+                "check the proxy (PUBNUB_PROXY) and that it runs",
+            )
+        return problem("connection", *_unreachable(url, cause))
     took_ms = (asyncio.get_running_loop().time() - started_s) * 1000
     how = "with TLS" if url.startswith("https") else "without TLS"
     return ok("connection", f"{url} answers in {took_ms:.0f} ms, {how}")
