@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..doctor.comparison import Comparison, Difference
+from ..doctor.finding import PROFILE_FIELDS
 from .output import print_table, say, shown
 
 __all__ = ["command_line", "flags", "say_comparison"]
@@ -52,6 +53,8 @@ def say_comparison(comparison: Comparison) -> None:
         ]
         title = f"the emulator differs in {len(rows)} option{'s'[: len(rows) > 1]}"
         print_table(title, ["option", "keyset", "emulator", "keyword"], rows)
+    elif set(PROFILE_FIELDS) <= set(comparison.not_compared):
+        say("nothing could be compared")
     else:
         say("the emulator behaves as the keyset in all that was compared")
     if comparison.not_compared:

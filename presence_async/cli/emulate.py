@@ -210,7 +210,7 @@ def _secret_key() -> str:
 def _object(text: str) -> dict[str, Any]:
     try:
         fields: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if isinstance(fields, dict):
         return fields
@@ -220,7 +220,7 @@ def _object(text: str) -> dict[str, Any]:
 def _grants(path: Path) -> dict[str, list[emulator.Grant]]:
     try:
         tokens: object = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidArgumentError("--access", f"{path} is not JSON") from None
     if not isinstance(tokens, dict):
         raise InvalidArgumentError("--access", f"{path} must hold a JSON object")

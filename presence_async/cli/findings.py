@@ -30,6 +30,7 @@ _MARKS = {
     Verdict.PROBLEM: ("✗", "NO"),
     Verdict.UNKNOWN: ("·", "?"),
 }
+_ESSENTIAL = frozenset({"connection", "keys", "access", "presence", "tracking"})
 _ARROW = ("→", "->")
 
 
@@ -62,6 +63,8 @@ def closing_line(report: Report) -> str:
     warnings = _counted(counts[Verdict.WARNING], "warning")
     if report.has_problems:
         return f"{problems} to solve first, {warnings}"
+    if _ESSENTIAL & {f.name for f in report.findings if f.verdict is Verdict.UNKNOWN}:
+        return f"no problem found, but presence was not seen to work; {warnings}"
     return f"nothing keeps presence from working; {warnings}"
 
 

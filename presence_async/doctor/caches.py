@@ -37,11 +37,12 @@ async def here_now_cache(subject: Subject) -> Finding:
     there_s = await first_time(
         lambda: subject.lists(user_id, channel), within_s=within_s
     )
+    again_s = _now_s()
     seen_s = await first_time(lists, within_s=within_s)
     await subject.leave(user_id)
     if there_s is None or seen_s is None:
         return unknown("here now cache", f"no fresh answer within {within_s:g} s")
-    is_cached = seen_s - there_s > _NOTICED_S
+    is_cached = seen_s - again_s > _NOTICED_S
     return _found("here now", whole(seen_s - asked_s) if is_cached else 0)
 
 
@@ -59,11 +60,16 @@ async def heartbeat_cache(subject: Subject) -> Finding:
     )
     seconds = await _lifetime_s(request, subject.limits.cache_s)
     await subject.leave(user_id)
+    if seconds is None:
+        within_s = subject.limits.cache_s
+        return unknown("heartbeat cache", f"no fresh answer within {within_s:g} s")
     return _found("heartbeat", whole(seconds))
 
 
-async def _lifetime_s(request: Repeatable, within_s: float) -> float:
+async def _lifetime_s(request: Repeatable, within_s: float) -> float | None:
     """Return how old an answer from a cache becomes; 0: no cache answers.
+
+    ``None``: it becomes older than the time for which it is asked.
 
     An age is of whole seconds, so a cache of less than two is not found.
     """
@@ -78,9 +84,9 @@ async def _lifetime_s(request: Repeatable, within_s: float) -> float:
         return has_begun_again or is_uncached
 
     anew_s = await first_time(is_anew, within_s=within_s)
-    if anew_s is None or not oldest_s:
-        return oldest_s
-    return anew_s - started_s
+    if not oldest_s:
+        return 0
+    return None if anew_s is None else anew_s - started_s
 
 
 def _found(what: str, seconds: int) -> Finding:

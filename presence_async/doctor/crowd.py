@@ -24,17 +24,29 @@ async def announce_maximum(subject: Subject) -> Finding:
     sight = await subject.sight()
     if sight.refusal is not None:
         return unknown(_NAME, f"no events: {sight.refusal.problem}")
+    # Users of other probes whose leave is held back still count.
+    await asyncio.sleep(subject.debounce_s)
+    finding = await _measured(_Crowd(subject), sight)
+    # Otherwise the subject leaves with them at its end.
+    await subject.leave_all()
+    return finding
+
+
+async def _measured(crowd: _Crowd, sight: Sight) -> Finding:
     started_s = asyncio.get_running_loop().time()
-    crowd = _Crowd(subject)
-    try:
-        is_exceeded = await _exceeded(crowd, sight)
-        largest = _largest_announced(sight, started_s)
-        if not is_exceeded:
-            text = f"each of {subject.limits.crowd} users has events of their own"
-            return ok(_NAME, text, announce_max=largest)
-        first, second = await _two_intervals(crowd, sight, started_s)
-    finally:
-        await subject.leave_all()
+    is_exceeded = await _exceeded(crowd, sight)
+    largest, size = _largest_announced(sight, started_s), crowd.limits.crowd
+    if not is_exceeded and largest < size:
+        return unknown(_NAME, f"users time out before there are {size}")
+    if not is_exceeded:
+        text = f"each of {size} users has events of their own"
+        return ok(_NAME, text, announce_max=largest)
+    if not crowd.can_stay:
+        text = f"above {largest} users joins have no events of their own"
+        return ok(_NAME, text, announce_max=largest)
+    first, second = await _two_intervals(crowd, sight, started_s)
+    if _largest_announced(sight, started_s) > largest:
+        return unknown(_NAME, f"events come more than {crowd.limits.event_s:g} s late")
     return _judged(largest, first, second)
 
 
@@ -59,13 +71,19 @@ class _Crowd:
         """Announce one more."""
         await self.grow(len(self._users) + 1)
 
+    @property
+    def can_stay(self) -> bool:
+        """Whether the first are still there when ``stay`` announces them again."""
+        joining_s = len(self._users) / self.limits.per_s
+        return joining_s + self.limits.event_s < self._subject.largest_timeout_s
+
     async def stay(self) -> None:
         """Announce all again and again, before they time out."""
         timeout_s = min(_TIMEOUT_S, self._subject.largest_timeout_s)
         while True:
-            await asyncio.sleep(timeout_s / 3)
             for user_id in list(self._users):
                 await self._announce(user_id)
+            await asyncio.sleep(timeout_s / 3)
 
     async def _announce(self, user_id: str) -> float:
         sent_s = await self._subject.announce(user_id, _TIMEOUT_S)

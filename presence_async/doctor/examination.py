@@ -28,6 +28,7 @@ class Probe(NamedTuple):
         needs: Names of findings without which there is no point in asking.
         needs_tokens: Whether it is asked only if Access Manager is on.
         needs_place: Whether it needs a tracked channel on which nobody else is.
+        is_timed: Whether slow answers make its figures wrong.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Probe(NamedTuple):
     needs: tuple[str, ...] = ()
     needs_tokens: bool = False
     needs_place: bool = False
+    is_timed: bool = False
 
 
 class Phase(NamedTuple):
@@ -42,7 +44,8 @@ class Phase(NamedTuple):
 
     Attributes:
         probes: The probes.
-        lasts_s: Returns the seconds that they may take, if that is many.
+        lasts_s: Returns the seconds that they may take, if that is many. A slow service
+            gets 20 s more.
     """
 
     probes: tuple[Probe, ...]
@@ -52,6 +55,8 @@ class Phase(NamedTuple):
 _OPEN = ("keys", "access")
 _SERVED = (*_OPEN, "presence")
 _PLACED = (*_SERVED, "token")
+_GRACE_S = 20.0
+_SLOW_S = 1.0
 
 QUICK: tuple[Phase, ...] = (
     Phase((Probe("name", reach.name), Probe("descriptors", reach.descriptors))),
@@ -73,7 +78,7 @@ QUICK: tuple[Phase, ...] = (
         lambda limits: limits.event_s,
     ),
     Phase(
-        (Probe("delays", timing.delays, _PLACED, needs_place=True),),
+        (Probe("delays", timing.delays, _PLACED, needs_place=True, is_timed=True),),
         lambda limits: limits.event_s + limits.leave_s,
     ),
 )
@@ -82,7 +87,7 @@ QUICK: tuple[Phase, ...] = (
 LONG: tuple[Phase, ...] = (
     Phase(
         tuple([
-            Probe(name, run, _PLACED, needs_place=True)
+            Probe(name, run, _PLACED, needs_place=True, is_timed=True)
             for name, run in (
                 ("timeouts", timing.timeouts),
                 ("implicit heartbeats", timing.implicit_heartbeats),
@@ -151,11 +156,13 @@ class _Examination:
     async def run(self, phase: Phase) -> None:
         """Run the probes of a phase at once; their findings come in order."""
         due = [probe for probe in phase.probes if self._applies(probe)]
+        most_s = phase.lasts_s(self._subject.limits) + _GRACE_S
+        self._subject.wire.slowest_s = 0.0
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        self._finding(probe), name=f"doctor: {probe.name}"
+                        self._finding(probe, most_s), name=f"doctor: {probe.name}"
                     )
                     for probe in due
                 ]
@@ -170,19 +177,34 @@ class _Examination:
             return True
         return Report(tuple(self.findings)).measured.get("access_manager") is True
 
-    async def _finding(self, probe: Probe) -> Finding:
+    async def _finding(self, probe: Probe, most_s: float) -> Finding:
         finding = self._not_tried(probe)
         if finding is None:
-            try:
-                finding = await probe.run(self._subject)
-            except (RequestError, BaseExceptionGroup) as error:
-                finding = unknown(probe.name, _failure(error))
+            finding = await self._tried(probe, most_s)
             if finding.verdict is Verdict.PROBLEM:
                 self._failed.add(probe.name)
         else:
             self._failed.add(probe.name)
         finding = self._without_secrets(finding)
         self._on_finding(finding)
+        return finding
+
+    async def _tried(self, probe: Probe, most_s: float) -> Finding:
+        """Run a probe, for as long as it may take."""
+        limit = asyncio.timeout(most_s)
+        try:
+            async with limit:
+                finding = await probe.run(self._subject)
+        except (RequestError, BaseExceptionGroup) as error:
+            return unknown(probe.name, _failure(error))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return unknown(probe.name, f"not measured: it takes over {most_s:.0f} s")
+        slowest_s = self._subject.wire.slowest_s
+        if probe.is_timed and slowest_s > _SLOW_S:
+            words = f"not measured: an answer took {slowest_s:.1f} s"
+            return unknown(probe.name, words)
         return finding
 
     def _without_secrets(self, finding: Finding) -> Finding:

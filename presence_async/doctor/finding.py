@@ -11,6 +11,7 @@ import attrs
 from ..emulator.profile import EmulatorProfile
 
 __all__ = [
+    "PROFILE_FIELDS",
     "Finding",
     "Report",
     "Verdict",
@@ -45,7 +46,6 @@ class Finding:
         remedy: What to do; empty if there is nothing to do.
         measured: Figures by name; those named like a field of ``EmulatorProfile`` are
             that field's value. Times are in seconds.
-        was_tried: Whether anything was asked; after some problems it would be in vain.
         was_tried: Whether anything was asked; an earlier finding may make it pointless.
     """
 

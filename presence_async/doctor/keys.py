@@ -26,6 +26,8 @@ async def keys(subject: Subject) -> Finding:
     except ServiceError as error:
         if error.status == _NOT_TURNED_ON:
             return ok("keys", _known(subject))
+        if error.is_transient:
+            raise
         return _refused(subject, error)
     return ok("keys", _known(subject))
 
@@ -51,6 +53,8 @@ async def access(subject: Subject) -> Finding:
             access_manager=True,
         )
     except ServiceError as error:
+        if error.is_transient:
+            raise
         return unknown("access", f"refused without a signature: {error.problem}")
     if has_token:
         return warning(

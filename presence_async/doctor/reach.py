@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ..client import wall_clock
-from ..errors import DeadlineError, ReplyFormatError, RequestError
+from ..errors import DeadlineError, ReplyFormatError, RequestError, ServiceError
 from .finding import Finding, ok, problem, unknown, warning
 from .subject import Subject
 
@@ -18,6 +19,8 @@ _LARGEST_SKEW_S = 60.0
 _NOTICED_SKEW_S = 5.0
 _OTHER_DESCRIPTORS = 64
 _LOOKUP_S = 10.0
+_TRIES = 3
+_TRY_AGAIN_S = 1.0
 
 
 async def name(subject: Subject) -> Finding:
@@ -46,7 +49,13 @@ async def connection(subject: Subject) -> Finding:
     url = subject.config.base_url
     started_s = asyncio.get_running_loop().time()
     try:
-        await subject.wire.service_time_s()
+        await _first_answer(subject)
+    except ServiceError as error:
+        return problem(
+            "connection",
+            f"{url} answers {error.status}",
+            "try again later; the service is overloaded or down, or a limit is hit",
+        )
     except ReplyFormatError:
         return problem(
             "connection",
@@ -60,7 +69,14 @@ async def connection(subject: Subject) -> Finding:
             "let a firewall or proxy on the way pass this address",
         )
     except RequestError as error:
-        return problem("connection", *_unreachable(url, error.cause or error.problem))
+        cause = error.cause or error.problem
+        if subject.config.proxy is not None and "refused" in cause.lower():
+            return problem(
+                "connection",
+                f"the proxy on the way to {url} refuses connections",
+                "check the proxy (PUBNUB_PROXY) and that it runs",
+            )
+        return problem("connection", *_unreachable(url, cause))
     took_ms = (asyncio.get_running_loop().time() - started_s) * 1000
     how = "with TLS" if url.startswith("https") else "without TLS"
     return ok("connection", f"{url} answers in {took_ms:.0f} ms, {how}")
@@ -98,6 +114,16 @@ async def descriptors(subject: Subject) -> Finding:
         f"{limit} allowed, {needed} needed at most",
         f"raise the limit: ulimit -n {max(1024, needed)}",
     )
+
+
+async def _first_answer(subject: Subject) -> None:
+    """Get one answer; a service may be overloaded for a moment."""
+    for _ in range(_TRIES - 1):
+        with suppress(ServiceError):
+            await subject.wire.service_time_s()
+            return
+        await asyncio.sleep(_TRY_AGAIN_S)
+    await subject.wire.service_time_s()
 
 
 def _host(subject: Subject) -> str:

@@ -26,6 +26,7 @@ from .wire import Wire
 __all__ = ["Subject", "checked_channel"]
 
 _CLEANUP_S = 15.0
+_TRIES = 3
 
 
 class Subject:
@@ -197,7 +198,10 @@ class Subject:
             region=cursor.region if cursor else None,
             presence_timeout_s=timeout_s,
         )
-        return await wire.ask(operation)
+        delivery = await wire.ask(operation)
+        if cursor is None:
+            self.wire.slowest_s = max(self.wire.slowest_s, wire.slowest_s)
+        return delivery
 
     async def user_ids(self, channel: str) -> tuple[str, ...]:
         """Return who is on a channel now, never from a cache.
@@ -230,16 +234,20 @@ class Subject:
 
     async def leave_all(self) -> None:
         """Leave with every user who is still there, at the pace that is allowed."""
-        for user_id, channel in sorted(self._present):
-            await self.leave_quietly(user_id, channel)
-            await asyncio.sleep(1 / self.limits.per_s)
+        async with asyncio.TaskGroup() as group:
+            for user_id, channel in sorted(self._present):
+                group.create_task(
+                    self.leave_quietly(user_id, channel), name="doctor leaves"
+                )
+                await asyncio.sleep(1 / self.limits.per_s)
 
     async def _clean_up(self) -> None:
         """Undo what is left, within a time; what fails runs out by itself."""
         key = self.config.subscribe_key
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLEANUP_S):
-                await self.leave_all()
+                for _ in range(_TRIES):  # who has left is not asked again
+                    await self.leave_all()
                 for group in sorted(self._groups):
                     operation = DeleteGroupOperation(subscribe_key=key, group=group)
                     with suppress(PresenceError):

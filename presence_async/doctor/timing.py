@@ -27,6 +27,9 @@ async def delays(subject: Subject) -> Finding:
     joined_s = await subject.announce(user_id, limits.longest_timeout_s)
     join_seen_s = await sight.of_user(user_id, "join", joined_s, limits.event_s)
     is_seen = join_seen_s is not None or await sight.there(user_id, limits.event_s)
+    if join_seen_s is None:
+        # Meanwhile the user may be about to time out.
+        await subject.announce(user_id, limits.longest_timeout_s)
     left_s = await subject.leave(user_id)
     if not is_seen:
         return unknown("delays", f"nobody is seen within {2 * limits.event_s:g} s")
@@ -128,6 +131,8 @@ async def implicit_heartbeats(subject: Subject) -> Finding:
         once_s = await sight.gone(once, started_s + 1, limit_s)
         if once_s is None:
             return unknown(name, f"no timeout within {limit_s} s")
+        if once_s - started_s < _AGAIN_S + _EXACT_S / 2:
+            return unknown(name, f"users time out within {once_s - started_s:.1f} s")
         twice_s = await sight.gone(twice, started_s + 1, once_s - started_s + _AGAIN_S)
     is_kept = twice_s is None or twice_s - once_s > _AGAIN_S / 2
     words = "keeps" if is_kept else "does not keep"
@@ -139,9 +144,11 @@ async def implicit_heartbeats(subject: Subject) -> Finding:
 async def disconnect(subject: Subject) -> Finding:
     """Subscribe, wait for events, cut the connection, and see whether it leaves."""
     sight, user_id = await subject.sight(), subject.named("hangs-up")
+    other = subject.named("hangs-on")
     longest_s = subject.limits.longest_timeout_s
     async with Wire(subject.config) as wire:
         cursor = await subject.subscribe(user_id, longest_s, wire)
+        await subject.announce(other, longest_s)
         poll = asyncio.create_task(
             subject.subscribe(user_id, longest_s, wire, cursor), name="doctor polls"
         )
@@ -153,7 +160,11 @@ async def disconnect(subject: Subject) -> Finding:
             await asyncio.gather(poll, return_exceptions=True)
     cut_s = asyncio.get_running_loop().time()
     within_s = _DISCONNECT_S + subject.debounce_s
-    is_gone = await sight.gone(user_id, cut_s, within_s) is not None
+    gone_s = await sight.gone(user_id, cut_s, within_s)
+    is_gone = gone_s is not None
+    if gone_s is not None and await sight.gone(other, cut_s, gone_s - cut_s + 1):
+        return unknown("disconnect", "users time out too soon to tell")
+    await subject.leave_quietly(other, subject.here)
     words = "leaves at once" if is_gone else "stays until the timeout"
     return ok(
         "disconnect",

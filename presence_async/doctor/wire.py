@@ -7,8 +7,10 @@ know what was sent, when, and over which connection.
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,7 +24,7 @@ from ..client.pipeline import RequestPipeline
 from ..client.retry import NoRetry
 from ..client.tokens import Tokens
 from ..client.transport import Transport
-from ..errors import DeadlineError, ReplyFormatError
+from ..errors import DeadlineError, ReplyFormatError, ServiceError
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity
 from ..protocol.json_codec import JsonError, decode
@@ -32,6 +34,8 @@ __all__ = ["Repeatable", "Wire"]
 
 ReplyT = TypeVar("ReplyT")
 
+_PASSING = frozenset({429, *range(500, 600)})
+_AGE = re.compile(r"[0-9]{1,9}")
 _TIME = HttpRequest(path="/time/0")
 _TIME_REPLY = msgspec.json.Decoder(list[int])
 
@@ -41,9 +45,13 @@ class Wire:
 
     Args:
         config: Keys, user, token and limits.
+
+    Attributes:
+        slowest_s: The longest that an answer has taken; whoever asks may set it to 0.
     """
 
     def __init__(self, config: PresenceConfig) -> None:
+        self.slowest_s = 0.0
         self._config = config
         self._tokens = Tokens(config.auth)
         self._transport = Transport(config, None)
@@ -103,7 +111,8 @@ class Wire:
             attempt_timeout_s=limit_s,
             params=params,
         )
-        return await self._pipeline.send(call)
+        with self._timed():
+            return await self._pipeline.send(call)
 
     async def ask(self, operation: Operation[ReplyT], **options: Any) -> ReplyT:  # noqa: ANN401  # as send
         """Send one request and return the value of its answer; as ``send``."""
@@ -113,14 +122,15 @@ class Wire:
         """Return the service's Unix time in seconds, from ``/time/0``.
 
         Raises:
-            RequestError: No answer, or one of another kind.
+            ServiceError: 429 or a 5xx.
+        RequestError: No answer, or one of another kind.
         """
         reply = await self._reply(_TIME)
-        try:
+        words = f"/time/0 was answered {reply.status}, without a time"
+        if reply.status in _PASSING:
+            raise ServiceError(words, status=reply.status, operation="time")
+        with suppress(JsonError, ValueError, OverflowError):
             ticks, *_ = decode(reply.body, _TIME_REPLY)
-        except (JsonError, ValueError):
-            words = f"/time/0 was answered {reply.status}, without a time"
-        else:
             return ticks / TIMETOKENS_PER_S
         raise ReplyFormatError(words, operation="time")
 
@@ -142,11 +152,19 @@ class Wire:
         limit = asyncio.timeout(limit_s)
         try:
             async with limit:
-                return await self._transport.send(request)
+                with self._timed():
+                    return await self._transport.send(request)
         except TimeoutError:
             if not limit.expired():
                 raise
         raise DeadlineError(f"no answer within {limit_s:g} s", operation="time")
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        yield
+        self.slowest_s = max(self.slowest_s, loop.time() - started_s)
 
 
 class Repeatable:
@@ -163,8 +181,11 @@ class Repeatable:
     async def age_s(self) -> int:
         """Send it, and return the ``Age`` of the answer: 0 if no cache gave it.
 
+        An ``Age`` that is no number counts as 0, too.
+
         Raises:
             TransportError: No answer came.
         """
         reply = await self._send(self._request)
-        return int(reply.headers.get("age", "0") or 0)
+        age = reply.headers.get("age", "")
+        return int(age) if _AGE.fullmatch(age) else 0

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -30,6 +31,10 @@ __all__ = ["ControlGuard", "ControlRequest", "is_loopback"]
 
 HEALTH_PATH: Final = "/_emulator/health"
 
+# All of it, as what follows the port might name another host.
+_HOST: Final = re.compile(
+    r"(?:\[(?P<address>[^]]+)\]|(?P<name>[^][:,@\s]+))(?::[0-9]*)?"
+)
 _OWN_SITES: Final = frozenset({"none", "same-origin"})
 _NOT_GIVEN: Final = "send the control token: Authorization: Bearer TOKEN"
 
@@ -136,5 +141,5 @@ def _is_loopback_name(name: str) -> bool:
 
 
 def _without_port(host: str) -> str:
-    name = host.rpartition(":")[0] if not host.endswith("]") else host
-    return (name or host).strip("[]")
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found["address"] or found["name"]

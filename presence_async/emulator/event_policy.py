@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from ..deadlines import DueHeap
+from .message_log import MESSAGES_KEPT
 from .occupancy import OccupancyChange
 
 __all__ = ["EventPolicy", "Interval"]
@@ -141,12 +142,17 @@ class EventPolicy:
         occupancy = self._occupancy(channel)
         is_large = occupancy > self._announce_max
         if is_large:
-            following = _Unannounced(unannounced.due_s + self._interval_s)
+            following = _Unannounced(self._following_s(unannounced.due_s, now_s))
             self._unannounced[channel] = following
             self._due.put(channel, following.due_s)
         elif not unannounced.last:
             return None
         return self._interval(unannounced, channel, occupancy)
+
+    def _following_s(self, due_s: float, now_s: float) -> float:
+        """Return when the next one is due, after a jump only of those that are kept."""
+        lost = (now_s - due_s) // self._interval_s - MESSAGES_KEPT
+        return due_s + self._interval_s * max(1, lost)
 
     def _interval(
         self, unannounced: _Unannounced, channel: str, occupancy: int

@@ -26,7 +26,7 @@ class JournalEntry:
             path.
         subscribe_key: The key set; ``""`` for an unknown path.
         path: As on the wire, still escaped, without the scheme and host that a target
-            of absolute form has.
+            of absolute form has; path and query are cut where both are over 32 KiB.
         query: As on the wire, without ``?``.
         params: The query decoded; empty when its escapes are broken.
         user_id: The ``uuid`` parameter.

@@ -143,9 +143,9 @@ def _request_row(numbered: tuple[int, JournalEntry]) -> Row:
     return [
         number,
         entry.at_s,
-        entry.method,
+        _short(entry.method),
         entry.operation,
-        entry.user_id or "",
+        _short(entry.user_id or ""),
         _short(names),
         entry.status,
         _short(target),

@@ -12,10 +12,12 @@ from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from . import refusals
 from .faults import Fault
 from .journal import JournalEntry
-from .request_guard import TIME_PATH
+from .request_guard import MAX_TARGET_CHARS, TIME_PATH
 from .router import TIME
 
 __all__ = ["PendingReply", "entry_of", "faulty_reply"]
+
+_KEPT_CHARS = 2048
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +57,13 @@ def faulty_reply(fault: Fault) -> HttpReply:
 def entry_of(
     request: HttpRequest, method: str, operation: Operation[Any] | None, now_s: float
 ) -> JournalEntry:
-    """Return the entry of a request in the journal; its operation may be unknown."""
+    """Return the entry of a request in the journal; its operation may be unknown.
+
+    Of a target that is too long for the service only the start is kept.
+    """
+    if len(request.target) > MAX_TARGET_CHARS:
+        start, query = request.path[:_KEPT_CHARS], request.query[:_KEPT_CHARS]
+        request = HttpRequest(path=start, query=query)
     try:
         params = request.params()
     except InvalidArgumentError:

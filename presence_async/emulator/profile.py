@@ -22,6 +22,8 @@ _flag = validator(flag)
 _seconds = validator(number, least=0)
 _positive = validator(number, above=0)
 _count = validator(whole_number, least=0)
+# Many shorter ones would fill the time of a jump or of a loop that is late.
+_interval = validator(number, least=0.1)
 
 
 def _patterns(names: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -67,7 +69,7 @@ class EmulatorProfile:
             documented as off on new keysets, and off in two recordings of 2025.
         announce_max: The largest occupancy at which each change is an event of its
             own; above there are interval events. 0 to 100 on real keysets.
-        interval_s: Seconds between interval events; 10 as recorded.
+        interval_s: Seconds between interval events, 0.1 at least; 10 as recorded.
         presence_deltas: Whether interval events list the users who came and went.
         leave_on_disconnect: Whether the end of a connection (FIN or RST) leaves the
             channels of the users whose last subscribe came over it. Documented as an
@@ -104,7 +106,7 @@ class EmulatorProfile:
     )
     implicit_heartbeats: bool = attrs.field(default=False, validator=_flag)
     announce_max: int = attrs.field(default=20, validator=_count)
-    interval_s: float = attrs.field(default=10, validator=_positive)
+    interval_s: float = attrs.field(default=10, validator=_interval)
     presence_deltas: bool = attrs.field(default=False, validator=_flag)
     leave_on_disconnect: bool = attrs.field(default=False, validator=_flag)
     debounce_s: float = attrs.field(default=0, validator=_seconds)
@@ -176,7 +178,7 @@ class EmulatorProfile:
         """
         try:
             fields = json.loads(Path(path).read_bytes())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidArgumentError("profile", f"{path} is not JSON") from None
         return cls.from_dict(fields)
 

@@ -17,15 +17,17 @@ from .router import operation_kind, takes_post
 from .signatures import signature_refusal
 from .stream_filter import StreamFilter
 
-__all__ = ["MAX_MESSAGE_BYTES", "TIME_PATH", "RequestGuard"]
+__all__ = ["MAX_MESSAGE_BYTES", "MAX_TARGET_CHARS", "TIME_PATH", "RequestGuard"]
 
 MAX_MESSAGE_BYTES = 32 * 1024
 """The largest body of a publish, as documented."""
 
+MAX_TARGET_CHARS = 32 * 1024
+"""The longest path and query; longer ones are refused."""
+
 TIME_PATH = "/time/0"
 """The path of the service's time: one timetoken in a list."""
 
-_MAX_REQUEST_BYTES = 32 * 1024
 _PRESENCE = "/v2/presence/"
 _REGISTRY = "/v1/channel-registration/"
 _SENDING = ("/publish/", "/signal/")
@@ -80,7 +82,7 @@ class RequestGuard:
     def _answered_early(
         self, request: HttpRequest, method: str, now_s: float
     ) -> HttpReply | None:
-        if len(request.target) > _MAX_REQUEST_BYTES:
+        if len(request.target) > MAX_TARGET_CHARS:
             return refusals.too_long()
         if wait_s := self._rate_limit.wait_s(now_s):
             return refusals.with_headers(

@@ -10,6 +10,7 @@ number. ``in``, known from old SDK tests, is refused by name.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ __all__ = ["StreamFilter"]
 
 _MOST_TOKENS = 300
 _DEEPEST = 50
+_LONGEST_INDEX = 9
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>\d+(?:\.\d+)?)
@@ -224,8 +226,9 @@ class _Parser:
         while self.tokens and self.tokens[-1] == ("sign", "["):
             self.tokens.pop()
             kind, text = self.next()
-            if kind not in {"number", "text"} or (kind == "number" and "." in text):
-                raise _malformed(f"has {text!r} where an index is expected")
+            is_whole = kind == "number" and len(text) <= _LONGEST_INDEX
+            if kind != "text" and (not is_whole or "." in text):
+                raise _malformed(f"has {text[:20]!r} where an index is expected")
             path.append(int(text) if kind == "number" else _unquoted(text))
             self.expect("]")
         if not path:
@@ -267,7 +270,12 @@ def _plain(value: Value) -> Value:
     """Return a value as operators compare it: every number a float, no booleans."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return float(value) if isinstance(value, (int, float)) else value
+    if not isinstance(value, (int, float)):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _unquoted(text: str) -> str:

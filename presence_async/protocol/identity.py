@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -64,6 +64,7 @@ RESERVED_PARAMS: Final = frozenset({
 
 Params = tuple[tuple[str, str], ...]
 
+_SECRET_PARAMS: Final = frozenset({"auth", "signature"})
 # Also where the whole URL has been escaped once more, or several times.
 _HIDDEN_PARAMS: Final = (
     r"(?:\b|(?<=26)|(?<=3F))(auth|signature)(=|%(?:25)*3D)"
@@ -156,7 +157,13 @@ _COMMON: Final = encode_query([("pnsdk", _SDK)])
 
 def loggable(request: HttpRequest) -> str:
     """Return the target of a request with its token and signature hidden."""
-    return _hidden(request.target)
+    query = "&".join([_without_secret(part) for part in request.query.split("&")])
+    return _hidden(HttpRequest(path=request.path, query=query).target)
+
+
+def _without_secret(part: str) -> str:
+    name, equals, _ = part.partition("=")
+    return f"{name}{equals}***" if unquote(name) in _SECRET_PARAMS else part
 
 
 def secrets_of(request: HttpRequest) -> tuple[str, ...]:
@@ -164,7 +171,7 @@ def secrets_of(request: HttpRequest) -> tuple[str, ...]:
     return tuple([
         decode_name(value)
         for name, _, value in (part.partition("=") for part in request.query.split("&"))
-        if name in {"auth", "signature"}
+        if name in _SECRET_PARAMS
     ])
 
 

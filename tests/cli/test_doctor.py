@@ -10,7 +10,9 @@ import pytest
 import typer.main
 
 from presence_async.cli.app import app
-from presence_async.cli.differences import flags
+from presence_async.cli.differences import flags, say_comparison
+from presence_async.doctor.comparison import compared
+from presence_async.doctor.finding import Report
 from presence_async.emulator import EmulatorProfile
 
 from .commands import ask, invoke
@@ -87,6 +89,14 @@ async def test_verify_emulator_shows_the_option_that_differs(
     assert out.splitlines()[-1] == "presence-async emulate --no-global-here-now"
     assert same[0] == 0
     assert "behaves as the keyset in all that was compared" in same[1]
+
+
+def test_two_that_were_not_compared_are_not_called_alike(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say_comparison(compared(Report(()), Report(())))
+
+    assert capsys.readouterr().out.startswith("nothing could be compared\n")
 
 
 def test_every_option_has_a_flag_of_emulate() -> None:

@@ -137,10 +137,11 @@ def test_every_option_of_the_emulator_is_a_flag() -> None:
         ({"fault": ["{"]}, "is not a JSON object"),
         ({"journal_size": -1}, "journal_size"),
         ({"control_token": "two words"}, "visible ASCII"),
+        ({"event_fault": ["[" * 100_000]}, "must be a JSON object"),
     ],
     ids=[
         *("access", "profile", "number", "secret", "event fault", "fault", "size"),
-        "token",
+        *("token", "deep"),
     ],
 )
 def test_emulate_rejects_invalid_options(

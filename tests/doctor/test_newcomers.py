@@ -89,6 +89,11 @@ NEWCOMERS = {
         says="✗ connection {url} refuses connections → check the port and that the"
         " service runs; a firewall may close the port",
     ),
+    "closed proxy": Newcomer(
+        config={"proxy": "http://127.0.0.1:9"},
+        says="✗ connection the proxy on the way to {url} refuses connections → check"
+        " the proxy (PUBNUB_PROXY) and that it runs",
+    ),
     "stalled port": Newcomer(
         before=stall,
         says="✗ connection {url} does not answer within 10 s → let a firewall or proxy"

@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+import attrs
 import pytest
 
 from presence_async.emulator import EmulatorProfile, EventFault, Fault, PresenceEmulator
@@ -240,6 +241,21 @@ def test_an_answer_is_bounded(shown: Shown) -> None:
     assert (len(told["requests"]), told["requests_total"]) == (100, 1201)
     assert len(told["requests"][0][7]) <= 301
     assert len(json.dumps(told)) < 400_000
+
+
+def test_one_endless_request_leaves_out_no_other(shown: Shown) -> None:
+    """Refused for its length, and kept in the journal by its start."""
+    shown.beat("bob")
+    shown.beat("x" * 1_000_000)
+    shown.service.journal.add(
+        attrs.evolve(
+            shown.service.journal[0], user_id="y" * 1_000_000, method="Z" * 9999
+        )
+    )
+
+    assert [row[4][:3] for row in shown.ask()["requests"]] == ["yyy", "xxx", "bob"]
+    kept = shown.service.journal[1]
+    assert len(kept.query) < 3000 > len(kept.params["uuid"])
 
 
 def test_the_longest_names_leave_out_others(shown: Shown) -> None:

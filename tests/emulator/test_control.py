@@ -227,6 +227,8 @@ def test_invalid_control_requests_are_refused(
         ("127.0.0.1", {"host": "evil.example"}, 403),
         ("127.0.0.1", {"host": "evil.example:8080"}, 403),
         ("127.0.0.1", {"host": "localhost.evil.example"}, 403),
+        ("127.0.0.1", {"host": "localhost:1, evil.example"}, 403),
+        ("127.0.0.1", {"host": "localhost:evil.example"}, 403),
         ("127.0.0.1", {"origin": "http://evil.example"}, 403),
         ("127.0.0.1", {"origin": "null"}, 403),
         ("127.0.0.1", {"host": "localhost:1", "origin": "http://localhost:2"}, 403),

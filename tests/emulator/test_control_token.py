@@ -158,3 +158,15 @@ def test_a_token_is_text_that_fits_into_a_header(token: Any) -> None:
     assert str(caught.value) == (
         "control_token: must be visible ASCII characters without spaces"
     )
+
+
+async def test_a_malformed_header_is_not_logged(
+    wire: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+
+    header = f"Authorization: Bearer {TOKEN}\x01"
+    await wire.exchange(f"GET / HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n".encode())
+
+    assert "malformed request" in caplog.text
+    assert TOKEN not in caplog.text

@@ -306,3 +306,19 @@ async def test_lists_over_the_limit_become_a_here_now_refresh(sdk: Any) -> None:
     assert event["here_now_refresh"] is True
     assert event["occupancy"] == 400
     assert not {"join", "leave", "timeout"} & set(event)
+
+
+def test_a_jump_sends_only_the_interval_events_that_are_kept() -> None:
+    """The queue of a channel holds 100, and a year has millions."""
+    channel = Channel()
+    channel.join("a", "b", "c", "d", timeout_s=1e9)
+    year_s, ticks = 31_536_000.0, []
+
+    while channel.policy.next_tick_s() <= year_s:
+        interval = channel.policy.tick(year_s)
+        assert interval is not None
+        ticks.append(interval.at_s)
+        assert len(ticks) < 110
+
+    assert ticks[-100:] == [year_s - 990 + 10 * n for n in range(100)]
+    assert channel.policy.next_tick_s() == year_s + 10

@@ -61,6 +61,7 @@ def test_a_profile_survives_json_and_a_file(tmp_path: Path) -> None:
         ({"announce_maximum": 5}, "knows no field 'announce_maximum'"),
         ({"announce_max": -1}, "announce_max: must be a whole number"),
         ({"debounce_s": "2"}, "debounce_s: must be a number"),
+        ({"interval_s": 1e-14}, "interval_s: must be a number from 0.1 on"),
         ({"presence": 1}, "presence: must be True or False"),
         ({"tracked_channels": [1]}, "tracked_channels: must be"),
         ({"max_presence_timeout_s": 0}, "max_presence_timeout_s: must be a number"),
@@ -77,9 +78,10 @@ def test_bad_fields_are_named(fields: Any, words: str) -> None:
         EmulatorProfile.from_dict(fields)
 
 
-def test_a_file_that_is_not_json_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"\xff", b"[" * 100_000], ids=["bytes", "deep"])
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "profile.json"
-    file.write_bytes(b"\xff")
+    file.write_bytes(text)
 
     with pytest.raises(InvalidArgumentError, match=r"profile\.json is not JSON"):
         EmulatorProfile.load(file)

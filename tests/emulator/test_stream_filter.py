@@ -93,6 +93,7 @@ def test_messages_without_fields_match_nothing(value: Any) -> None:
         ("meta.x == 1)", r"does not end before '\)'"),
         ("meta.x[y] == 1", "'y' where an index is expected"),
         ("meta.x[1 == 1", r"misses a '\]'"),
+        ("meta.x[" + "9" * 5000 + "]", f"'{'9' * 20}' where an index is expected"),
         ("== 1", "'==' where a value is expected"),
         ("region in ('east')", "uses 'in', which the emulator does not support"),
         ("(" * 51, "nests deeper than 50 levels"),
@@ -111,6 +112,15 @@ def test_what_is_malformed_is_named(expression: str, words: str) -> None:
 )
 def test_the_largest_expressions_overflow_nothing(expression: str) -> None:
     StreamFilter.parse(expression).passes(meta=META, data=DATA)
+
+
+@pytest.mark.parametrize("message", [{"x": 10**400}, {"x": [10**400]}])
+def test_numbers_too_large_for_a_float_are_infinite(message: Any) -> None:
+    def passes(expression: str) -> bool:
+        return StreamFilter.parse(expression).passes(meta=None, data=message)
+
+    assert passes("data.x > 1 || data.x[0] > 1")
+    assert not passes("data.x LIKE '*' || data.x CONTAINS 1")
 
 
 def test_hostile_patterns_take_no_time() -> None:

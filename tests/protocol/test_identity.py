@@ -133,6 +133,16 @@ def test_secrets_are_hidden_from_repr_and_log() -> None:
 
 
 @pytest.mark.parametrize(
+    "query", ["auth=a%26planted&x=1", "a%75th=planted&x=1", "x=1&sign%61ture=planted"]
+)
+def test_no_escape_shows_a_secret_in_the_log(query: str) -> None:
+    told = loggable(HttpRequest(path="/p", query=query))
+
+    assert "planted" not in told
+    assert "x=1" in told
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "/p?auth=s3cr%2Ft&x=1",
