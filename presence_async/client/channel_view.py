@@ -56,11 +56,6 @@ class ChannelView:
         return self._sync.health
 
     @property
-    def is_closed(self) -> bool:
-        """Whether its health is ``CLOSED``."""
-        return self._sync.is_closed
-
-    @property
     def error(self) -> RequestError | None:
         """The failure behind the last change of ``health``, or ``None``."""
         return self._sync.error
@@ -138,7 +133,7 @@ class ChannelView:
         try:
             async with scope:
                 while not predicate(self):
-                    if self.is_closed:
+                    if self._sync.is_closed:
                         raise ClientClosedError(
                             f"the {self._kind} is closed, or was never entered"
                         )

@@ -111,7 +111,7 @@ class Roster(ChannelView):
         size = checked_buffer_size(buffer_size)
         buffer = EventBuffer("changes", size, self._snapshot_event)
         buffer.put((self._snapshot_event(),))
-        if self.is_closed:
+        if self._sync.is_closed:
             buffer.end()
         self._sync.readers.add(buffer)
         return RosterChanges(buffer, self._loop)

@@ -76,7 +76,7 @@ async def test_entering_subscribes_asks_for_the_number_and_keeps_it(
             3,
             StreamHealth.LIVE,
         )
-        was_closed = live.is_closed
+        before = live.health
         assert repr(live) == "<LiveCount of 'lobby': 3 here, not in sync>"
         entered = live.as_of
         await live.wait_for(lambda x: x.is_synced, timeout_s=6)
@@ -84,7 +84,7 @@ async def test_entering_subscribes_asks_for_the_number_and_keeps_it(
         await client.leave(CHANNEL, user_id="user-0")
         await live.wait_for(lambda x: x.count == 2, timeout_s=1)
         assert live.as_of > entered
-    assert (was_closed, live.is_closed) == (False, True)
+    assert (before, live.health) == (StreamHealth.LIVE, StreamHealth.CLOSED)
     assert live.count == 2
     assert "bob" not in emulator.occupants(CHANNEL), "watching makes nobody present"
 
@@ -136,7 +136,7 @@ async def test_what_never_opened_says_so(
     emulator: PresenceEmulator, client: PresenceClient
 ) -> None:
     live = client.live_count(CHANNEL)
-    assert live.is_closed
+    assert live.health is StreamHealth.CLOSED
     for use in (lambda: live.as_of, live.changes, live.__aiter__):
         with pytest.raises(ClientClosedError):
             use()
@@ -176,7 +176,7 @@ async def test_cancelling_the_opening_anywhere_leaves_nothing(
         await asyncio.wait({opening})
         if not opening.cancelled():
             await live.close()
-        assert live.is_closed
+        assert live.health is StreamHealth.CLOSED
     await asyncio.sleep(1)
 
     names = [task.get_name() for task in asyncio.all_tasks()]

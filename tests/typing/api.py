@@ -110,7 +110,6 @@ async def counts(client: PresenceClient) -> None:
         assert_type(live, LiveCount)
         assert_type(live.count, int)
         assert_type(live.as_of, datetime)
-        assert_type(live.is_closed, bool)
         await live.wait_for(lambda x: x.count > 2 and x.is_synced, timeout_s=1)
         async for count in live:
             assert_type(count, int)
