@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from ..errors import (
     InvalidArgumentError,
@@ -41,7 +43,8 @@ class Observer(Protocol):
     """What an observer may look like: an object with any of these methods.
 
     They are called in the client's event loop, in the midst of its work: they must not
-    wait, and have to be quick. An exception of one is logged once and harms nothing.
+    wait, and have to be quick. An exception of one is logged once and harms nothing;
+    ``KeyboardInterrupt`` and ``SystemExit`` end the loop, as from any callback.
     Each runs in the context (``contextvars``) of the caller whose request it was, and
     in an empty one if the client acted by itself.
     """
@@ -79,13 +82,15 @@ class Teller:
         self._observers = observers
         self._origin = origin
         self._told: dict[str, Told] = {}
-        self._failed: set[Callable[[Any], object]] = set()
+        # Those that have failed, by identity: not every callable can be hashed.
+        self._failed: set[int] = set()
 
     def add(self, observer: object) -> None:
         """Tell an object from now on whatever it has a method for.
 
         Raises:
-            InvalidArgumentError: It has none of the methods of ``Observer``.
+            InvalidArgumentError: It has none of the methods of ``Observer``, or one
+                that is ``async``.
         """
         wires = {
             "request_finished": ("on_request", self._request_ended),
@@ -102,6 +107,10 @@ class Teller:
         if not methods:
             rule = f"must have at least one of the methods {', '.join(wires)}"
             raise InvalidArgumentError("observers", rule)
+        for name, method in methods.items():
+            if inspect.iscoroutinefunction(method):
+                rule = f"are called, not awaited: {name} must not be async"
+                raise InvalidArgumentError("observers", rule)
         for name, method in methods.items():
             self._told[name] = (*self._told.get(name, ()), method)
             setattr(self._observers, *wires[name])
@@ -197,7 +206,15 @@ class Teller:
         for method in self._told[name]:
             try:
                 where.run(method, record)
-            except Exception:
-                if method not in self._failed:
-                    self._failed.add(method)
+            except (KeyboardInterrupt, SystemExit) as error:
+                # Meant for the program. By then the client has done what it was at.
+                asyncio.get_running_loop().call_soon(_raise, error)
+            except BaseException:
+                # A CancelledError, too: of whatever the observer looked at.
+                if id(method) not in self._failed:
+                    self._failed.add(id(method))
                     logger.exception("%s of an observer failed", name)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from presence_async import (
+    HeartbeatStats,
     InvalidArgumentError,
     LeaseChange,
     LeaseHealth,
@@ -318,3 +319,69 @@ async def test_lines_about_users_carry_fields_for_structured_logs(
         "fresh",
         "at_risk",
     )
+
+
+@pytest.mark.parametrize("method", ["request", "heartbeat", "lease", "stream"])
+async def test_not_even_a_cancellation_out_of_an_observer_harms_anybody(
+    emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    class Unhashable(list[object]):
+        def __call__(self, record: object) -> None:
+            raise asyncio.CancelledError
+
+    class Failing:
+        pass
+
+    name = {"lease": "lease_changed", "stream": "stream_changed"}
+    name = name.get(method, f"{method}_finished")
+    setattr(Failing, name, Unhashable())
+    async with watched(emulator, Failing()) as client, asyncio.timeout(500):
+        await client.here_now("lobby")
+        await client.here_now("lobby")
+        async with client.join("lobby"), client.events("lobby"):
+            await asyncio.sleep(400)
+            assert emulator.occupants("lobby")
+
+    assert not emulator.occupants("lobby")
+    lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert lines == [f"{name} of an observer failed"]
+
+
+def test_an_observer_may_end_the_program() -> None:
+    """After the client has done what it was at."""
+
+    class Ending:
+        def heartbeat_finished(self, record: HeartbeatFinished) -> None:
+            if not record.is_join:
+                raise SystemExit(3)
+
+    stats: list[HeartbeatStats] = []
+
+    async def main() -> None:
+        async with (
+            PresenceEmulator() as emulator,
+            watched(emulator, Ending()) as client,
+            client.join("lobby"),
+        ):
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                stats.append(client.heartbeats.stats())
+
+    with (
+        pytest.raises(SystemExit, match="3"),
+        asyncio.Runner(loop_factory=VirtualLoop) as runner,
+    ):
+        runner.run(main())
+    assert [(x.fresh, x.beats_sent, x.leaving) for x in stats] == [(1, 1, 0)]
+    assert stats[0].next_due_s, "the heartbeat was taken in"
+
+
+async def test_an_async_method_of_an_observer_is_refused(
+    emulator: PresenceEmulator,
+) -> None:
+    class Waiting:
+        async def lease_changed(self, record: LeaseChange) -> None: ...
+
+    with pytest.raises(InvalidArgumentError, match="lease_changed must not be async"):
+        watched(emulator, Waiting())
