@@ -144,6 +144,33 @@ async def test_a_request_is_told_in_the_context_of_its_caller(
     assert {who for what, who in diary.callers[2:] if what == "here now"} == {""}
 
 
+async def test_requests_that_wait_for_a_place_are_told_in_their_callers_contexts(
+    emulator: PresenceEmulator,
+) -> None:
+    """And not in that of whoever happened to make room for them."""
+    told: list[tuple[str, str]] = []
+
+    class Listening:
+        def request_finished(self, record: RequestFinished) -> None:
+            told.append((record.user_id, CALLER.get()))
+
+    async def visit(client: PresenceClient, user_id: str) -> None:
+        CALLER.set(user_id)
+        async with client.join("lobby", user_id=user_id):
+            await client.heartbeat("hall", user_id=user_id)
+
+    async with (
+        watched(emulator, Listening(), max_beats_in_flight=1) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        emulator.inject(Fault(operation="heartbeat", status=503, times=2))
+        for user_id in "abcd":
+            group.create_task(visit(client, user_id))
+
+    assert len(told) == 4 * 3 + 2
+    assert all(user_id == caller for user_id, caller in told), told
+
+
 async def test_heartbeats_and_leases_are_told(emulator: PresenceEmulator) -> None:
     diary = Diary()
     async with (
@@ -321,7 +348,10 @@ async def test_lines_about_users_carry_fields_for_structured_logs(
     )
 
 
-@pytest.mark.parametrize("method", ["request", "heartbeat", "lease", "stream"])
+@pytest.mark.parametrize(
+    "method",
+    ["request_finished", "heartbeat_finished", "lease_changed", "stream_changed"],
+)
 async def test_not_even_a_cancellation_out_of_an_observer_harms_anybody(
     emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
@@ -332,9 +362,7 @@ async def test_not_even_a_cancellation_out_of_an_observer_harms_anybody(
     class Failing:
         pass
 
-    name = {"lease": "lease_changed", "stream": "stream_changed"}
-    name = name.get(method, f"{method}_finished")
-    setattr(Failing, name, Unhashable())
+    setattr(Failing, method, Unhashable())
     async with watched(emulator, Failing()) as client, asyncio.timeout(500):
         await client.here_now("lobby")
         await client.here_now("lobby")
@@ -344,7 +372,7 @@ async def test_not_even_a_cancellation_out_of_an_observer_harms_anybody(
 
     assert not emulator.occupants("lobby")
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
-    assert lines == [f"{name} of an observer failed"]
+    assert lines == [f"{method} of an observer failed"]
 
 
 def test_an_observer_may_end_the_program() -> None:
