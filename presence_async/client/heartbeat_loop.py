@@ -275,7 +275,7 @@ class HeartbeatLoop:
             self._requests[send] = request
             request.begin()
             next_s = engine.next_s
-        self._tell(engine.drain())
+        self.tell()
         if self.register is not None:
             self.register.hasten()
         if next_s < self._sleeps_until_s:
@@ -291,9 +291,17 @@ class HeartbeatLoop:
         if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
 
-    def _tell(self, changes: list[Change]) -> None:
+    def tell_present(self, observers: Observers) -> None:
+        """Tell observers the health of every lease; ``tell`` comes before."""
+        if observers.on_lease is not None:
+            for claim in overview.claims(self.engine):
+                until_s = self.engine.expires_s(claim)
+                facts = (claim.health, "held before", self.now_s(), until_s, False)
+                observers.on_lease(HealthChanged(claim, None, *facts))
+
+    def tell(self) -> None:
         """Tell of every change, also after one that cannot be told."""
-        for change in changes:
+        for change in self.engine.drain():
             try:
                 self._publish(change)
             except Exception:
@@ -424,7 +432,7 @@ class HeartbeatLoop:
         self._is_stopping = self._is_aborted = True
         self._task.abort()
         self.engine.abort(self.now_s())
-        self._tell(self.engine.drain())
+        self.tell()
         for request in list(self._requests.values()):
             request.cancel()
         if self.register is not None:

@@ -58,7 +58,7 @@ class Observer(Protocol):
         ...
 
     def lease_changed(self, record: LeaseChange) -> object:
-        """The health of a lease has changed; ``previous`` is ``None`` at its join."""
+        """The health of a lease has changed; ``previous`` is ``None`` at first."""
         ...
 
     def stream_changed(self, record: StreamChange) -> object:
