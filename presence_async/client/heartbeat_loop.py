@@ -295,9 +295,19 @@ class HeartbeatLoop:
         """Tell observers the health of every lease; ``tell`` comes before."""
         if observers.on_lease is not None:
             for claim in overview.claims(self.engine):
-                until_s = self.engine.expires_s(claim)
-                facts = (claim.health, "held before", self.now_s(), until_s, False)
-                observers.on_lease(HealthChanged(claim, None, *facts))
+                observers.on_lease(self._as_it_stands(claim))
+
+    def _as_it_stands(self, claim: Claim) -> HealthChanged:
+        now_s, until_s = self.now_s(), self.engine.expires_s(claim)
+        return HealthChanged(
+            claim=claim,
+            previous=None,
+            health=claim.health or LeaseHealth.LOST,
+            reason="held before",
+            at_s=now_s,
+            until_s=until_s,
+            is_shared=False,
+        )
 
     def tell(self) -> None:
         """Tell of every change, also after one that cannot be told."""
