@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
@@ -51,7 +52,10 @@ class ThreadedEmulator:
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401  # PresenceEmulator's
         self._emulator = PresenceEmulator(**options)
-        self._thread = threading.Thread(target=self._run, name="presence-emulator")
+        # A daemon, so that a forgotten end of the block keeps no program from ending.
+        self._thread = threading.Thread(
+            target=self._run, name="presence-emulator", daemon=True
+        )
         self._started: Future[_Serving] = Future()
         self._serving: _Serving | None = None
         self._lock = threading.Lock()
@@ -226,7 +230,7 @@ class ThreadedEmulator:
         def call() -> None:
             try:
                 done.set_result(method(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001  # is the caller's
+            except BaseException as error:  # noqa: BLE001  # is the caller's
                 done.set_exception(error)
 
         self._require().check_caller(self._thread)
@@ -243,12 +247,14 @@ class ThreadedEmulator:
         return self._serving
 
     def _stop(self) -> None:
+        if self._thread.ident is None:
+            return
         # Waits for the start, if an interrupt came before its end.
         if self._started.exception() is None:
             serving = self._started.result()
             if serving.pid != os.getpid():
                 return  # the parent's, and so are its sockets
-            with self._lock:
+            with self._lock, suppress(RuntimeError):  # it has ended before
                 self._serving = None
                 serving.loop.call_soon_threadsafe(serving.is_over.set)
         self._thread.join()
