@@ -6,10 +6,11 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn, Protocol, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, TypeVar
 
 from ..errors import (
     InvalidArgumentError,
+    PresenceError,
     RequestError,
     ServiceError,
 )
@@ -36,6 +37,7 @@ logger: SafeLogger = SafeLogger("presence_async.client")
 
 _HTTP_OK: Final = 200
 
+ErrorT = TypeVar("ErrorT", bound=PresenceError)
 Told: TypeAlias = tuple[Callable[[Any], object], ...]
 
 
@@ -146,7 +148,7 @@ class Teller:
             channel_groups=operation.channel_groups,
             presence_timeout_s=operation.presence_timeout_s,
             is_join=send.is_join,
-            error=None if isinstance(outcome, Acknowledged) else outcome.error,
+            error=_bare(None if isinstance(outcome, Acknowledged) else outcome.error),
             age_s=outcome.age_s if isinstance(outcome, Acknowledged) else 0.0,
             lateness_s=max(0.0, send.taken_s - send.due_s) if send.beat else 0.0,
             duration_s=now_s - send.taken_s,
@@ -177,7 +179,7 @@ class Teller:
             channel_groups=listener.channel_groups,
             previous=previous,
             health=health,
-            error=error,
+            error=_bare(error),
             at=now_s,
         )
         self._tell("stream_changed", record)
@@ -214,6 +216,11 @@ class Teller:
                 if id(method) not in self._failed:
                     self._failed.add(id(method))
                     logger.exception("%s of an observer failed", name)
+
+
+def _bare(error: ErrorT | None) -> ErrorT | None:
+    """Return an error without its frames, which whoever keeps a record would keep."""
+    return None if error is None else error.with_traceback(None)
 
 
 def _raise(error: BaseException) -> NoReturn:
