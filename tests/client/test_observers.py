@@ -312,8 +312,8 @@ async def test_no_record_holds_a_secret() -> None:
     assert {type(x.error).__name__ for x in diary.heartbeats} > {"AccessDeniedError"}
     told = [diary.requests, diary.heartbeats, diary.leases, diary.streams]
     errors = [vars(x.error) for x in diary.heartbeats if x.error is not None]
-    failed = [x.error for x in (*diary.heartbeats, *diary.streams) if x.error]
-    assert {x.__traceback__ for x in failed} == {None}, "frames have the token"
+    failed = [x.error for x in diary.heartbeats] + [x.error for x in diary.streams]
+    assert {x.__traceback__ for x in failed if x} == {None}, "frames have the token"
     for secret in planted:
         assert secret not in repr(told) + repr(errors)
 
