@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from presence_async import (
+    ClientClosedError,
     InvalidArgumentError,
     LeaseChange,
     LeaseHealth,
@@ -123,6 +124,23 @@ async def test_timeouts_and_cancellations_are_told(
     told = [x for x in diary.requests if x.operation == "here now"]
     assert [x.outcome for x in told] == ["timeout", "cancelled"]
     assert [x.duration_s for x in told] == pytest.approx([3, 2], abs=0.1)
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_what_the_end_of_the_client_cuts_is_cancelled_and_no_timeout(
+    emulator: PresenceEmulator, *, is_connected: bool
+) -> None:
+    diary = Diary()
+    async with watched(emulator, diary) as client:
+        if is_connected:
+            await client.where_now()
+        emulator.inject(Fault(operation="here now", delay_s=math.inf))
+        call = asyncio.create_task(client.here_now("lobby"))
+        await asyncio.sleep(2)
+    with pytest.raises(ClientClosedError):
+        await call
+
+    assert diary.outcomes()[-1] == ("here now", "cancelled", None, 1)
 
 
 async def test_a_request_is_told_in_the_context_of_its_caller(
