@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias, TypeVar
 from ..errors import (
     InvalidArgumentError,
     PresenceError,
+    ReplyFormatError,
     RequestError,
     ServiceError,
 )
@@ -47,8 +48,9 @@ class Observer(Protocol):
     They are called in the client's event loop, in the midst of its work: they must not
     wait, and have to be quick. An exception of one is logged once and harms nothing;
     ``KeyboardInterrupt`` and ``SystemExit`` end the loop, as from any callback.
-    Each runs in the context (``contextvars``) of the caller whose request it was, and
-    in an empty one if the client acted by itself.
+    ``request_finished`` runs in the context (``contextvars``) of the caller whose call
+    it was. All else runs in an empty one, as do requests that the client makes by
+    itself and those of streams, rosters and live counts.
     """
 
     def request_finished(self, record: RequestFinished) -> object:
@@ -121,13 +123,12 @@ class Teller:
         self, call: Call[Any], duration_s: float, end: Answer[Any] | BaseException
     ) -> None:
         error = end if isinstance(end, BaseException) else None
-        refusal = error.status if isinstance(error, ServiceError) else None
         scheme, host, port = self._origin
         record = RequestFinished(
             operation=call.operation.name,
             user_id=call.user_id,
             outcome=outcome_of(error),
-            status=_HTTP_OK if error is None else refusal,
+            status=_status(error),
             error=None if error is None else type(error).__name__,
             attempt=call.attempts,
             duration_s=duration_s,
@@ -216,6 +217,12 @@ class Teller:
                 if id(method) not in self._failed:
                     self._failed.add(id(method))
                     logger.exception("%s of an observer failed", name)
+
+
+def _status(error: BaseException | None) -> int | None:
+    if isinstance(error, ServiceError):
+        return error.status
+    return _HTTP_OK if error is None or isinstance(error, ReplyFormatError) else None
 
 
 def _bare(error: ErrorT | None) -> ErrorT | None:

@@ -17,6 +17,7 @@ from presence_async import (
     LeaseHealth,
     NoRetry,
     PresenceClient,
+    ReplyFormatError,
     RequestError,
     StreamHealth,
 )
@@ -83,6 +84,9 @@ async def test_each_request_is_told_with_its_attempt_and_outcome(
         emulator.inject(Fault(operation="get state", cut=True, times=1))
         await client.get_state("lobby")
         await client.here_now()
+        emulator.inject(Fault(operation="here now", body=b"<html>", times=9))
+        with pytest.raises(ReplyFormatError):
+            await client.here_now("lobby", timeout_s=0.1)
 
     assert diary.outcomes() == [
         ("where now", "unavailable", 503, 1),
@@ -92,10 +96,11 @@ async def test_each_request_is_told_with_its_attempt_and_outcome(
         ("get state", "cut", None, 1),
         ("get state", "ok", 200, 2),
         ("here now", "ok", 200, 1),
+        ("here now", "malformed", 200, 1),
     ]
     first = diary.requests[0]
     assert first.url_template == "/v2/presence/sub-key/{key}/uuid/{user}"
-    assert diary.requests[-1].url_template == "/v2/presence/sub-key/{key}"
+    assert diary.requests[-2].url_template == "/v2/presence/sub-key/{key}"
     assert (first.user_id, first.error) == ("alice", "UnavailableError")
     assert f"{first.host}:{first.port}" == emulator.origin
     assert "secret" not in repr(diary.requests)
