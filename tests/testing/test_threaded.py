@@ -140,6 +140,27 @@ def test_an_interrupt_while_it_starts_leaves_nothing_behind(
     assert threads() == []
 
 
+def test_so_does_an_interrupt_before_the_thread_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emulator = ThreadedEmulator()
+    start = emulator._thread.start
+
+    def interrupted() -> None:
+        start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator._thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), emulator:
+        pass
+    assert threads() == []
+
+    emulator = ThreadedEmulator()
+    monkeypatch.setattr(emulator._thread, "start", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError), emulator:
+        pass
+
+
 def test_it_serves_one_block() -> None:
     emulator = ThreadedEmulator()
     with pytest.raises(RuntimeError, match="not serving"):
