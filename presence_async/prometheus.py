@@ -39,8 +39,8 @@ _HELD = "subscribe"  # a poll without events is held for minutes
 def collector(client: PresenceClient, *more: PresenceClient) -> PresenceCollector:
     """Return a collector of the metrics of one client, or of several as a sum.
 
-    A registry takes one: give it all clients of the process. Requests, heartbeats and
-    streams count from here on, leases include those already held.
+    A registry takes one: give it all clients of the process. Requests and heartbeats
+    count from here on, leases and streams include those already held.
 
     Args:
         client: A client, started or not.
@@ -106,7 +106,6 @@ class PresenceCollector(Collector):
             registry=None,
         )
         for client in self._clients:
-            self._leases.update(lease.health for lease in client.heartbeats.leases)
             client.add_observer(self)
 
     # As an observer.

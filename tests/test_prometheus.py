@@ -100,3 +100,24 @@ async def test_several_clients_and_a_register_are_one_sum(
     assert figures["presence_register_users leading"] == 2
     assert figures["presence_register_unasked_heartbeats_total"] == 0
     gc.collect()
+
+
+async def test_what_was_held_before_the_collector_is_counted_once(
+    client: PresenceClient,
+) -> None:
+    """A lease, too, that has been acknowledged while nobody was told of it yet."""
+    stream = client.events("lobby")
+    await stream.__aenter__()
+    joining = asyncio.ensure_future(client.join("lobby"))
+    while not client.heartbeats.leases:  # noqa: ASYNC110  # the very turn
+        await asyncio.sleep(0)
+    registry = CollectorRegistry()
+    registry.register(collector(client))
+    lease = await joining
+    both = scraped(registry)
+    await stream.close()
+    await lease.leave()
+    none = scraped(registry)
+
+    names = ("presence_leases fresh", "presence_streams live")
+    assert [[x[name] for name in names] for x in (both, none)] == [[1, 1], [0, 0]]

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
-from ..errors import ConnectionLostError, RequestError
+from ..errors import ConnectionLostError, DeadlineError, RequestError
 from ..protocol.exchange import HttpRequest
 from .aio import Admission, Deadlines, TimeLimit
 from .auth import AuthToken
@@ -42,6 +42,7 @@ class Attempts:
 
     Attributes:
         slept_s: Seconds so far that the loop clock missed.
+        is_closed: Whether the end of the client ends attempts now, not their time.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Attempts:
         self.now_s: Callable[[], float] = now_s
         self._observers = observers
         self.slept_s: float = 0.0
+        self.is_closed: bool = False
 
     def begin(
         self, call: Call[Any], gate: Admission | None, on_end: OnEnd
@@ -139,6 +141,8 @@ class Attempts:
         """Tell observers that a request has ended."""
         on_request = self._observers.on_request
         if on_request is not None:
+            if self.is_closed and isinstance(end, DeadlineError):
+                end = asyncio.CancelledError()
             on_request(call, self.now_s() - sent_at_s, end)
 
     async def _sent(

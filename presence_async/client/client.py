@@ -110,10 +110,12 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     def add_observer(self, observer: object) -> None:
         """Tell an object with any of the methods of ``Observer`` from now on.
 
+        It is told at once how every lease and stream stands, with ``previous=None``.
+
         Raises:
             InvalidArgumentError: It has none of these methods.
         """
-        self._core.teller.add(observer)
+        self._core.add_observer(observer)
 
     def is_ready(self, max_lost: int = 0) -> bool:
         """Return True if it is started and keeps its users present.

@@ -122,6 +122,16 @@ class ClientCore:
         """What tells observers what the client does."""
         return on_demand.Teller(self._observers, parts_of(self.config.base_url))
 
+    def add_observer(self, observer: object) -> None:
+        """Tell an observer how everything stands, and from now on what changes."""
+        self.heartbeats.tell()
+        present = Observers()
+        on_demand.Teller(present, parts_of(self.config.base_url)).add(observer)
+        self.heartbeats.tell_present(present)
+        if self._feed is not None:
+            self._feed.tell_present(present)
+        self.teller.add(observer)
+
     @functools.cached_property
     def manager(self) -> on_demand.HeartbeatManager:
         """What users of the library see of the heartbeats."""

@@ -7,6 +7,7 @@ something due, the requests under way, and the futures that callers wait for.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import random
 from collections import deque
@@ -129,6 +130,8 @@ class HeartbeatLoop:
         self._task = TaskOwner()
         self._requests: dict[Send, PresenceRequest] = {}
         self._waiting: dict[int, asyncio.Future[Settled]] = {}
+        # Those of callers who wait, by ticket; for observers of requests alone.
+        self._contexts: dict[int, contextvars.Context] = {}
         self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.now_s: Callable[[], float] = _running_time_s
@@ -166,6 +169,8 @@ class HeartbeatLoop:
         """
         future = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
+        if self._observers.on_request is not None:
+            self._contexts[ticket] = contextvars.copy_context()
         try:
             self.pump()
             settled = await future
@@ -173,6 +178,8 @@ class HeartbeatLoop:
             self._waiting.pop(ticket, None)
             self._give_up(user_id, ticket)
             raise
+        finally:
+            self._contexts.pop(ticket, None)
         if settled.error is not None:
             # A copy: several callers may wait for one request.
             raise copy.copy(settled.error)
@@ -267,23 +274,48 @@ class HeartbeatLoop:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
             request = PresenceRequest(self._pipeline, send, self._places, self._ended)
+            if self._contexts:
+                request.context = self._context_of(send)
             self._requests[send] = request
             request.begin()
             next_s = engine.next_s
-        self._tell(engine.drain())
+        self.tell()
         if self.register is not None:
             self.register.hasten()
         if next_s < self._sleeps_until_s:
             self._hasten()
+
+    def _context_of(self, send: Send) -> contextvars.Context | None:
+        """Return the context of a caller who waits for a request."""
+        tickets = () if send.order is None else send.order.tickets
+        return self._contexts.get(tickets[0]) if tickets else None
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
         if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
 
-    def _tell(self, changes: list[Change]) -> None:
+    def tell_present(self, observers: Observers) -> None:
+        """Tell observers the health of every lease; ``tell`` comes before."""
+        if observers.on_lease is not None:
+            for claim in overview.claims(self.engine):
+                observers.on_lease(self._as_it_stands(claim))
+
+    def _as_it_stands(self, claim: Claim) -> HealthChanged:
+        now_s, until_s = self.now_s(), self.engine.expires_s(claim)
+        return HealthChanged(
+            claim=claim,
+            previous=None,
+            health=claim.health or LeaseHealth.LOST,
+            reason="held before",
+            at_s=now_s,
+            until_s=until_s,
+            is_shared=False,
+        )
+
+    def tell(self) -> None:
         """Tell of every change, also after one that cannot be told."""
-        for change in changes:
+        for change in self.engine.drain():
             try:
                 self._publish(change)
             except Exception:
@@ -420,7 +452,7 @@ class HeartbeatLoop:
         self._is_stopping = self._is_aborted = True
         self._task.abort()
         self.engine.abort(self.now_s())
-        self._tell(self.engine.drain())
+        self.tell()
         for request in list(self._requests.values()):
             request.cancel()
         if self.register is not None:

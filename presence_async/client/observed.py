@@ -151,7 +151,8 @@ class StreamChange:
     Attributes:
         channels: The channels it listens to.
         channel_groups: The groups.
-        previous: The health before; ``None``: it has just been entered.
+        previous: The health before; ``None``: it has just been entered, or the
+            observer been added.
         health: The health now; ``CLOSED`` comes last.
         error: The failure behind it, without secrets; ``None``: none.
         at: Loop time of the change.

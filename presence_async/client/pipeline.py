@@ -120,7 +120,7 @@ class RequestPipeline:
 
     def close(self) -> None:
         """End what is on its way with ``ClientClosedError``; send nothing more."""
-        self._is_closed = True
+        self._is_closed = self._attempts.is_closed = True
         self._deadlines.end_all()
 
     async def send(self, call: Call[ReplyT]) -> Answer[ReplyT]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -100,6 +101,7 @@ class PresenceRequest:
         on_outcome: Called once, with the outcome.
 
     Attributes:
+        context: The context of a caller who waits for it, for observers.
         task: The task that sends it, if it needs one.
     """
 
@@ -110,6 +112,7 @@ class PresenceRequest:
         "_pipeline",
         "_queue",
         "_send",
+        "context",
         "task",
     )
 
@@ -126,6 +129,7 @@ class PresenceRequest:
         self._on_outcome = on_outcome
         self._call: Call[Any] | None = None
         self._exchange: Exchange | None = None
+        self.context: contextvars.Context | None = None
         self.task: asyncio.Task[Outcome] | None = None
 
     def begin(self) -> None:
@@ -139,8 +143,10 @@ class PresenceRequest:
                 retry=_NO_RETRY,
                 attempt_timeout_s=send.attempt_s,
                 params=send.params,
-                is_background=send.order is None,
+                is_background=True,
             )
+            if self.context is not None:
+                self._call.context = self.context
             self._exchange = self._pipeline.begin(self._call, self._ended)
         except Exception as error:  # noqa: BLE001  # its task raises it
             failed = error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, TypeVar
 
 from ..errors import (
     InvalidArgumentError,
+    PresenceError,
+    ReplyFormatError,
     RequestError,
     ServiceError,
 )
@@ -34,6 +38,7 @@ logger: SafeLogger = SafeLogger("presence_async.client")
 
 _HTTP_OK: Final = 200
 
+ErrorT = TypeVar("ErrorT", bound=PresenceError)
 Told: TypeAlias = tuple[Callable[[Any], object], ...]
 
 
@@ -41,9 +46,11 @@ class Observer(Protocol):
     """What an observer may look like: an object with any of these methods.
 
     They are called in the client's event loop, in the midst of its work: they must not
-    wait, and have to be quick. An exception of one is logged once and harms nothing.
-    Each runs in the context (``contextvars``) of the caller whose request it was, and
-    in an empty one if the client acted by itself.
+    wait, and have to be quick. An exception of one is logged once and harms nothing;
+    ``KeyboardInterrupt`` and ``SystemExit`` end the loop, as from any callback.
+    ``request_finished`` runs in the context (``contextvars``) of the caller whose call
+    it was. All else runs in an empty one, as do requests that the client makes by
+    itself and those of streams, rosters and live counts.
     """
 
     def request_finished(self, record: RequestFinished) -> object:
@@ -55,7 +62,7 @@ class Observer(Protocol):
         ...
 
     def lease_changed(self, record: LeaseChange) -> object:
-        """The health of a lease has changed; ``previous`` is ``None`` at its join."""
+        """The health of a lease has changed; ``previous`` is ``None`` at first."""
         ...
 
     def stream_changed(self, record: StreamChange) -> object:
@@ -79,13 +86,15 @@ class Teller:
         self._observers = observers
         self._origin = origin
         self._told: dict[str, Told] = {}
-        self._failed: set[Callable[[Any], object]] = set()
+        # Those that have failed, by identity: not every callable can be hashed.
+        self._failed: set[int] = set()
 
     def add(self, observer: object) -> None:
         """Tell an object from now on whatever it has a method for.
 
         Raises:
-            InvalidArgumentError: It has none of the methods of ``Observer``.
+            InvalidArgumentError: It has none of the methods of ``Observer``, or one
+                that is ``async``.
         """
         wires = {
             "request_finished": ("on_request", self._request_ended),
@@ -103,6 +112,10 @@ class Teller:
             rule = f"must have at least one of the methods {', '.join(wires)}"
             raise InvalidArgumentError("observers", rule)
         for name, method in methods.items():
+            if inspect.iscoroutinefunction(method):
+                rule = f"are called, not awaited: {name} must not be async"
+                raise InvalidArgumentError("observers", rule)
+        for name, method in methods.items():
             self._told[name] = (*self._told.get(name, ()), method)
             setattr(self._observers, *wires[name])
 
@@ -110,13 +123,12 @@ class Teller:
         self, call: Call[Any], duration_s: float, end: Answer[Any] | BaseException
     ) -> None:
         error = end if isinstance(end, BaseException) else None
-        refusal = error.status if isinstance(error, ServiceError) else None
         scheme, host, port = self._origin
         record = RequestFinished(
             operation=call.operation.name,
             user_id=call.user_id,
             outcome=outcome_of(error),
-            status=_HTTP_OK if error is None else refusal,
+            status=_status(error),
             error=None if error is None else type(error).__name__,
             attempt=call.attempts,
             duration_s=duration_s,
@@ -137,7 +149,7 @@ class Teller:
             channel_groups=operation.channel_groups,
             presence_timeout_s=operation.presence_timeout_s,
             is_join=send.is_join,
-            error=None if isinstance(outcome, Acknowledged) else outcome.error,
+            error=_bare(None if isinstance(outcome, Acknowledged) else outcome.error),
             age_s=outcome.age_s if isinstance(outcome, Acknowledged) else 0.0,
             lateness_s=max(0.0, send.taken_s - send.due_s) if send.beat else 0.0,
             duration_s=now_s - send.taken_s,
@@ -168,7 +180,7 @@ class Teller:
             channel_groups=listener.channel_groups,
             previous=previous,
             health=health,
-            error=error,
+            error=_bare(error),
             at=now_s,
         )
         self._tell("stream_changed", record)
@@ -197,7 +209,26 @@ class Teller:
         for method in self._told[name]:
             try:
                 where.run(method, record)
-            except Exception:
-                if method not in self._failed:
-                    self._failed.add(method)
+            except (KeyboardInterrupt, SystemExit) as error:
+                # Meant for the program. By then the client has done what it was at.
+                asyncio.get_running_loop().call_soon(_raise, error)
+            except BaseException:
+                # A CancelledError, too: of whatever the observer looked at.
+                if id(method) not in self._failed:
+                    self._failed.add(id(method))
                     logger.exception("%s of an observer failed", name)
+
+
+def _status(error: BaseException | None) -> int | None:
+    if isinstance(error, ServiceError):
+        return error.status
+    return _HTTP_OK if error is None or isinstance(error, ReplyFormatError) else None
+
+
+def _bare(error: ErrorT | None) -> ErrorT | None:
+    """Return an error without its frames, which whoever keeps a record would keep."""
+    return None if error is None else error.with_traceback(None)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from .dispatch import Dispatcher
+from .records import Told
 from .user import UserTable
 
 __all__ = ["Tracking"]
@@ -31,6 +32,20 @@ that lag and for heartbeats that take long.
 _MOST_CHANNELS: Final = 1000
 _MOST_USERS: Final = 10_000
 """So many of each are looked at: the remedy is the same for all."""
+
+
+class _Missed(NamedTuple):
+    """An answer to here now that did not show a user who had been told of lately.
+
+    Attributes:
+        shown_s: When it was asked, less its age.
+        failed: How many heartbeats had failed by then.
+        told: What was told of the channel, the same for as long as the user is held.
+    """
+
+    shown_s: float
+    failed: int
+    told: Told
 
 
 class Tracking:
@@ -53,9 +68,8 @@ class Tracking:
         # A user for each channel that fresh claims hold, as of the last look.
         self._holders: dict[str, str] = {}
         self._looked_s = -math.inf
-        # When a channel was first seen empty, for users whose heartbeats are frequent,
-        # and how many heartbeats had failed by then.
-        self._missed: dict[str, tuple[float, int]] = {}
+        # When a channel was first seen empty, for users whose heartbeats are frequent.
+        self._missed: dict[str, _Missed] = {}
 
     def unlisted(
         self, channel: str, occupancy: int, *, shown_s: float, now_s: float
@@ -101,21 +115,24 @@ class Tracking:
     def _is_overdue(
         self, user_id: str, channel: str, shown_s: float, now_s: float
     ) -> bool:
-        told_s = self._told_s(user_id, channel, now_s)
-        if told_s is None or told_s > shown_s:
+        told = self._told(user_id, channel, now_s)
+        if told is None:
+            return False
+        told_s = told.until_s - told.timeout_s
+        if told_s > shown_s:
             return False
         if told_s <= shown_s - _PATIENCE_S:
             return True
         # Perhaps it has just joined, perhaps its heartbeats are less than that apart.
         failed = self._dispatch.heartbeats_failed
-        missed_s, failed_before = self._missed.setdefault(channel, (shown_s, failed))
-        if failed_before != failed:
-            self._missed[channel] = (shown_s, failed)
+        before = self._missed.get(channel)
+        if before is None or before.failed != failed or before.told is not told:
+            self._missed[channel] = _Missed(shown_s, failed, told)
             return False
-        return missed_s <= shown_s - _PATIENCE_S
+        return before.shown_s <= shown_s - _PATIENCE_S
 
-    def _told_s(self, user_id: str, channel: str, now_s: float) -> float | None:
-        """Return when the last acknowledged heartbeat for a channel was sent.
+    def _told(self, user_id: str, channel: str, now_s: float) -> Told | None:
+        """Return what was told of a channel with the last acknowledged heartbeat.
 
         ``None`` unless a fresh claim holds the channel and nothing is under way.
         """
@@ -125,4 +142,4 @@ class Tracking:
         told = user.told.get(channel)
         if told is None or told.until_s <= now_s:
             return None
-        return told.until_s - told.timeout_s
+        return told

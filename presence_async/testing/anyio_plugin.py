@@ -36,8 +36,13 @@ class _BesidePytestAsyncio:
         """Hide from anyio a test that uses the plugin; all others stay as they are."""
         names: list[str] = getattr(item, "fixturenames", [])
         is_ours = item.get_closest_marker(_MARKER) or async_fixtures.NAMES & set(names)
-        if is_ours and _is_pytest_asyncios(item) and _BACKEND in names:
+        if not is_ours or not _is_pytest_asyncios(item):
+            return
+        if _BACKEND in names:
             names.remove(_BACKEND)
+        if isinstance(item, pytest.Function):
+            # For a test that asks for it by name.
+            item.funcargs.setdefault(_BACKEND, "asyncio")
 
 
 class _VirtualTime:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
@@ -51,7 +52,10 @@ class ThreadedEmulator:
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401  # PresenceEmulator's
         self._emulator = PresenceEmulator(**options)
-        self._thread = threading.Thread(target=self._run, name="presence-emulator")
+        # A daemon, so that a forgotten end of the block keeps no program from ending.
+        self._thread = threading.Thread(
+            target=self._run, name="presence-emulator", daemon=True
+        )
         self._started: Future[_Serving] = Future()
         self._serving: _Serving | None = None
         self._lock = threading.Lock()
@@ -59,11 +63,13 @@ class ThreadedEmulator:
     def __enter__(self) -> Self:
         if self._thread.ident is not None:
             raise RuntimeError("a ThreadedEmulator serves one block; make another one")
-        self._thread.start()
         try:
+            self._thread.start()
             self._serving = self._started.result()
-        except BaseException:  # an interrupt, too
-            self._stop()
+        except BaseException:  # an interrupt, too, even before the thread runs
+            self._started.add_done_callback(_end)
+            if self._thread.is_alive():
+                self._thread.join()
             raise
         return self
 
@@ -73,7 +79,13 @@ class ThreadedEmulator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop()
+        serving = self._serving
+        if serving is None or serving.pid != os.getpid():
+            return  # it has ended before, or is the parent's, as are its sockets
+        with self._lock, suppress(RuntimeError):  # the loop has ended by itself
+            self._serving = None
+            serving.end()
+        self._thread.join()
 
     # For clients.
 
@@ -226,7 +238,7 @@ class ThreadedEmulator:
         def call() -> None:
             try:
                 done.set_result(method(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001  # is the caller's
+            except BaseException as error:  # noqa: BLE001  # is the caller's
                 done.set_exception(error)
 
         self._require().check_caller(self._thread)
@@ -242,17 +254,6 @@ class ThreadedEmulator:
             )
         return self._serving
 
-    def _stop(self) -> None:
-        # Waits for the start, if an interrupt came before its end.
-        if self._started.exception() is None:
-            serving = self._started.result()
-            if serving.pid != os.getpid():
-                return  # the parent's, and so are its sockets
-            with self._lock:
-                self._serving = None
-                serving.loop.call_soon_threadsafe(serving.is_over.set)
-        self._thread.join()
-
 
 class _Serving(NamedTuple):
     """What the thread tells of itself once it listens."""
@@ -261,6 +262,10 @@ class _Serving(NamedTuple):
     loop: asyncio.AbstractEventLoop
     is_over: asyncio.Event
     pid: int
+
+    def end(self) -> None:
+        """Stop serving; may be called from any thread."""
+        self.loop.call_soon_threadsafe(self.is_over.set)
 
     def check_caller(self, thread: threading.Thread) -> None:
         """Refuse a caller for whom the thread could never answer."""
@@ -271,6 +276,11 @@ class _Serving(NamedTuple):
             )
         if threading.current_thread() is thread:
             raise RuntimeError("the emulator's own thread would wait for itself here")
+
+
+def _end(started: Future[_Serving]) -> None:
+    if started.exception() is None:
+        started.result().end()
 
 
 def _refuse_a_loop() -> None:

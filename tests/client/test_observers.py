@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from presence_async import (
+    ClientClosedError,
     InvalidArgumentError,
     LeaseChange,
     LeaseHealth,
     NoRetry,
     PresenceClient,
+    ReplyFormatError,
     RequestError,
     StreamHealth,
 )
@@ -82,6 +84,9 @@ async def test_each_request_is_told_with_its_attempt_and_outcome(
         emulator.inject(Fault(operation="get state", cut=True, times=1))
         await client.get_state("lobby")
         await client.here_now()
+        emulator.inject(Fault(operation="here now", body=b"<html>", times=9))
+        with pytest.raises(ReplyFormatError):
+            await client.here_now("lobby", timeout_s=0.1)
 
     assert diary.outcomes() == [
         ("where now", "unavailable", 503, 1),
@@ -91,10 +96,11 @@ async def test_each_request_is_told_with_its_attempt_and_outcome(
         ("get state", "cut", None, 1),
         ("get state", "ok", 200, 2),
         ("here now", "ok", 200, 1),
+        ("here now", "malformed", 200, 1),
     ]
     first = diary.requests[0]
     assert first.url_template == "/v2/presence/sub-key/{key}/uuid/{user}"
-    assert diary.requests[-1].url_template == "/v2/presence/sub-key/{key}"
+    assert diary.requests[-2].url_template == "/v2/presence/sub-key/{key}"
     assert (first.user_id, first.error) == ("alice", "UnavailableError")
     assert f"{first.host}:{first.port}" == emulator.origin
     assert "secret" not in repr(diary.requests)
@@ -125,6 +131,23 @@ async def test_timeouts_and_cancellations_are_told(
     assert [x.duration_s for x in told] == pytest.approx([3, 2], abs=0.1)
 
 
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_what_the_end_of_the_client_cuts_is_cancelled_and_no_timeout(
+    emulator: PresenceEmulator, *, is_connected: bool
+) -> None:
+    diary = Diary()
+    async with watched(emulator, diary) as client:
+        if is_connected:
+            await client.where_now()
+        emulator.inject(Fault(operation="here now", delay_s=math.inf))
+        call = asyncio.create_task(client.here_now("lobby"))
+        await asyncio.sleep(2)
+    with pytest.raises(ClientClosedError):
+        await call
+
+    assert diary.outcomes()[-1] == ("here now", "cancelled", None, 1)
+
+
 async def test_a_request_is_told_in_the_context_of_its_caller(
     emulator: PresenceEmulator,
 ) -> None:
@@ -141,6 +164,33 @@ async def test_a_request_is_told_in_the_context_of_its_caller(
     assert ("heartbeat", "") in diary.callers, "those that keep it"
     assert {who for what, who in diary.callers if what == "subscribe"} == {""}
     assert {who for what, who in diary.callers[2:] if what == "here now"} == {""}
+
+
+async def test_requests_that_wait_for_a_place_are_told_in_their_callers_contexts(
+    emulator: PresenceEmulator,
+) -> None:
+    """And not in that of whoever happened to make room for them."""
+    told: list[tuple[str, str]] = []
+
+    class Listening:
+        def request_finished(self, record: RequestFinished) -> None:
+            told.append((record.user_id, CALLER.get()))
+
+    async def visit(client: PresenceClient, user_id: str) -> None:
+        CALLER.set(user_id)
+        async with client.join("lobby", user_id=user_id):
+            await client.heartbeat("hall", user_id=user_id)
+
+    async with (
+        watched(emulator, Listening(), max_beats_in_flight=1) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        emulator.inject(Fault(operation="heartbeat", status=503, times=2))
+        for user_id in "abcd":
+            group.create_task(visit(client, user_id))
+
+    assert len(told) == 4 * 3 + 2
+    assert all(user_id == caller for user_id, caller in told), told
 
 
 async def test_heartbeats_and_leases_are_told(emulator: PresenceEmulator) -> None:
@@ -285,6 +335,8 @@ async def test_no_record_holds_a_secret() -> None:
     assert {type(x.error).__name__ for x in diary.heartbeats} > {"AccessDeniedError"}
     told = [diary.requests, diary.heartbeats, diary.leases, diary.streams]
     errors = [vars(x.error) for x in diary.heartbeats if x.error is not None]
+    failed = [x.error for x in diary.heartbeats] + [x.error for x in diary.streams]
+    assert {x.__traceback__ for x in failed if x} == {None}, "frames have the token"
     for secret in planted:
         assert secret not in repr(told) + repr(errors)
 
@@ -318,3 +370,69 @@ async def test_lines_about_users_carry_fields_for_structured_logs(
         "fresh",
         "at_risk",
     )
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["request_finished", "heartbeat_finished", "lease_changed", "stream_changed"],
+)
+async def test_not_even_a_cancellation_out_of_an_observer_harms_anybody(
+    emulator: PresenceEmulator, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    class Unhashable(list[object]):
+        def __call__(self, record: object) -> None:
+            raise asyncio.CancelledError
+
+    class Failing:
+        pass
+
+    setattr(Failing, method, Unhashable())
+    async with watched(emulator, Failing()) as client, asyncio.timeout(500):
+        await client.here_now("lobby")
+        await client.here_now("lobby")
+        async with client.join("lobby"), client.events("lobby"):
+            await asyncio.sleep(400)
+            assert emulator.occupants("lobby")
+
+    assert not emulator.occupants("lobby")
+    lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert lines == [f"{method} of an observer failed"]
+
+
+def test_an_observer_may_end_the_program() -> None:
+    """After the client has done what it was at: if the loop goes on, so does it."""
+
+    class Ending:
+        def heartbeat_finished(self, record: HeartbeatFinished) -> None:
+            if not record.is_join and reasons:
+                raise reasons.pop()
+
+    reasons: list[BaseException] = [SystemExit(3), KeyboardInterrupt()]
+
+    async def main() -> None:
+        async with (
+            PresenceEmulator() as emulator,
+            watched(emulator, Ending()) as client,
+            client.join("lobby") as lease,
+        ):
+            await asyncio.sleep(1000)
+            assert emulator.occupants("lobby")
+            assert lease.health is LeaseHealth.FRESH
+
+    loop = VirtualLoop()
+    task = loop.create_task(main())
+    for reason in (KeyboardInterrupt, SystemExit):
+        with pytest.raises(reason):
+            loop.run_until_complete(task)
+    loop.run_until_complete(task)
+    loop.close()
+
+
+async def test_an_async_method_of_an_observer_is_refused(
+    emulator: PresenceEmulator,
+) -> None:
+    class Waiting:
+        async def lease_changed(self, record: LeaseChange) -> None: ...
+
+    with pytest.raises(InvalidArgumentError, match="lease_changed must not be async"):
+        watched(emulator, Waiting())

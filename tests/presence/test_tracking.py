@@ -171,6 +171,18 @@ def test_a_user_with_frequent_heartbeats_has_to_be_missed_twice(
     assert unlisted(direct) == "u"
 
 
+@pytest.mark.parametrize("users", ["uuuu", "uvwx"])
+def test_visits_too_short_to_be_listed_do_not_add_up(
+    direct: Direct, users: str
+) -> None:
+    for user in users:
+        claim = direct.join(user, "a")
+        assert unlisted(direct, 0.1) is None
+        direct.engine.release(claim, direct.patience(), direct.now_s)
+        direct.acknowledge(direct.take())
+        direct.now_s += 12
+
+
 def test_the_user_who_has_been_here_longest_is_asked_about(direct: Direct) -> None:
     direct.join("u", "a")
     for n in range(6):

@@ -123,6 +123,11 @@ IN_AUTO_MODE = """
             yield lease
 
     @pytest.mark.anyio
+    @pytest.mark.parametrize("number", [1, 2])
+    async def test_with_its_backend(anyio_backend, number, lease):
+        assert anyio_backend == "asyncio"
+
+    @pytest.mark.anyio
     async def test_marked_for_anyio(lease, presence_emulator):
         assert set(presence_emulator.occupants("lobby")) == {"tester"}
 
@@ -212,7 +217,7 @@ def test_anyio_beside_pytest_asyncio(pytester: pytest.Pytester) -> None:
 def test_pytest_asyncio_in_auto_mode_runs_every_test(pytester: pytest.Pytester) -> None:
     result = run(pytester, IN_AUTO_MODE, "-o", "asyncio_mode=auto")
 
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=4)
 
 
 def test_anyio_in_auto_mode_needs_no_marks(pytester: pytest.Pytester) -> None:

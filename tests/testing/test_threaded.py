@@ -140,6 +140,27 @@ def test_an_interrupt_while_it_starts_leaves_nothing_behind(
     assert threads() == []
 
 
+def test_so_does_an_interrupt_before_the_thread_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emulator = ThreadedEmulator()
+    start = emulator._thread.start
+
+    def interrupted() -> None:
+        start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator._thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), emulator:
+        pass
+    assert threads() == []
+
+    emulator = ThreadedEmulator()
+    monkeypatch.setattr(emulator._thread, "start", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError), emulator:
+        pass
+
+
 def test_it_serves_one_block() -> None:
     emulator = ThreadedEmulator()
     with pytest.raises(RuntimeError, match="not serving"):
@@ -157,6 +178,27 @@ def test_errors_of_a_call_are_the_callers(emulator: ThreadedEmulator) -> None:
     with pytest.raises(AttributeError):
         emulator.inject("not a fault")  # type: ignore[arg-type]
     assert not emulator.occupants("lobby")
+
+
+def test_not_even_a_failed_assertion_of_pytest_keeps_a_caller_waiting() -> None:
+    has_failed = threading.Event()
+
+    def clock() -> float:
+        return pytest.fail("no more") if has_failed.is_set() else time.time()
+
+    with ThreadedEmulator(clock=clock) as emulator, ThreadPoolExecutor(1) as pool:
+        join(emulator, "alice")
+        has_failed.set()
+        kick = pool.submit(emulator.kick, "alice")
+        assert isinstance(kick.exception(5), pytest.fail.Exception)
+
+
+def test_a_forgotten_or_doubled_end_of_the_block_harms_nobody() -> None:
+    emulator = ThreadedEmulator()
+    emulator.__exit__(None, None, None)
+    with emulator:
+        assert emulator._thread.daemon
+    emulator.__exit__(None, None, None)
 
 
 def test_many_threads_may_use_it(emulator: ThreadedEmulator) -> None:

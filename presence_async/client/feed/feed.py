@@ -133,6 +133,15 @@ class PresenceFeed:
         for poll in list(self._polls):
             self.merge(poll)
 
+    def tell_present(self, observers: Observers) -> None:
+        """Tell observers the health of every listener."""
+        on_stream = observers.on_stream
+        if on_stream is not None:
+            for subscription in self._subscriptions.values():
+                if subscription.health is not None:
+                    facts = (None, subscription.health, None, _now_s())
+                    on_stream(subscription.listener, *facts)
+
     def create_task(
         self, work: Coroutine[object, object, None], *, name: str
     ) -> asyncio.Task[None]:
