@@ -8,7 +8,7 @@ from presence_async import PresenceClient
 
 STREAM = {"channels", "channel_groups", "health", "error", "close"}
 ROSTER = {
-    *("channel", "health", "is_closed", "error", "close"),
+    *("channel", "health", "error", "close"),
     *("occupants", "user_ids", "occupancy", "is_synced", "as_of"),
     *("wait_for", "changes"),
 }
