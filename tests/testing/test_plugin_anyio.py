@@ -190,7 +190,9 @@ def run(pytester: pytest.Pytester, text: str, *arguments: str) -> pytest.RunResu
     pytester.makepyfile(test_it=dedent(text))
     pytester.makeini(INI_WITHOUT_ASYNCIO if "no:asyncio" in arguments else INI)
     return pytester.runpytest_subprocess(
-        "-q", "-p", "no:hypothesispytest", "-p", "no:xdist", *arguments
+        # No summary: in CI it repeats what is said above.
+        *("-q", "-rN", "-p", "no:hypothesispytest", "-p", "no:xdist"),
+        *arguments,
     )
 
 
