@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -46,6 +47,9 @@ class Wire:
             pass
         finally:
             writer.close()
+            # Otherwise its socket is still open when the event loop of the test ends.
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
         return answer
 
     async def ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from typing import Any
@@ -30,6 +31,9 @@ async def exchange(emulator: PresenceEmulator, data: bytes) -> bytes:
         pass
     finally:
         writer.close()
+        # Otherwise its socket is still open when the event loop of the test ends.
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
     return answer
 
 
@@ -341,6 +345,7 @@ async def test_a_slow_client_is_waited_for(emulator: PresenceEmulator) -> None:
 
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_crash_of_the_emulator_is_logged_as_an_error(
