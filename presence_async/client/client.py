@@ -1,45 +1,29 @@
-"""PresenceClient: lifecycle, and one short method for each operation."""
+"""PresenceClient: lifecycle, observers and tokens; its calls are in ``*_calls.py``."""
 
 from __future__ import annotations
 
 import datetime as dt
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-from ..checks import (
-    checked_buffer_size,
-    checked_hand_over_s,
-    checked_linger_s,
-    whole_number,
-)
-from ..errors import InvalidArgumentError
-from ..presence.claims import Claim
+from ..checks import checked_hand_over_s, whole_number
 from ..protocol import names
-from ..protocol.heartbeat import HeartbeatOperation
-from ..protocol.identity import checked_query_params
-from ..protocol.json_codec import Json, plain_state
-from ..protocol.user_state import SetStateOperation
 from . import ending, on_demand
+from .announce_calls import AnnounceCalls
 from .auth import Auth
 from .channel_group_calls import ChannelGroupCalls
 from .config import PresenceConfig
-from .core import ClientCore, QueryParams, checked_limit_s
-from .pipeline import Budget
+from .core import ClientCore, checked_limit_s
 from .query_calls import QueryCalls
-from .safe_log import SafeLogger
+from .stream_calls import StreamCalls
 from .transport import Session
 
 __all__ = ["PresenceClient"]
 
-logger: SafeLogger = SafeLogger("presence_async.client")
 
-ReplyT = TypeVar("ReplyT")
-Names = str | Iterable[str] | None
-
-
-class PresenceClient(QueryCalls, ChannelGroupCalls):
+class PresenceClient(QueryCalls, AnnounceCalls, StreamCalls, ChannelGroupCalls):
     """Asks PubNub who is where, and keeps users present.
 
     ``async with PresenceClient(config) as client``, or ``await start()`` and ``await
@@ -212,277 +196,6 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
                 f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self
             )
 
-    # State.
-
-    async def set_state(
-        self,
-        channels: Names = None,
-        *,
-        state: Mapping[str, Json],
-        channel_groups: Names = None,
-        user_id: str | None = None,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> Mapping[str, Json]:
-        """Replace a user's state on channels; observers see a state change.
-
-        Leases that hold the channels keep the new state. The user need not be
-        present.
-
-        The client does not know a group's members. So a state set for a group does not
-        reach leases on member channels: where such a lease has a state of its own, its
-        next heartbeat brings that back. Name the channels to change those.
-
-        Args:
-            channels: Channels to set it on.
-            state: A JSON object; ``{}`` clears.
-            channel_groups: Groups, on whose members it is set.
-            user_id: Whose; ``None``: the client's own user.
-
-        Returns:
-            The state the service stored.
-        """
-        named, groups = names.present_places(channels, channel_groups)
-        operation = SetStateOperation(
-            subscribe_key=self._core.config.subscribe_key,
-            user_id=self._core.user(user_id),
-            channels=named,
-            channel_groups=groups,
-            state=plain_state(state),
-        )
-        params = checked_query_params(query_params)
-        self._core.presence.check_fits(
-            operation.user_id, (*named, *groups), state=operation.state, params=params
-        )
-        limit_s = checked_limit_s(timeout_s)
-        self._core.life.check()
-        stored: Mapping[str, Json] = await self._core.presence.say(
-            operation, params, limit_s
-        )
-        return stored
-
-    # Presence.
-
-    def join(
-        self,
-        channels: Names = None,
-        *,
-        channel_groups: Names = None,
-        state: Mapping[str, Json] | None = None,
-        user_id: str | None = None,
-        presence_timeout_s: int | None = None,
-        linger_s: float = 0,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> on_demand.Joining:
-        """Make a user present and keep it so.
-
-        ``async with client.join("lobby") as lease`` leaves at the end of the block;
-        ``lease = await client.join("lobby")`` until ``await lease.leave()`` or
-        ``close``. Either returns after the first acknowledged heartbeat, or raises
-        and leaves nothing behind.
-
-        Args:
-            channels: Channels to be present on.
-            channel_groups: Groups, to be present on their members.
-            state: Carried by every heartbeat; ``None``: none, ``{}`` clears.
-            user_id: Who; ``None``: the client's own user.
-            presence_timeout_s: Seconds without heartbeat until the service reports
-                a timeout, an int from 3; ``None``: the config's.
-            linger_s: Seconds that the leave waits at the end, in case the user is
-                back by then, as after a page reload.
-            timeout_s: See the class; ``math.inf`` keeps trying until joined, refused
-                or cancelled.
-
-        Cancellation: a heartbeat that may have reached the service is taken back by
-        a leave, which the client sends within ``close_timeout_s``.
-        """
-        named, groups = names.present_places(channels, channel_groups)
-        claim = Claim(
-            user_id=self._core.user(user_id),
-            channels=named,
-            channel_groups=groups,
-            state=None if state is None else plain_state(state),
-            presence_timeout_s=self._core.presence_timeout_s(presence_timeout_s),
-            linger_s=checked_linger_s(linger_s),
-            params=checked_query_params(query_params),
-        )
-        self._core.presence.check_fits(
-            claim.user_id, (*named, *groups), state=claim.state, params=claim.params
-        )
-        return on_demand.Joining(self._join(claim, checked_limit_s(timeout_s)))
-
-    async def _join(self, claim: Claim, timeout_s: float | None) -> on_demand.Lease:
-        self._core.life.check()
-        lease = on_demand.Lease(self._core.presence, claim)
-        await self._core.presence.join(claim, timeout_s)
-        return lease
-
-    async def heartbeat(
-        self,
-        channels: Names = None,
-        *,
-        channel_groups: Names = None,
-        state: Mapping[str, Json] | None = None,
-        user_id: str | None = None,
-        presence_timeout_s: int | None = None,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> None:
-        """Announce a user once, without keeping it; ``join`` keeps it.
-
-        Args:
-            channels: Channels to announce on.
-            channel_groups: Groups, to announce on their members.
-            state: Set on each of them; ``None``: none.
-            user_id: Who; ``None``: the client's own user.
-            presence_timeout_s: Seconds until the service reports a timeout;
-                ``None``: the config's.
-        """
-        named, groups = names.present_places(channels, channel_groups)
-        plain = None if state is None else plain_state(state)
-        operation = HeartbeatOperation(
-            subscribe_key=self._core.config.subscribe_key,
-            user_id=self._core.user(user_id),
-            channels=named,
-            channel_groups=groups,
-            presence_timeout_s=self._core.presence_timeout_s(presence_timeout_s),
-            state=None if plain is None else dict.fromkeys((*named, *groups), plain),
-        )
-        params = checked_query_params(query_params)
-        limit_s = checked_limit_s(timeout_s)
-        self._core.life.check()
-        await self._core.presence.say(operation, params, limit_s)
-
-    async def leave(
-        self,
-        channels: Names = None,
-        *,
-        channel_groups: Names = None,
-        user_id: str | None = None,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> None:
-        """Leave channels, whoever announced them; local leases let go of them first.
-
-        Args:
-            channels: Channels to leave.
-            channel_groups: Groups, to leave their members.
-            user_id: Who; ``None``: the client's own user.
-
-        Cancellation: ends the waiting, not the leave.
-        """
-        named, groups = names.present_places(channels, channel_groups)
-        user = self._core.user(user_id)
-        params = checked_query_params(query_params)
-        limit_s = checked_limit_s(timeout_s)
-        self._core.presence.check_fits(
-            user, (*named, *groups), state=None, params=params
-        )
-        self._core.life.check()
-        await self._core.presence.leave(
-            user, named, groups, timeout_s=limit_s, params=params
-        )
-
-    # Events.
-
-    def events(
-        self,
-        channels: Names = None,
-        *,
-        channel_groups: Names = None,
-        buffer_size: int = 1000,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> on_demand.EventStream:
-        """Watch who joins, leaves, times out and changes state.
-
-        ``async with client.events("lobby") as stream``, then ``async for event in
-        stream``. Watching makes nobody present. All streams of a client with the same
-        query parameters share one poll.
-
-        Args:
-            channels: Channels to watch, and wildcards such as ``a.*``.
-            channel_groups: Groups, whose members are watched.
-            buffer_size: Events kept for the reader; beyond, the oldest are dropped
-                and a ``GapEvent`` tells how many.
-            timeout_s: See the class; for the handshake on entering, which ``math.inf``
-                repeats until subscribed, refused or cancelled. A poll may take the
-                config's ``poll_timeout_s``.
-
-        Source: https://www.pubnub.com/docs/general/presence/presence-events (read
-        2026-11); recordings show that naming ``X-pnpres`` alone observes ``X``.
-        """
-        named, groups = names.present_places(channels, channel_groups)
-        return on_demand.EventStream(
-            self._core.feed,
-            self._beginning(timeout_s),
-            channels=named,
-            channel_groups=groups,
-            buffer_size=checked_buffer_size(buffer_size),
-            params=checked_query_params(query_params),
-        )
-
-    def roster(
-        self,
-        channel: str,
-        *,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> on_demand.Roster:
-        """Keep a live list of who is on a channel.
-
-        ``async with client.roster("lobby") as roster``, then ``roster.occupants``,
-        ``roster.user_ids``, ``await roster.wait_for(...)`` and ``async for event in
-        roster``. It shares the poll of the client's streams and asks here now beside:
-        every ten seconds at first and in trouble, every five minutes in lasting calm.
-
-        Args:
-            channel: Which channel; no wildcard.
-            timeout_s: See the class; for entering, which subscribes and asks here
-                now. ``math.inf`` repeats both until answered, refused or cancelled.
-        """
-        one = _present_channel(channel, "a roster")
-        return on_demand.Roster(
-            self._core.feed,
-            self._core.snapshots,
-            self._beginning(timeout_s),
-            channel=one,
-            params=checked_query_params(query_params),
-        )
-
-    def live_count(
-        self,
-        channel: str,
-        *,
-        query_params: QueryParams = None,
-        timeout_s: float | None = None,
-    ) -> on_demand.LiveCount:
-        """Keep a live count of how many are on a channel, without their names.
-
-        ``async with client.live_count("lobby") as live``, then ``live.count`` and
-        ``async for count in live``. It shares the poll of the client's streams, and
-        asks here now as rarely as a roster does, but for the number alone: a room of
-        any size costs the same.
-
-        Args:
-            channel: Which channel; no wildcard.
-            timeout_s: As for ``roster``.
-        """
-        one = _present_channel(channel, "a live count")
-        return on_demand.LiveCount(
-            self._core.feed,
-            self._core.snapshots,
-            self._beginning(timeout_s),
-            channel=one,
-            params=checked_query_params(query_params),
-        )
-
-    def _beginning(self, timeout_s: float | None) -> Callable[[], Budget]:
-        """Return what starts the clock of a call that begins later."""
-        limit_s = checked_limit_s(timeout_s)
-        return lambda: self._core.begin(limit_s)
-
     # Why.
 
     def explain(
@@ -553,13 +266,3 @@ class PresenceClient(QueryCalls, ChannelGroupCalls):
     def _try_refused(self, user_id: str | None) -> None:
         if self._core.life.is_open:
             self._core.try_refused(user_id)
-
-
-def _present_channel(channel: str, what: str) -> str:
-    """Return the name of a channel on which users may be, if it is one."""
-    one, _ = names.present_places(names.one_channel(channel), None)
-    if names.is_wildcard(channel):
-        raise InvalidArgumentError(
-            "channel", f"{what} is of one channel; events() takes wildcards"
-        )
-    return one[0]

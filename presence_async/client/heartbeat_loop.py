@@ -12,7 +12,7 @@ import copy
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ..presence import overview
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
@@ -29,6 +29,7 @@ from .pipeline import RequestPipeline
 from .presence_log import log_blocked, log_change
 from .presence_request import PlaceQueue, PresenceRequest
 from .recorder import Recorder
+from .register_shell import RegisterShell
 from .safe_log import SafeLogger
 
 __all__ = ["HeartbeatLoop"]
@@ -37,44 +38,6 @@ logger: SafeLogger = SafeLogger("presence_async.client")
 
 _RESTART_PAUSE_S = 1.0
 _CUT_AFTER = 1 / 4
-
-
-class RegisterShell(Protocol):
-    """What speaks to a register beside the loop: ``RegisterLoop`` is the only one.
-
-    Attributes:
-        hand_over_s: Seconds in which users of a client that closes may come back.
-    """
-
-    hand_over_s: float
-
-    def start(self) -> None:
-        """Start to speak."""
-        ...
-
-    def hasten(self) -> None:
-        """Say what there is to say."""
-        ...
-
-    async def begin_closing(self) -> bool:
-        """Say that no more users are taken; return if other clients take them."""
-        ...
-
-    async def see_off(self) -> bool:
-        """Take departures that would come later; return if there may be more."""
-        ...
-
-    async def flush(self) -> None:
-        """Have noted what is still to be noted."""
-        ...
-
-    def abort(self) -> None:
-        """End, without waiting."""
-        ...
-
-    async def finish(self) -> None:
-        """Wait for the end."""
-        ...
 
 
 class HeartbeatLoop:
