@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
 
 from ..explain.facts import Fact, Joined, Kept, Names
 from ..presence.claims import Claim
@@ -20,30 +19,20 @@ def unix_s(loop_s: float) -> float:
     return rounded(unix_now_s() - (now_s - loop_s))
 
 
-def joined(claim: Claim, names: Names, known: Iterable[Fact]) -> list[Joined]:
-    """Return the join of a lease; names that were added later have one of their own.
-
-    Args:
-        claim: The lease's.
-        names: What it holds, or held last.
-        known: What is remembered of the user.
-    """
+def joined(claim: Claim, names: Names) -> list[Joined]:
+    """Return the join of a lease that held some names, unless memory has it."""
     at = claim.owner._moment.joined_at  # noqa: SLF001  # it is there for this
-    told = [x for x in known if isinstance(x, Joined) and (x.is_more or x.at == at)]
-    elsewhere = {name for fact in told if fact.at >= at for name in fact.names}
-    first = tuple(name for name in names if name not in elsewhere)
-    if not at or not first:
+    if not at or not names:
         return []
     timeout_s = claim.presence_timeout_s
-    return [Joined(at=at, user=claim.user_id, names=first, timeout_s=timeout_s)]
+    return [Joined(at=at, user=claim.user_id, names=names, timeout_s=timeout_s)]
 
 
-def standing(user: UserTable, known: Iterable[Fact]) -> list[Fact]:
+def standing(user: UserTable) -> list[Fact]:
     """Return the joins of the leases that are held, and whether all is well now."""
-    known = list(known)
     facts: list[Fact] = []
     for claim in user.joined:
-        facts += joined(claim, claim.names, known)
+        facts += joined(claim, claim.names)
     held = {name for claim in user.joined for name in claim.names}
     told = [each for name, each in user.told.items() if name in held]
     fine = [each for each in told if each.trouble is None]

@@ -12,10 +12,11 @@ from ..explain import moment
 from ..explain.causes import status_of, why
 from ..explain.story import Explanation, explained
 from ..presence import changes as c
-from ..presence.claims import LeaseHealth, Order, OrderKind
+from ..presence.claims import Claim, LeaseHealth, Order, OrderKind
 from ..presence.closing import Departure
 from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
+from ..presence.records import Told
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
 from .config import PresenceConfig
 from .fact_keeper import FactKeeper, unix_now_s
@@ -50,6 +51,7 @@ class Witness:
         self._is_closing = False
         self._changes: Mapping[type, Callable[[Any], None]] = {
             c.HealthChanged: self._health,
+            c.Narrowed: self._narrowed,
             c.LeaveGivenUp: self._leave_given_up,
             c.HeldElsewhere: self._held_elsewhere,
             c.TurnChanged: self._turn,
@@ -82,9 +84,7 @@ class Witness:
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
             case LeaseHealth.LOST:
-                until = unix_s(change.until_s)
-                acked = until - claim.presence_timeout_s
-                self._keeper.add(f.Lost(until=until, acked=acked, **one))
+                self._lost(change, at)
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:
@@ -93,8 +93,10 @@ class Witness:
 
     def _released(self, change: c.HealthChanged, at: float) -> None:
         claim = change.claim
-        for join in joined(claim, change.names, self._memory.of(claim.user_id)):
-            self._memory.add(claim.user_id, join)
+        self._remember_join(claim, change.names)
+        until = self._told(claim.user_id, change.names)[1]
+        if change.until_s > change.at_s:
+            until = unix_s(change.until_s)
         self._keeper.add(
             f.Released(
                 at=at,
@@ -102,9 +104,33 @@ class Witness:
                 names=change.names,
                 why=_RELEASED_WHY.get(change.reason, "closed"),
                 linger_s=claim.linger_s if change.reason == "left" else 0,
+                until=until,
                 still=self._still(claim.user_id, change.names),
             )
         )
+
+    def _lost(self, change: c.HealthChanged, at: float) -> None:
+        """Keep what has run out; of the rest, if any, failures will tell."""
+        user_id, gone = change.claim.user_id, {}
+        user = self._engine.dispatch.user(user_id)
+        for name in change.names:
+            told = None if user is None else user.told.get(name)
+            if told is not None and told.until_s <= change.at_s:
+                gone.setdefault((told.until_s, told.timeout_s), []).append(name)
+        for (until_s, timeout_s), names in gone.items():
+            until = unix_s(until_s)
+            lost = {"until": until, "acked": until - timeout_s}
+            self._keeper.add(f.Lost(at=at, user=user_id, names=tuple(names), **lost))
+
+    def _narrowed(self, change: c.Narrowed) -> None:
+        self._remember_join(change.claim, change.names)
+
+    def _remember_join(self, claim: Claim, names: f.Names) -> None:
+        """Keep a join in memory before its lease can tell of it no more."""
+        lease = claim.owner
+        for join in joined(claim, names):
+            self._memory.add(claim.user_id, join)
+            lease._moment = lease._moment.calls.moment  # noqa: SLF001  # as recorder
 
     def _still(self, user_id: str, names: f.Names) -> f.Names:
         """Return which names leases of a user hold."""
@@ -115,7 +141,8 @@ class Witness:
 
     def _leave_given_up(self, change: c.LeaveGivenUp) -> None:
         reason = why(change.error)
-        self._add(f.GaveUp, change.user_id, what=f.What.LEAVE, names=(), why=reason)
+        gave_up = {"what": f.What.LEAVE, "names": change.names, "why": reason}
+        self._add(f.GaveUp, change.user_id, **gave_up)
 
     def _held_elsewhere(self, change: c.HeldElsewhere) -> None:
         self._add(f.StillHeld, change.user_id, names=change.names)
@@ -171,26 +198,21 @@ class Witness:
     def _acknowledged(self, send: Send, order: Order) -> None:
         user, names = send.user_id, _names(send)
         if order.kind is OrderKind.LEAVE:
-            self._keep_joins(user, names)
             self._add(f.Left, user, names=names, why=_origin(order))
         elif order.kind is OrderKind.HAND_OVER:
             timeout_s = order.operation.presence_timeout_s
             self._add(f.HandedOver, user, names=names, timeout_s=timeout_s)
         elif send.is_join and order.is_done and order.error is None:
-            claim = order.its_claim
-            if claim.extends is not None:
-                timeout_s = claim.presence_timeout_s
-                joined = {"names": claim.names, "timeout_s": timeout_s}
-                self._add(f.Joined, user, is_more=True, **joined)
+            self._extended(order.its_claim)
 
-    def _keep_joins(self, user_id: str, left: f.Names) -> None:
-        """Remember what held names that are left, before the leases forget them."""
-        user = self._engine.dispatch.user(user_id)
-        held = () if user is None else user.joined
-        for claim in held[:1]:
-            names = (*left, *(name for name in claim.names if name not in left))
-            for join in joined(claim, names, self._memory.of(user_id)):
-                self._memory.add(user_id, join)
+    def _extended(self, claim: Claim) -> None:
+        if claim.extends is None or not claim.names:
+            return
+        lease = claim.extends
+        before = tuple(name for name in lease.names if name not in claim.names)
+        self._remember_join(lease, before)
+        more = {"names": claim.names, "timeout_s": claim.presence_timeout_s}
+        self._add(f.Joined, claim.user_id, is_more=True, **more)
 
     def _failed(
         self, send: Send, outcome: Failed | Refused, what: str, names: f.Names
@@ -199,7 +221,7 @@ class Witness:
         if isinstance(outcome, Refused):
             named = set(names_of(outcome.channels, outcome.channel_groups))
             names = tuple(n for n in names if n in named) or names
-        acked, until = self._told(send.user_id, names)
+        acked, until, gone = self._told(send.user_id, names)
         self._add(
             f.Failed,
             send.user_id,
@@ -210,18 +232,20 @@ class Witness:
             is_refused=refused,
             acked=acked,
             until=until,
+            gone=gone,
         )
 
-    def _told(self, user_id: str, names: Iterable[str]) -> tuple[float, float]:
-        """Return when names were last acknowledged, and until when that lasts."""
+    def _told(self, user_id: str, names: f.Names) -> tuple[float, float, f.Names]:
+        """Return the last acknowledgement of names, its end, and what is past it."""
         user = self._engine.dispatch.user(user_id)
         told = {} if user is None else user.told
         known = [told[name] for name in names if name in told]
         if not known:
-            return 0.0, 0.0
-        first = min(known, key=lambda each: each.until_s)
-        until = unix_s(first.until_s)
-        return until - first.timeout_s, until
+            return 0.0, 0.0, ()
+        gone = [each for each in known if unix_s(each.until_s) <= unix_now_s()]
+        one = max(gone, key=_end_s) if gone else min(known, key=_end_s)
+        until = unix_s(one.until_s)
+        return until - one.timeout_s, until, tuple(each.name for each in gone)
 
     # What else happens.
 
@@ -266,7 +290,7 @@ class Witness:
         user = self._engine.dispatch.user(user_id)
         return explained(
             user_id,
-            known if user is None else [*known, *standing(user, known)],
+            known if user is None else [*known, *standing(user)],
             at=None if at is None else moment.unix_s(at),
             now=unix_now_s(),
             is_complete=self._memory.is_whole(user_id),
@@ -277,6 +301,10 @@ class Witness:
 
     def _add(self, kind: type[f.Fact], user_id: str = "", **of: Any) -> None:  # noqa: ANN401  # the fact's
         self._keeper.add(kind(at=unix_now_s(), user=user_id, **of))
+
+
+def _end_s(told: Told) -> float:
+    return told.until_s
 
 
 def _names(send: Send) -> f.Names:

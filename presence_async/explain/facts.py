@@ -29,6 +29,7 @@ __all__ = [
     "StillHeld",
     "Turn",
     "What",
+    "merge",
     "merged",
 ]
 
@@ -94,6 +95,7 @@ class Failed(Fact, frozen=True, kw_only=True):
         last: When the latest one failed.
         acked: When the last acknowledged heartbeat before was sent; 0: unknown.
         until: When the presence runs out by that; 0: unknown.
+        gone: What had run out by the time of the first one.
     """
 
     what: str
@@ -105,6 +107,7 @@ class Failed(Fact, frozen=True, kw_only=True):
     last: float = 0.0
     acked: float = 0.0
     until: float = 0.0
+    gone: Names = ()
 
 
 class Lost(Fact, frozen=True, kw_only=True):
@@ -142,12 +145,14 @@ class Released(Fact, frozen=True, kw_only=True):
             its client.
         linger_s: Seconds that its leave waits.
         still: Which of the names other leases of the client hold.
+        until: When the presence runs out if nothing follows; 0: unknown.
     """
 
     names: Names
     why: str
     linger_s: float = 0
     still: Names = ()
+    until: float = 0.0
 
 
 class Left(Fact, frozen=True, kw_only=True):
@@ -271,6 +276,21 @@ _SAME_S = 3600.0
 """Failures an hour apart are two stories."""
 
 
+def merge(facts: list[Fact], fact: Fact) -> bool:
+    """Add a fact to one before it, if they are of one kind; return True then.
+
+    Failures of several requests alternate, so other failures may stand between them.
+    """
+    for place in range(len(facts) - 1, -1, -1):
+        both = merged(facts[place], fact)
+        if both is not None:
+            facts[place] = both
+            return True
+        if not isinstance(facts[place], Failed):
+            return False
+    return False
+
+
 def merged(last: Fact, fact: Fact) -> Fact | None:
     """Return one fact for two that follow each other, if they are of one kind."""
     if isinstance(last, (Lost, Back)) and isinstance(fact, (Lost, Back)):
@@ -285,9 +305,16 @@ def merged(last: Fact, fact: Fact) -> Fact | None:
         return None
     if _kind(last) != _kind(fact) or fact.at - (last.last or last.at) > _SAME_S:
         return None
+    if isinstance(last, Failed) and isinstance(fact, Failed) and not _same(last, fact):
+        return None
     return msgspec.structs.replace(
         last, times=last.times + fact.times, last=fact.last or fact.at
     )
+
+
+def _same(last: Failed, fact: Failed) -> bool:
+    """Return False if a heartbeat was acknowledged or the presence ran out between."""
+    return abs(last.until - fact.until) < _AT_ONCE_S and last.gone == fact.gone
 
 
 def _kind(fact: Failed | Asked) -> tuple[object, ...]:

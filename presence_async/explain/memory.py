@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from .circumstances import RegisterLost
-from .facts import Fact, Failed, GaveUp, merged
+from .facts import Fact, Failed, GaveUp, merge
 
 __all__ = ["Memory"]
 
@@ -60,9 +60,7 @@ class Memory:
             facts = []
             self.size += _USER_BYTES + sys.getsizeof(user_id)
         self._facts[user_id] = facts
-        both = merged(facts[-1], fact) if facts else None
-        if both is not None:
-            facts[-1] = both
+        if merge(facts, fact):
             return True
         self._insert(facts, fact)
         self.size += _size(fact)

@@ -11,7 +11,7 @@ import attrs
 
 from . import words
 from .circumstances import Started
-from .facts import Fact, GaveUp, HandedOver, Left, StillHeld, merged
+from .facts import Fact, GaveUp, HandedOver, Left, StillHeld, merge
 from .moment import aware
 from .telling import lines
 from .timeline import Timeline, ran_out, told_at, with_ends
@@ -184,11 +184,8 @@ def _is_near(fact: Fact, own: Sequence[Fact]) -> bool:
 def _coalesced(facts: Iterable[Fact]) -> list[Fact]:
     told: list[Fact] = []
     for fact in facts:
-        both = merged(told[-1], fact) if told else None
-        if both is None:
+        if not merge(told, fact):
             told.append(fact)
-        else:
-            told[-1] = both
     return told
 
 

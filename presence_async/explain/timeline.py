@@ -85,7 +85,8 @@ def ran_out(spells: Iterable[Spell], user: str) -> list[Fact]:
     found: dict[tuple[float, Fact], list[str]] = {}
     for spell in spells:
         cause = spell.cause
-        if cause is not None and spell.begins > told_at(cause) + _NEXT_S:
+        is_told = cause is None or spell.begins <= told_at(cause) + _NEXT_S
+        if cause is not None and (isinstance(cause, Failed) or not is_told):
             found.setdefault((spell.begins, cause), []).append(spell.name)
     return [
         RanOut(
@@ -183,7 +184,10 @@ class Timeline:
                 self._pending[name] = (fact.at + fact.timeout_s, fact)
 
     def _failed(self, fact: Failed) -> None:
-        if fact.what == What.HEARTBEAT and fact.is_refused and fact.until:
+        if fact.what != What.HEARTBEAT or not fact.until:
+            return
+        self._offline(fact.gone, fact.until, fact)
+        if fact.is_refused:
             for name in fact.names:
                 if self._is_online(name) and name not in self._pending:
                     self._pending[name] = (fact.until, fact)
@@ -228,6 +232,8 @@ class Timeline:
         for name in names:
             if not self._held.get(name) and self._is_online(name):
                 at = fact.at + self._timeouts.get(name, _USUAL_TIMEOUT_S)
+                if isinstance(fact, Released) and fact.until:
+                    at = max(fact.at, fact.until)
                 before, _ = self._pending.get(name, (at, fact))
                 self._pending[name] = (min(at, before), fact)
 

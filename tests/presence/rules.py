@@ -11,6 +11,7 @@ from presence_async.presence.changes import (
     Change,
     HealthChanged,
     LeaveGivenUp,
+    Narrowed,
     OutageBegan,
     OutageEnded,
     Settled,
@@ -238,6 +239,8 @@ class Rules:
                 self.healths[claim] = change.health
                 if change.health is LeaseHealth.RELEASED:
                     self.dropped(claim)
+            case Narrowed(claim=claim, names=names):
+                _require(set(claim.names) < set(names), "nothing was narrowed")
             case LeaveGivenUp():
                 self.ghosts.add(change.user_id)
             case OutageBegan():
