@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 
 from ..explain.circumstances import Alive, Closed, Started
-from ..explain.facts import Fact, Failed, merged
+from ..explain.facts import Fact, Failed
 from ..explain.file import FactFile
 from ..explain.memory import Memory
+from ..explain.merging import merged
 from . import wall_clock
 from .config import PresenceConfig
 from .safe_log import SafeLogger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..explain import circumstances as w
@@ -16,12 +16,12 @@ from ..presence.claims import Claim, LeaseHealth, Order, OrderKind
 from ..presence.closing import Departure
 from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
-from ..presence.records import Told
+from ..presence.user import UserTable
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
 from .config import PresenceConfig
 from .fact_keeper import FactKeeper, unix_now_s
 from .overheard import Overheard
-from .standing import joined, standing, unix_s
+from .standing import gone, joined, standing, told, unix_s
 
 __all__ = ["Witness"]
 
@@ -84,7 +84,8 @@ class Witness:
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
             case LeaseHealth.LOST:
-                self._lost(change, at)
+                for lost in gone(self._user(claim.user_id), change.names, at):
+                    self._keeper.add(lost)
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:
@@ -94,7 +95,7 @@ class Witness:
     def _released(self, change: c.HealthChanged, at: float) -> None:
         claim = change.claim
         self._remember_join(claim, change.names)
-        until = self._told(claim.user_id, change.names)[1]
+        until = told(self._user(claim.user_id), change.names)[1]
         if change.until_s > change.at_s:
             until = unix_s(change.until_s)
         self._keeper.add(
@@ -109,19 +110,6 @@ class Witness:
             )
         )
 
-    def _lost(self, change: c.HealthChanged, at: float) -> None:
-        """Keep what has run out; of the rest, if any, failures will tell."""
-        user_id, gone = change.claim.user_id, {}
-        user = self._engine.dispatch.user(user_id)
-        for name in change.names:
-            told = None if user is None else user.told.get(name)
-            if told is not None and told.until_s <= change.at_s:
-                gone.setdefault((told.until_s, told.timeout_s), []).append(name)
-        for (until_s, timeout_s), names in gone.items():
-            until = unix_s(until_s)
-            lost = {"until": until, "acked": until - timeout_s}
-            self._keeper.add(f.Lost(at=at, user=user_id, names=tuple(names), **lost))
-
     def _narrowed(self, change: c.Narrowed) -> None:
         self._remember_join(change.claim, change.names)
 
@@ -134,7 +122,7 @@ class Witness:
 
     def _still(self, user_id: str, names: f.Names) -> f.Names:
         """Return which names leases of a user hold."""
-        user = self._engine.dispatch.user(user_id)
+        user = self._user(user_id)
         claims = () if user is None else user.joined
         held = {name for claim in claims for name in claim.names}
         return tuple(name for name in names if name in held)
@@ -221,7 +209,7 @@ class Witness:
         if isinstance(outcome, Refused):
             named = set(names_of(outcome.channels, outcome.channel_groups))
             names = tuple(n for n in names if n in named) or names
-        acked, until, gone = self._told(send.user_id, names)
+        acked, until, past = told(self._user(send.user_id), names)
         self._add(
             f.Failed,
             send.user_id,
@@ -232,20 +220,8 @@ class Witness:
             is_refused=refused,
             acked=acked,
             until=until,
-            gone=gone,
+            gone=past,
         )
-
-    def _told(self, user_id: str, names: f.Names) -> tuple[float, float, f.Names]:
-        """Return the last acknowledgement of names, its end, and what is past it."""
-        user = self._engine.dispatch.user(user_id)
-        told = {} if user is None else user.told
-        known = [told[name] for name in names if name in told]
-        if not known:
-            return 0.0, 0.0, ()
-        gone = [each for each in known if unix_s(each.until_s) <= unix_now_s()]
-        one = max(gone, key=_end_s) if gone else min(known, key=_end_s)
-        until = unix_s(one.until_s)
-        return until - one.timeout_s, until, tuple(each.name for each in gone)
 
     # What else happens.
 
@@ -273,13 +249,13 @@ class Witness:
     def close(self, departures: Sequence[Departure]) -> None:
         """Keep who was handed over without a request, and that this is the end."""
         self._is_closing = True
-        for gone in departures:
-            order = gone.order
+        for each in departures:
+            order = each.order
             is_done = order is not None and order.is_done and order.error is None
-            known = self._memory.newest(gone.user_id, f.HandedOver)
-            if gone.is_handed_over and is_done and known is None:
-                names = names_of(gone.channels, gone.channel_groups)
-                self._add(f.HandedOver, gone.user_id, names=names)
+            known = self._memory.newest(each.user_id, f.HandedOver)
+            if each.is_handed_over and is_done and known is None:
+                names = names_of(each.channels, each.channel_groups)
+                self._add(f.HandedOver, each.user_id, names=names)
         self._keeper.close()
 
     # Telling.
@@ -287,24 +263,23 @@ class Witness:
     def explain(self, user_id: str, at: dt.datetime | float | None) -> Explanation:
         """Tell the story of a user, as far as it is known."""
         known = [*self._memory.everybody, *self._memory.of(user_id)]
-        user = self._engine.dispatch.user(user_id)
+        user = self._user(user_id)
         return explained(
             user_id,
             known if user is None else [*known, *standing(user)],
             at=None if at is None else moment.unix_s(at),
             now=unix_now_s(),
-            is_complete=self._memory.is_whole(user_id),
+            since=self._memory.since(user_id),
         )
+
+    def _user(self, user_id: str) -> UserTable | None:
+        return self._engine.dispatch.user(user_id)
 
     def _count_users(self) -> int:
         return sum(user.has_joined for user in self._engine)
 
     def _add(self, kind: type[f.Fact], user_id: str = "", **of: Any) -> None:  # noqa: ANN401  # the fact's
         self._keeper.add(kind(at=unix_now_s(), user=user_id, **of))
-
-
-def _end_s(told: Told) -> float:
-    return told.until_s
 
 
 def _names(send: Send) -> f.Names:

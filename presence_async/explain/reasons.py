@@ -81,9 +81,12 @@ def _gave_up(fact: GaveUp, _: Spell, __: Sequence[Fact]) -> str:
 
 def _no_leave(fact: Closed | Released, spell: Spell, facts: Sequence[Fact]) -> str:
     for later in reversed(facts):
-        is_leave = isinstance(later, Failed) and later.what == What.LEAVE
-        if is_leave and later.at >= fact.at and spell.name in later.names:
-            return f"the lease ended and its leave failed ({words.printable(later.why)})"
+        if not isinstance(later, Failed) or later.what != What.LEAVE:
+            continue
+        if later.at >= fact.at and spell.name in later.names:
+            return (
+                f"the lease ended and its leave failed ({words.printable(later.why)})"
+            )
     return _NO_LEAVE
 
 

@@ -106,16 +106,21 @@ class Timeline:
     Args:
         facts: In order; those about everybody among them.
         now: Up to when.
+        since: From when on no facts were dropped.
+
+    Attributes:
+        since: Likewise.
     """
 
-    def __init__(self, facts: Iterable[Fact], now: float) -> None:
+    def __init__(self, facts: Iterable[Fact], now: float, since: float = 0.0) -> None:
+        self.since: float = since
         self._changes: dict[str, list[tuple[float, Fact | None]]] = {}
         # Names that run out by themselves, unless something happens before.
         self._pending: dict[str, tuple[float, Fact]] = {}
         self._timeouts: dict[str, int] = {}
         self._held: dict[str, set[str]] = {}
         takes: Mapping[type[Fact], Callable[[Any], None]] = {
-            Back: self._kept,
+            Back: self._back,
             Closed: self._ended,
             Ended: self._ended,
             Failed: self._failed,
@@ -158,8 +163,19 @@ class Timeline:
             self._held.setdefault(name, set()).add(fact.run)
         self._online(fact.names, fact.at)
 
-    def _kept(self, fact: Back | Kept) -> None:
+    def _back(self, fact: Back) -> None:
+        if fact.was != "at_risk":
+            self._unassume(fact.names)
         self._online(fact.names, fact.at)
+
+    def _kept(self, fact: Kept) -> None:
+        self._online(fact.names, fact.at)
+
+    def _unassume(self, names: Names) -> None:
+        """Drop what was assumed of names, as it turns out to have been otherwise."""
+        for name in names:
+            if self.since and self._changes.get(name) == [(self.since, None)]:
+                del self._changes[name]
 
     def _lost(self, fact: Lost) -> None:
         self._offline(fact.names, fact.until, fact)
@@ -250,6 +266,8 @@ class Timeline:
         return cause is None or is_unknown(cause)
 
     def _online(self, names: Names, at: float) -> None:
+        # Who joined before is assumed to have been online then.
+        at = max(at, self.since)
         for name in names:
             self._pending.pop(name, None)
             changes = self._changes.setdefault(name, [])
@@ -257,6 +275,8 @@ class Timeline:
                 changes.append((at, None))
 
     def _offline(self, names: Names, at: float, cause: Fact) -> None:
+        if at <= self.since:
+            self._unassume(names)
         for name in names:
             self._pending.pop(name, None)
             if self._is_online(name) or name not in self._changes:

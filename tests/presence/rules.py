@@ -239,8 +239,6 @@ class Rules:
                 self.healths[claim] = change.health
                 if change.health is LeaseHealth.RELEASED:
                     self.dropped(claim)
-            case Narrowed(claim=claim, names=names):
-                _require(set(claim.names) < set(names), "nothing was narrowed")
             case LeaveGivenUp():
                 self.ghosts.add(change.user_id)
             case OutageBegan():
@@ -255,7 +253,8 @@ class Rules:
                 waits = any(c.user_id == user_id for c in self.scene.calls.values())
                 _require(not waits, "a user was forgotten while a caller waits")
             case _:
-                _require(self.is_down, "an outage goes on that never began")
+                is_fine = self.is_down or isinstance(change, Narrowed)
+                _require(is_fine, "an outage goes on that never began")
 
     def _settled(self, change: Settled) -> None:
         call = self.scene.calls.pop(change.ticket, None)
