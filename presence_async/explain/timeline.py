@@ -56,18 +56,24 @@ def told_at(fact: Fact) -> float:
 def with_ends(facts: Iterable[Fact], now: float) -> list[Fact]:
     """Return facts in order, with the ends of processes that nobody wrote down.
 
-    Clients in memory have no run and are no such case.
+    Clients in memory have no run and are no such case, and of a process that kept
+    nobody at last there is no sign of life to miss.
     """
     ordered = sorted(facts, key=told_at)
     last: dict[str, float] = {}
+    idle: set[str] = set()
     for fact in ordered:
         if fact.run:
             last[fact.run] = max(fact.at, last.get(fact.run, 0.0))
+        if isinstance(fact, Alive) and not fact.users:
+            idle.add(fact.run)
+        elif isinstance(fact, (Alive, Joined)):
+            idle.discard(fact.run)
     closed = {fact.run for fact in ordered if isinstance(fact, Closed)}
     ends: list[Fact] = [
         Ended(at=at, run=run)
         for run, at in last.items()
-        if run not in closed and now - at > _SIGNS_OF_LIFE_S
+        if run not in closed | idle and now - at > _SIGNS_OF_LIFE_S
     ]
     told = [fact for fact in ordered if not isinstance(fact, Alive)]
     return sorted([*told, *ends], key=told_at)

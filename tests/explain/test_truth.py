@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from presence_async import PresenceClient, UnavailableError
 from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.explain.file import lines_of, read_facts
+from presence_async.explain.story import explained
 
 from .stories import NOON, at_noon, repeatable, until
 
@@ -16,7 +19,7 @@ def shown(client: PresenceClient, clock: str) -> str:
     """Return the verdict about a time of that day."""
     hours, minutes, seconds = map(int, clock.split(":"))
     at = NOON + (hours - 12) * 3600 + minutes * 60 + seconds
-    return client.explain("alice", at=at).verdict.split(" because")[0]
+    return client.explain("alice", at=at).verdict
 
 
 async def test_to_leave_a_name_that_was_never_joined_joins_nothing(
@@ -69,7 +72,7 @@ async def test_only_what_ran_out_is_told_to_have_run_out(
     await alice.join("news", presence_timeout_s=45)
     await until("12:01:00")
     emulator.inject(Fault(operation="heartbeat", status=503, for_s=240))
-    await until("12:03:00")
+    await until("12:03:30")
     lost = {
         event.channel: event.at_s - 1000
         for name in ("lobby", "news")
@@ -79,8 +82,8 @@ async def test_only_what_ran_out_is_told_to_have_run_out(
 
     assert lost["news"] < lost["lobby"] - 30
     assert "offline on news since" in shown(alice, "12:02:00")
-    assert shown(alice, "12:02:00").count("offline") == 1
-    assert shown(alice, "12:03:00").count("offline") == 2
+    assert shown(alice, "12:02:00").endswith("On lobby alice was shown online.")
+    assert "offline on lobby since" in shown(alice, "12:03:10")
     # Failures of the two in turn are a few decisions, not a hundred.
     assert len(alice.explain("alice").decisions) < 12
 
@@ -138,3 +141,21 @@ async def test_a_user_who_was_forgotten_is_online_at_least_since_then(
         assert "is not remembered any more" in shown(client, "12:02:00")
         verdict = client.explain("alice").verdict
         assert "online on lobby since 12:05:00 at least, as far as" in verdict
+
+
+async def test_a_process_that_keeps_nobody_has_not_ended(
+    emulator: PresenceEmulator, tmp_path: Path
+) -> None:
+    loop, file = at_noon(), tmp_path / "decisions"
+    config = emulator.config(user_id="alice", explain_to=file)
+    async with repeatable(PresenceClient(config)) as client:
+        lease = await client.join("lobby")
+        await until("12:00:10")
+        await lease.leave()
+        await until("13:00:00")
+        facts, _ = read_facts(lines_of(file))
+        told = explained("alice", facts, at=None, now=loop.wall_time())
+
+    assert [decision.kind for decision in told.decisions] == ["joined", "left"]
+    # It says so once, and is silent then.
+    assert len(file.read_text().splitlines()) < 10
