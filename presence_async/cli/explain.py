@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
+import http.client
 import urllib.parse
 import urllib.request
 from collections import Counter
@@ -16,7 +16,7 @@ import typer
 from ..errors import InvalidArgumentError, PresenceError
 from . import options
 from .output import complain, print_json, say, shown
-from .running import run
+from .running import asked_aside, run
 
 if TYPE_CHECKING:
     from ..explain.facts import Fact
@@ -98,9 +98,10 @@ async def _told(
     for source in sources:
         if source.startswith(_SCHEMES):
             ask = functools.partial(_of_emulator, user, source, subscribe_key, now)
-            facts += await asyncio.to_thread(ask)
+            facts += await asked_aside(ask)
         else:
-            facts += _of_file(source)
+            # A pipe may have nothing to say for a long time.
+            facts += await asked_aside(functools.partial(_of_file, source))
     if not any(fact.user == user for fact in facts):
         raise PresenceError(_nobody(user, facts))
     # A clock elsewhere may be ahead of ours.
@@ -155,7 +156,7 @@ def _of_emulator(
         events = _get(f"{base}/events?{query}")
         requests = _get(f"{base}/requests?{query}")
         return facts_of(user, events, requests, now)
-    except ValueError:
+    except (ValueError, http.client.HTTPException):
         raise PresenceError(f"there is no emulator at {url!r}") from None
     except OSError as error:
         reason = getattr(error, "reason", error)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -15,7 +17,9 @@ from ..errors import InvalidArgumentError, PresenceError
 from .output import OutputClosedError, complain, take_any_character
 from .remedies import problem_of
 
-__all__ = ["run", "until_first_ends", "until_over"]
+__all__ = ["asked_aside", "run", "until_first_ends", "until_over"]
+
+AnswerT = TypeVar("AnswerT")
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -74,6 +78,25 @@ def run(
     except (KeyboardInterrupt, SystemExit):
         if not until_stopped:
             raise
+
+
+async def asked_aside(ask: Callable[[], AnswerT]) -> AnswerT:
+    """Return what a function returns that may block.
+
+    Cancellation: ends the waiting. The function goes on, and does not keep the process
+    from ending.
+    """
+    answer: concurrent.futures.Future[AnswerT] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:  # noqa: BLE001  # whoever waits gets it
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="asking aside", daemon=True).start()
+    # A cancelled wait must not cancel what the thread sets.
+    return await asyncio.shield(asyncio.wrap_future(answer))
 
 
 async def until_first_ends(*work: Coroutine[Any, Any, None]) -> None:

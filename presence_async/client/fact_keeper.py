@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 
 from ..explain.circumstances import Alive, Closed, Started
-from ..explain.facts import Fact, Failed, merged
+from ..explain.facts import Fact, Failed
 from ..explain.file import FactFile
 from ..explain.memory import Memory
+from ..explain.merging import merged
 from . import wall_clock
 from .config import PresenceConfig
 from .safe_log import SafeLogger
@@ -41,6 +42,7 @@ class FactKeeper:
         self._count_users = count_users
         self._run = secrets.token_hex(4)
         self._is_unwritable = False
+        self._has_users = True
         # Failures that follow others are written together: at the next fact, or at
         # the next sign of life.
         self._unwritten: dict[str, Failed] = {}
@@ -76,11 +78,12 @@ class FactKeeper:
             self._is_unwritable = False
 
     def alive(self) -> None:
-        """Write a sign of life, if anybody is kept."""
+        """Write a sign of life, if anybody is kept, or was at the one before."""
         self._write_all_failures()
         users = self._count_users()
-        if users:
+        if users or self._has_users:
             self.write(Alive(at=unix_now_s(), users=users))
+        self._has_users = users > 0
 
     def close(self) -> None:
         """Write the end; nothing comes after it."""

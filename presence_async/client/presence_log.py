@@ -48,7 +48,7 @@ def log_change(change: Change) -> None:
     match change:
         case HealthChanged():
             _log_health(change)
-        case LeaveGivenUp(user_id, error, is_known, is_shared):
+        case LeaveGivenUp(user_id, error, is_known, is_shared, _):
             level = logging.INFO if is_known else logging.WARNING
             level = logging.DEBUG if is_shared else level
             extra = {"user": user_id}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
 
-from ..explain.facts import Fact, Joined, Kept, Names
+from ..explain.facts import Fact, Joined, Kept, Lost, Names
 from ..presence.claims import Claim
+from ..presence.records import Told
 from ..presence.user import UserTable
 from .fact_keeper import rounded, unix_now_s
 
-__all__ = ["joined", "standing", "unix_s"]
+__all__ = ["gone", "joined", "standing", "told", "unix_s"]
 
 
 def unix_s(loop_s: float) -> float:
@@ -20,33 +20,26 @@ def unix_s(loop_s: float) -> float:
     return rounded(unix_now_s() - (now_s - loop_s))
 
 
-def joined(claim: Claim, names: Names, known: Iterable[Fact]) -> list[Joined]:
-    """Return the join of a lease; names that were added later have one of their own.
-
-    Args:
-        claim: The lease's.
-        names: What it holds, or held last.
-        known: What is remembered of the user.
-    """
+def joined(claim: Claim, names: Names) -> list[Joined]:
+    """Return the join of a lease that held some names, unless memory has it."""
     at = claim.owner._moment.joined_at  # noqa: SLF001  # it is there for this
-    told = [x for x in known if isinstance(x, Joined) and (x.is_more or x.at == at)]
-    elsewhere = {name for fact in told if fact.at >= at for name in fact.names}
-    first = tuple(name for name in names if name not in elsewhere)
-    if not at or not first:
+    if not at or not names:
         return []
     timeout_s = claim.presence_timeout_s
-    return [Joined(at=at, user=claim.user_id, names=first, timeout_s=timeout_s)]
+    return [Joined(at=at, user=claim.user_id, names=names, timeout_s=timeout_s)]
 
 
-def standing(user: UserTable, known: Iterable[Fact]) -> list[Fact]:
+def standing(user: UserTable) -> list[Fact]:
     """Return the joins of the leases that are held, and whether all is well now."""
-    known = list(known)
     facts: list[Fact] = []
     for claim in user.joined:
-        facts += joined(claim, claim.names, known)
+        facts += joined(claim, claim.names)
     held = {name for claim in user.joined for name in claim.names}
-    told = [each for name, each in user.told.items() if name in held]
-    fine = [each for each in told if each.trouble is None]
+    fine = [
+        each
+        for name, each in user.told.items()
+        if name in held and each.trouble is None
+    ]
     if fine:
         first = min(fine, key=lambda each: each.until_s)
         facts.append(
@@ -60,3 +53,44 @@ def standing(user: UserTable, known: Iterable[Fact]) -> list[Fact]:
             )
         )
     return facts
+
+
+def gone(user: UserTable | None, names: Names, at: float) -> list[Lost]:
+    """Return what has run out of some names; of the rest, failures will tell."""
+    if user is None:
+        return []
+    ends: dict[tuple[float, int], list[str]] = {}
+    for name, each in user.told.items():
+        until = unix_s(each.until_s)
+        if name in names and until <= at:
+            ends.setdefault((until, each.timeout_s), []).append(name)
+    return [
+        Lost(
+            at=at,
+            user=user.user_id,
+            names=tuple(some),
+            until=until,
+            acked=until - timeout_s,
+        )
+        for (until, timeout_s), some in ends.items()
+    ]
+
+
+def told(user: UserTable | None, names: Names) -> tuple[float, float, Names]:
+    """Return when names were last acknowledged, until when that lasts, what is past it.
+
+    The times are those of the first name that runs out, or of the last that has run
+    out; 0: unknown.
+    """
+    table = {} if user is None else user.told
+    known = [table[name] for name in names if name in table]
+    if not known:
+        return 0.0, 0.0, ()
+    past = [each for each in known if unix_s(each.until_s) <= unix_now_s()]
+    one = max(past, key=_end_s) if past else min(known, key=_end_s)
+    until = unix_s(one.until_s)
+    return until - one.timeout_s, until, tuple(each.name for each in past)
+
+
+def _end_s(each: Told) -> float:
+    return each.until_s

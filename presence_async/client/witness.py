@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..explain import circumstances as w
@@ -12,15 +12,16 @@ from ..explain import moment
 from ..explain.causes import status_of, why
 from ..explain.story import Explanation, explained
 from ..presence import changes as c
-from ..presence.claims import LeaseHealth, Order, OrderKind
+from ..presence.claims import Claim, LeaseHealth, Order, OrderKind
 from ..presence.closing import Departure
 from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
+from ..presence.user import UserTable
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
 from .config import PresenceConfig
 from .fact_keeper import FactKeeper, unix_now_s
 from .overheard import Overheard
-from .standing import joined, standing, unix_s
+from .standing import gone, joined, standing, told, unix_s
 
 __all__ = ["Witness"]
 
@@ -50,6 +51,7 @@ class Witness:
         self._is_closing = False
         self._changes: Mapping[type, Callable[[Any], None]] = {
             c.HealthChanged: self._health,
+            c.Narrowed: self._narrowed,
             c.LeaveGivenUp: self._leave_given_up,
             c.HeldElsewhere: self._held_elsewhere,
             c.TurnChanged: self._turn,
@@ -82,9 +84,8 @@ class Witness:
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
             case LeaseHealth.LOST:
-                until = unix_s(change.until_s)
-                acked = until - claim.presence_timeout_s
-                self._keeper.add(f.Lost(until=until, acked=acked, **one))
+                for lost in gone(self._user(claim.user_id), change.names, at):
+                    self._keeper.add(lost)
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:
@@ -93,8 +94,10 @@ class Witness:
 
     def _released(self, change: c.HealthChanged, at: float) -> None:
         claim = change.claim
-        for join in joined(claim, change.names, self._memory.of(claim.user_id)):
-            self._memory.add(claim.user_id, join)
+        self._remember_join(claim, change.names)
+        until = told(self._user(claim.user_id), change.names)[1]
+        if change.until_s > change.at_s:
+            until = unix_s(change.until_s)
         self._keeper.add(
             f.Released(
                 at=at,
@@ -102,20 +105,32 @@ class Witness:
                 names=change.names,
                 why=_RELEASED_WHY.get(change.reason, "closed"),
                 linger_s=claim.linger_s if change.reason == "left" else 0,
+                until=until,
                 still=self._still(claim.user_id, change.names),
             )
         )
 
+    def _narrowed(self, change: c.Narrowed) -> None:
+        self._remember_join(change.claim, change.names)
+
+    def _remember_join(self, claim: Claim, names: f.Names) -> None:
+        """Keep a join in memory before its lease can tell of it no more."""
+        lease = claim.owner
+        for join in joined(claim, names):
+            self._memory.add(claim.user_id, join)
+            lease._moment = lease._moment.calls.moment  # noqa: SLF001  # as recorder
+
     def _still(self, user_id: str, names: f.Names) -> f.Names:
         """Return which names leases of a user hold."""
-        user = self._engine.dispatch.user(user_id)
+        user = self._user(user_id)
         claims = () if user is None else user.joined
         held = {name for claim in claims for name in claim.names}
         return tuple(name for name in names if name in held)
 
     def _leave_given_up(self, change: c.LeaveGivenUp) -> None:
         reason = why(change.error)
-        self._add(f.GaveUp, change.user_id, what=f.What.LEAVE, names=(), why=reason)
+        gave_up = {"what": f.What.LEAVE, "names": change.names, "why": reason}
+        self._add(f.GaveUp, change.user_id, **gave_up)
 
     def _held_elsewhere(self, change: c.HeldElsewhere) -> None:
         self._add(f.StillHeld, change.user_id, names=change.names)
@@ -171,26 +186,21 @@ class Witness:
     def _acknowledged(self, send: Send, order: Order) -> None:
         user, names = send.user_id, _names(send)
         if order.kind is OrderKind.LEAVE:
-            self._keep_joins(user, names)
             self._add(f.Left, user, names=names, why=_origin(order))
         elif order.kind is OrderKind.HAND_OVER:
             timeout_s = order.operation.presence_timeout_s
             self._add(f.HandedOver, user, names=names, timeout_s=timeout_s)
         elif send.is_join and order.is_done and order.error is None:
-            claim = order.its_claim
-            if claim.extends is not None:
-                timeout_s = claim.presence_timeout_s
-                joined = {"names": claim.names, "timeout_s": timeout_s}
-                self._add(f.Joined, user, is_more=True, **joined)
+            self._extended(order.its_claim)
 
-    def _keep_joins(self, user_id: str, left: f.Names) -> None:
-        """Remember what held names that are left, before the leases forget them."""
-        user = self._engine.dispatch.user(user_id)
-        held = () if user is None else user.joined
-        for claim in held[:1]:
-            names = (*left, *(name for name in claim.names if name not in left))
-            for join in joined(claim, names, self._memory.of(user_id)):
-                self._memory.add(user_id, join)
+    def _extended(self, claim: Claim) -> None:
+        if claim.extends is None or not claim.names:
+            return
+        lease = claim.extends
+        before = tuple(name for name in lease.names if name not in claim.names)
+        self._remember_join(lease, before)
+        more = {"names": claim.names, "timeout_s": claim.presence_timeout_s}
+        self._add(f.Joined, claim.user_id, is_more=True, **more)
 
     def _failed(
         self, send: Send, outcome: Failed | Refused, what: str, names: f.Names
@@ -199,7 +209,7 @@ class Witness:
         if isinstance(outcome, Refused):
             named = set(names_of(outcome.channels, outcome.channel_groups))
             names = tuple(n for n in names if n in named) or names
-        acked, until = self._told(send.user_id, names)
+        acked, until, past = told(self._user(send.user_id), names)
         self._add(
             f.Failed,
             send.user_id,
@@ -210,18 +220,8 @@ class Witness:
             is_refused=refused,
             acked=acked,
             until=until,
+            gone=past,
         )
-
-    def _told(self, user_id: str, names: Iterable[str]) -> tuple[float, float]:
-        """Return when names were last acknowledged, and until when that lasts."""
-        user = self._engine.dispatch.user(user_id)
-        told = {} if user is None else user.told
-        known = [told[name] for name in names if name in told]
-        if not known:
-            return 0.0, 0.0
-        first = min(known, key=lambda each: each.until_s)
-        until = unix_s(first.until_s)
-        return until - first.timeout_s, until
 
     # What else happens.
 
@@ -249,13 +249,13 @@ class Witness:
     def close(self, departures: Sequence[Departure]) -> None:
         """Keep who was handed over without a request, and that this is the end."""
         self._is_closing = True
-        for gone in departures:
-            order = gone.order
+        for each in departures:
+            order = each.order
             is_done = order is not None and order.is_done and order.error is None
-            known = self._memory.newest(gone.user_id, f.HandedOver)
-            if gone.is_handed_over and is_done and known is None:
-                names = names_of(gone.channels, gone.channel_groups)
-                self._add(f.HandedOver, gone.user_id, names=names)
+            known = self._memory.newest(each.user_id, f.HandedOver)
+            if each.is_handed_over and is_done and known is None:
+                names = names_of(each.channels, each.channel_groups)
+                self._add(f.HandedOver, each.user_id, names=names)
         self._keeper.close()
 
     # Telling.
@@ -263,14 +263,17 @@ class Witness:
     def explain(self, user_id: str, at: dt.datetime | float | None) -> Explanation:
         """Tell the story of a user, as far as it is known."""
         known = [*self._memory.everybody, *self._memory.of(user_id)]
-        user = self._engine.dispatch.user(user_id)
+        user = self._user(user_id)
         return explained(
             user_id,
-            known if user is None else [*known, *standing(user, known)],
+            known if user is None else [*known, *standing(user)],
             at=None if at is None else moment.unix_s(at),
             now=unix_now_s(),
-            is_complete=self._memory.is_whole(user_id),
+            since=self._memory.since(user_id),
         )
+
+    def _user(self, user_id: str) -> UserTable | None:
+        return self._engine.dispatch.user(user_id)
 
     def _count_users(self) -> int:
         return sum(user.has_joined for user in self._engine)

@@ -29,7 +29,6 @@ __all__ = [
     "StillHeld",
     "Turn",
     "What",
-    "merged",
 ]
 
 Names: TypeAlias = tuple[str, ...]
@@ -94,6 +93,7 @@ class Failed(Fact, frozen=True, kw_only=True):
         last: When the latest one failed.
         acked: When the last acknowledged heartbeat before was sent; 0: unknown.
         until: When the presence runs out by that; 0: unknown.
+        gone: What had run out by the time of the first one.
     """
 
     what: str
@@ -105,6 +105,7 @@ class Failed(Fact, frozen=True, kw_only=True):
     last: float = 0.0
     acked: float = 0.0
     until: float = 0.0
+    gone: Names = ()
 
 
 class Lost(Fact, frozen=True, kw_only=True):
@@ -142,12 +143,14 @@ class Released(Fact, frozen=True, kw_only=True):
             its client.
         linger_s: Seconds that its leave waits.
         still: Which of the names other leases of the client hold.
+        until: When the presence runs out if nothing follows; 0: unknown.
     """
 
     names: Names
     why: str
     linger_s: float = 0
     still: Names = ()
+    until: float = 0.0
 
 
 class Left(Fact, frozen=True, kw_only=True):
@@ -264,33 +267,3 @@ class Asked(Fact, frozen=True, kw_only=True):
     status: int
     times: int = 1
     last: float = 0.0
-
-
-_AT_ONCE_S = 1.0
-_SAME_S = 3600.0
-"""Failures an hour apart are two stories."""
-
-
-def merged(last: Fact, fact: Fact) -> Fact | None:
-    """Return one fact for two that follow each other, if they are of one kind."""
-    if isinstance(last, (Lost, Back)) and isinstance(fact, (Lost, Back)):
-        # Several leases of one user on the same names.
-        is_same = (type(last), last.names, last.run) == (
-            type(fact),
-            fact.names,
-            fact.run,
-        )
-        return last if is_same and fact.at - last.at < _AT_ONCE_S else None
-    if not isinstance(last, (Failed, Asked)) or not isinstance(fact, (Failed, Asked)):
-        return None
-    if _kind(last) != _kind(fact) or fact.at - (last.last or last.at) > _SAME_S:
-        return None
-    return msgspec.structs.replace(
-        last, times=last.times + fact.times, last=fact.last or fact.at
-    )
-
-
-def _kind(fact: Failed | Asked) -> tuple[object, ...]:
-    """Return what two facts have in common that are told as one."""
-    kind = (type(fact), fact.run, fact.what, fact.names, fact.status)
-    return (*kind, fact.why, fact.is_refused) if isinstance(fact, Failed) else kind

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -22,6 +22,7 @@ from .facts import Fact
 __all__ = ["FactFile", "lines_of", "read_facts"]
 
 LARGEST_BYTES: Final = 10 * 2**20
+_LONGEST_LINE: Final = 2**20
 _LATEST_UNIX_S: Final = 250_000_000_000.0
 _NAMED = [getattr(m, name) for m in (facts, circumstances) for name in m.__all__]
 _KINDS: Any = reduce(
@@ -112,9 +113,15 @@ def lines_of(path: Path) -> Iterator[bytes]:
     before = path.with_name(f"{path.name}.1")
     if before.is_file():
         with before.open("rb") as file:
-            yield from file
+            yield from _lines(file)
     with path.open("rb") as file:
-        yield from file
+        yield from _lines(file)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Return lines; one that is too long comes in pieces, which are none."""
+    while line := file.readline(_LONGEST_LINE):
+        yield line
 
 
 def read_facts(lines: Iterable[bytes]) -> tuple[list[Fact], int]:
@@ -130,10 +137,16 @@ def read_facts(lines: Iterable[bytes]) -> tuple[list[Fact], int]:
         try:
             fact: Fact = decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            unread += line.endswith(b"\n")
+            unread += line.endswith(b"\n") or len(line) == _LONGEST_LINE
             continue
-        if 0 <= fact.at < _LATEST_UNIX_S:
+        if _is_sane(fact):
             found.append(fact)
         else:
             unread += 1
     return found, unread
+
+
+def _is_sane(fact: Fact) -> bool:
+    """Return False if a time, span or number is none that a client writes."""
+    numbers = [x for x in msgspec.structs.astuple(fact) if isinstance(x, (int, float))]
+    return all(0 <= x < _LATEST_UNIX_S for x in numbers)

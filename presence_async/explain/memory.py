@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from .circumstances import RegisterLost
-from .facts import Fact, Failed, GaveUp, merged
+from .facts import Fact, Failed, GaveUp
+from .merging import end_of, merge
 
 __all__ = ["Memory"]
 
@@ -37,8 +38,9 @@ class Memory:
         self._most_bytes = most_bytes
         # In the order in which users were last heard of.
         self._facts: dict[str, list[Fact]] = {}
-        self._cut: set[str] = set()
-        self._has_forgotten = False
+        # When the latest fact happened that is gone: of one user, of whole users.
+        self._cut_at: dict[str, float] = {}
+        self._forgotten_at = 0.0
         self.everybody: deque[Fact] = deque(maxlen=_MOST_GLOBAL)
         self.dropped: int = 0
         self.size: int = 0
@@ -60,16 +62,15 @@ class Memory:
             facts = []
             self.size += _USER_BYTES + sys.getsizeof(user_id)
         self._facts[user_id] = facts
-        both = merged(facts[-1], fact) if facts else None
-        if both is not None:
-            facts[-1] = both
+        if merge(facts, fact):
             return True
         self._insert(facts, fact)
         self.size += _size(fact)
         if len(facts) > self._most_facts:
-            self.size -= _size(facts.pop(0))
+            gone = facts.pop(0)
+            self.size -= _size(gone)
             self.dropped += 1
-            self._cut.add(user_id)
+            self._cut_at[user_id] = max(end_of(gone), self._cut_at.get(user_id, 0.0))
         while self.size > self._most_bytes and self._facts:
             self._drop_user(next(iter(self._facts)))
         return False
@@ -84,18 +85,18 @@ class Memory:
 
     def _drop_user(self, user_id: str) -> None:
         facts = self._facts.pop(user_id)
-        self._cut.discard(user_id)
+        self._cut_at.pop(user_id, None)
         self.size -= _USER_BYTES + sys.getsizeof(user_id) + sum(map(_size, facts))
         self.dropped += len(facts)
-        self._has_forgotten = True
+        self._forgotten_at = max(self._forgotten_at, *map(end_of, facts))
 
     def of(self, user_id: str) -> tuple[Fact, ...]:
         """Return what is known of a user, oldest first."""
         return tuple(self._facts.get(user_id, ()))
 
-    def is_whole(self, user_id: str) -> bool:
-        """Return False if older facts of a user were dropped, or may have been."""
-        return user_id not in self._cut and not self._has_forgotten
+    def since(self, user_id: str) -> float:
+        """Return from when on nothing of a user was dropped; 0: nothing ever was."""
+        return max(self._forgotten_at, self._cut_at.get(user_id, 0.0))
 
     def newest(
         self, user_id: str, kinds: type[Fact] | tuple[type[Fact], ...]

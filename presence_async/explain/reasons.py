@@ -57,7 +57,9 @@ def because(spell: Spell, facts: Sequence[Fact]) -> str:
     return _NO_LEAVE if say is None else say(spell.cause, spell, facts)
 
 
-def _refused(fact: Failed, _: Spell, __: Sequence[Fact]) -> str:
+def _failed(fact: Failed, spell: Spell, facts: Sequence[Fact]) -> str:
+    if not fact.is_refused:
+        return _lost(fact, spell, facts)
     text = words.printable(fact.why)
     if fact.status:
         return f"the service refused the heartbeats: {text}"
@@ -74,10 +76,17 @@ def _handed_over(_: HandedOver, __: Spell, ___: Sequence[Fact]) -> str:
 
 def _gave_up(fact: GaveUp, _: Spell, __: Sequence[Fact]) -> str:
     why = words.printable(fact.why)
-    return f"the lease ended and its leave failed ({why}), so the user timed out"
+    return f"the lease ended and its leave failed ({why})"
 
 
-def _no_leave(_: Closed | Released, __: Spell, ___: Sequence[Fact]) -> str:
+def _no_leave(fact: Closed | Released, spell: Spell, facts: Sequence[Fact]) -> str:
+    for later in reversed(facts):
+        if not isinstance(later, Failed) or later.what != What.LEAVE:
+            continue
+        if later.at >= fact.at and spell.name in later.names:
+            return (
+                f"the lease ended and its leave failed ({words.printable(later.why)})"
+            )
     return _NO_LEAVE
 
 
@@ -121,7 +130,7 @@ def _at_the_service(seen: Seen, asked: Sequence[Asked]) -> str:
 # No heartbeat in time.
 
 
-def _lost(fact: Lost, spell: Spell, facts: Sequence[Fact]) -> str:
+def _lost(fact: Lost | Failed, spell: Spell, facts: Sequence[Fact]) -> str:
     if stood_still := _stood_still(fact.until, facts):
         return stood_still
     if outage := _outage(facts, fact.until):
@@ -192,7 +201,7 @@ def _outage(facts: Sequence[Fact], until: float) -> str:
 _REASONS: Mapping[type[Fact | None], Callable[[Any, Spell, Sequence[Fact]], str]] = {
     Closed: _no_leave,
     Ended: _ended,
-    Failed: _refused,
+    Failed: _failed,
     GaveUp: _gave_up,
     HandedOver: _handed_over,
     Left: _left,

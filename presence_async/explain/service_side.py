@@ -6,7 +6,8 @@ import msgspec
 
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.leave import LeaveOperation
-from .facts import Asked, Fact, Seen, merged
+from .facts import Asked, Fact, Seen
+from .merging import merged
 
 __all__ = ["facts_of"]
 

@@ -11,7 +11,8 @@ import attrs
 
 from . import words
 from .circumstances import Started
-from .facts import Fact, GaveUp, HandedOver, Left, StillHeld, merged
+from .facts import Fact, GaveUp, HandedOver, Left, StillHeld
+from .merging import merge
 from .moment import aware
 from .telling import lines
 from .timeline import Timeline, ran_out, told_at, with_ends
@@ -122,7 +123,7 @@ def explained(
     *,
     at: float | None,
     now: float,
-    is_complete: bool = True,
+    since: float = 0.0,
 ) -> Explanation:
     """Tell the story of a user.
 
@@ -131,10 +132,11 @@ def explained(
         facts: About the user and about everybody, from one client or several.
         at: The time that is asked about; ``None``: now.
         now: The time of asking.
-        is_complete: Whether no older facts were dropped.
+        since: From when on no facts were dropped.
     """
     known = _coalesced(_concerning(user_id, with_ends(facts, now)))
-    concluded = ran_out(Timeline(known, now).spells, user_id)
+    timeline = Timeline(known, now, since)
+    concluded = ran_out(timeline.spells, user_id)
     told = [
         fact
         for fact in sorted([*known, *concluded], key=told_at)
@@ -144,7 +146,7 @@ def explained(
     return Explanation(
         user_id=user_id,
         at=aware(now if at is None else at),
-        verdict=verdict(user_id, known, at=at, now=now),
+        verdict=verdict(user_id, known, timeline, at=at, now=now),
         decisions=tuple(
             Decision(
                 at=aware(told_at(fact)),
@@ -155,7 +157,7 @@ def explained(
             for fact, text in lines(words.printable(user_id), told)
             if named or not isinstance(fact, Started)
         ),
-        is_complete=is_complete,
+        is_complete=not since,
     )
 
 
@@ -184,11 +186,8 @@ def _is_near(fact: Fact, own: Sequence[Fact]) -> bool:
 def _coalesced(facts: Iterable[Fact]) -> list[Fact]:
     told: list[Fact] = []
     for fact in facts:
-        both = merged(told[-1], fact) if told else None
-        if both is None:
+        if not merge(told, fact):
             told.append(fact)
-        else:
-            told[-1] = both
     return told
 
 

@@ -56,18 +56,24 @@ def told_at(fact: Fact) -> float:
 def with_ends(facts: Iterable[Fact], now: float) -> list[Fact]:
     """Return facts in order, with the ends of processes that nobody wrote down.
 
-    Clients in memory have no run and are no such case.
+    Clients in memory have no run and are no such case, and of a process that kept
+    nobody at last there is no sign of life to miss.
     """
     ordered = sorted(facts, key=told_at)
     last: dict[str, float] = {}
+    idle: set[str] = set()
     for fact in ordered:
         if fact.run:
             last[fact.run] = max(fact.at, last.get(fact.run, 0.0))
+        if isinstance(fact, Alive) and not fact.users:
+            idle.add(fact.run)
+        elif isinstance(fact, (Alive, Joined)):
+            idle.discard(fact.run)
     closed = {fact.run for fact in ordered if isinstance(fact, Closed)}
     ends: list[Fact] = [
         Ended(at=at, run=run)
         for run, at in last.items()
-        if run not in closed and now - at > _SIGNS_OF_LIFE_S
+        if run not in closed | idle and now - at > _SIGNS_OF_LIFE_S
     ]
     told = [fact for fact in ordered if not isinstance(fact, Alive)]
     return sorted([*told, *ends], key=told_at)
@@ -85,7 +91,8 @@ def ran_out(spells: Iterable[Spell], user: str) -> list[Fact]:
     found: dict[tuple[float, Fact], list[str]] = {}
     for spell in spells:
         cause = spell.cause
-        if cause is not None and spell.begins > told_at(cause) + _NEXT_S:
+        is_told = cause is None or spell.begins <= told_at(cause) + _NEXT_S
+        if cause is not None and (isinstance(cause, Failed) or not is_told):
             found.setdefault((spell.begins, cause), []).append(spell.name)
     return [
         RanOut(
@@ -105,16 +112,21 @@ class Timeline:
     Args:
         facts: In order; those about everybody among them.
         now: Up to when.
+        since: From when on no facts were dropped.
+
+    Attributes:
+        since: Likewise.
     """
 
-    def __init__(self, facts: Iterable[Fact], now: float) -> None:
+    def __init__(self, facts: Iterable[Fact], now: float, since: float = 0.0) -> None:
+        self.since: float = since
         self._changes: dict[str, list[tuple[float, Fact | None]]] = {}
         # Names that run out by themselves, unless something happens before.
         self._pending: dict[str, tuple[float, Fact]] = {}
         self._timeouts: dict[str, int] = {}
         self._held: dict[str, set[str]] = {}
         takes: Mapping[type[Fact], Callable[[Any], None]] = {
-            Back: self._kept,
+            Back: self._back,
             Closed: self._ended,
             Ended: self._ended,
             Failed: self._failed,
@@ -157,8 +169,19 @@ class Timeline:
             self._held.setdefault(name, set()).add(fact.run)
         self._online(fact.names, fact.at)
 
-    def _kept(self, fact: Back | Kept) -> None:
+    def _back(self, fact: Back) -> None:
+        if fact.was != "at_risk":
+            self._unassume(fact.names)
         self._online(fact.names, fact.at)
+
+    def _kept(self, fact: Kept) -> None:
+        self._online(fact.names, fact.at)
+
+    def _unassume(self, names: Names) -> None:
+        """Drop what was assumed of names, as it turns out to have been otherwise."""
+        for name in names:
+            if self.since and self._changes.get(name) == [(self.since, None)]:
+                del self._changes[name]
 
     def _lost(self, fact: Lost) -> None:
         self._offline(fact.names, fact.until, fact)
@@ -183,7 +206,10 @@ class Timeline:
                 self._pending[name] = (fact.at + fact.timeout_s, fact)
 
     def _failed(self, fact: Failed) -> None:
-        if fact.what == What.HEARTBEAT and fact.is_refused and fact.until:
+        if fact.what != What.HEARTBEAT or not fact.until:
+            return
+        self._offline(fact.gone, fact.until, fact)
+        if fact.is_refused:
             for name in fact.names:
                 if self._is_online(name) and name not in self._pending:
                     self._pending[name] = (fact.until, fact)
@@ -228,6 +254,8 @@ class Timeline:
         for name in names:
             if not self._held.get(name) and self._is_online(name):
                 at = fact.at + self._timeouts.get(name, _USUAL_TIMEOUT_S)
+                if isinstance(fact, Released) and fact.until:
+                    at = max(fact.at, fact.until)
                 before, _ = self._pending.get(name, (at, fact))
                 self._pending[name] = (min(at, before), fact)
 
@@ -244,6 +272,8 @@ class Timeline:
         return cause is None or is_unknown(cause)
 
     def _online(self, names: Names, at: float) -> None:
+        # Who joined before is assumed to have been online then.
+        at = max(at, self.since)
         for name in names:
             self._pending.pop(name, None)
             changes = self._changes.setdefault(name, [])
@@ -251,6 +281,8 @@ class Timeline:
                 changes.append((at, None))
 
     def _offline(self, names: Names, at: float, cause: Fact) -> None:
+        if at <= self.since:
+            self._unassume(names)
         for name in names:
             self._pending.pop(name, None)
             if self._is_online(name) or name not in self._changes:

@@ -21,26 +21,45 @@ _UNSEEN = (
 
 
 class _Case(NamedTuple):
-    """What is judged: the user, ready to be printed, all that is known, and now."""
+    """What is judged: the user, ready to be printed, all that is known, and now.
+
+    Attributes:
+        since: From when on nothing was dropped of what was known.
+    """
 
     who: str
     facts: Sequence[Fact]
     now: float
+    since: float
 
     def clock(self, at: float) -> str:
         return words.moment(at, self.now)
 
+    def begin(self, spells: Sequence[Spell]) -> str:
+        """Return since when the first of some spells has lasted, as far as known."""
+        begins = min(spell.begins for spell in spells)
+        least = " at least" if begins == self.since else ""
+        return f"{self.clock(begins)}{least}"
 
-def verdict(user: str, facts: Sequence[Fact], *, at: float | None, now: float) -> str:
+
+def verdict(
+    user: str,
+    facts: Sequence[Fact],
+    timeline: Timeline,
+    *,
+    at: float | None,
+    now: float,
+) -> str:
     """Return the answer to the question, for now or for a time.
 
     Args:
         user: The user.
         facts: What is known, in order.
+        timeline: What follows from them.
         at: The time that is asked about; ``None``: now, and what was wrong last.
         now: The time of asking.
     """
-    case, timeline = _Case(words.printable(user), facts, now), Timeline(facts, now)
+    case = _Case(words.printable(user), facts, now, timeline.since)
     spells = timeline.spells_at(now if at is None else at)
     away = [spell for spell in spells if spell.cause is not None]
     if away:
@@ -99,7 +118,7 @@ def _spell(case: _Case, spell: Spell, where: str) -> str:
 
 def _now(case: _Case, spells: Sequence[Spell]) -> str:
     where = words.names(spell.name for spell in spells)
-    since = case.clock(min(spell.begins for spell in spells))
+    since = case.begin(spells)
     told = f"{case.who} has been shown online on {where} since {since}"
     if not any(isinstance(fact, Kept) for fact in case.facts):
         return f"{told}."
@@ -111,7 +130,7 @@ def _now(case: _Case, spells: Sequence[Spell]) -> str:
 
 def _then(case: _Case, spells: Sequence[Spell], at: float) -> str:
     where = words.names(spell.name for spell in spells)
-    since = case.clock(min(spell.begins for spell in spells))
+    since = case.begin(spells)
     return (
         f"{case.who} was shown online on {where} at {case.clock(at)}, and had been"
         f" since {since}."
@@ -135,6 +154,11 @@ def _unknown(case: _Case, at: float | None) -> str:
     if undone:
         where, when = words.names(undone[-1].names), case.clock(undone[-1].at)
         return f"{who} was not kept on {where}: a join was taken back at {when}."
+    if at is not None and at <= case.since:
+        return (
+            f"What happened to {who} before {case.clock(case.since)} is not remembered"
+            " any more."
+        )
     if own and at is not None and at < own[0].at:
         begins = case.clock(own[0].at)
         return (

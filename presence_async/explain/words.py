@@ -103,13 +103,15 @@ def count(number: int, thing: str) -> str:
 
 def one(thing: str) -> str:
     """Return a thing at the beginning of a sentence: ``A heartbeat``."""
+    thing = printable(thing)
     if thing.startswith("last"):
         return f"The {thing}"
-    return f"An {thing}" if thing[0] in "aeiou" else f"A {thing}"
+    return f"An {thing}" if thing[:1] in set("aeiou") else f"A {thing}"
 
 
 def many(number: int, thing: str) -> str:
     """Return several of a thing: ``9 heartbeats for lobby``."""
+    thing = printable(thing)
     if thing.startswith("last heartbeat"):
         return f"{number:,} {thing.replace('heartbeat', 'heartbeats', 1)}"
     first, _, rest = thing.partition(" ")

@@ -15,6 +15,7 @@ __all__ = [
     "HealthChanged",
     "HeldElsewhere",
     "LeaveGivenUp",
+    "Narrowed",
     "OutageBegan",
     "OutageEnded",
     "OutageGoesOn",
@@ -56,6 +57,18 @@ class HealthChanged(NamedTuple):
         return max(0.0, self.until_s - self.at_s)
 
 
+class Narrowed(NamedTuple):
+    """A claim that goes on holds fewer names than before.
+
+    Attributes:
+        claim: The claim.
+        names: What it held before.
+    """
+
+    claim: Claim
+    names: tuple[Name, ...]
+
+
 class Settled(NamedTuple):
     """What a caller waited for has happened, or failed.
 
@@ -78,12 +91,14 @@ class LeaveGivenUp(NamedTuple):
         error: What the last attempt ran into.
         is_known: Whether a caller has been told already.
         is_shared: As in ``HealthChanged``.
+        names: What it named.
     """
 
     user_id: str
     error: Exception
     is_known: bool
     is_shared: bool
+    names: tuple[Name, ...]
 
 
 class HeldElsewhere(NamedTuple):
@@ -146,6 +161,7 @@ class UserForgotten(NamedTuple):
 
 Change: TypeAlias = (
     HealthChanged
+    | Narrowed
     | Settled
     | LeaveGivenUp
     | HeldElsewhere

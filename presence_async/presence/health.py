@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 
-from .changes import HealthChanged
+from .changes import HealthChanged, Narrowed
 from .claims import AT_RISK, FRESH, LOST, REFUSED, RELEASED, Claim, LeaseHealth
 from .difference import catch_up
 from .names import Name
@@ -89,6 +89,8 @@ def let_go(
         )
         if not claim.channels and not claim.channel_groups:
             release(user, claim, "its names were left", now_s, held)
+        elif claim.is_joined and claim.names != held:
+            user.shared.changes.append(Narrowed(claim, held))
     user.forget_unwanted()
     catch_up(user, now_s)
     update(user, now_s)

@@ -132,7 +132,11 @@ def failed(
         order.is_done = True
         user.shared.changes.append(
             LeaveGivenUp(
-                user.user_id, outcome.error, order.is_known, user.shared.is_down
+                user.user_id,
+                outcome.error,
+                order.is_known,
+                user.shared.is_down,
+                names_of(order.operation.channels, order.operation.channel_groups),
             )
         )
         return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from presence_async.explain.circumstances import Closed, Started
 from presence_async.explain.facts import Joined, Left
 from presence_async.explain.file import FactFile
 
-from .commands import ask, invoke
+from .commands import ask, invoke, start
 
 pytestmark = pytest.mark.real_time
 
@@ -125,3 +128,28 @@ async def test_an_emulator_tells_what_it_saw(emulator: PresenceEmulator) -> None
     assert "A leave for lobby arrived and was answered with 200." in out
     assert nobody == 1
     assert "nothing is told of 'carol'" in problem
+
+
+def test_an_address_that_is_none_is_one_line() -> None:
+    code, _, errors = invoke("explain", "alice", "http://no such host/")
+
+    assert code == 1
+    assert "there is no emulator at 'http://no such host/'" in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_pipe_that_says_nothing_is_waited_for_until_a_signal(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = await start("explain", "alice", str(pipe))
+    # Returns when the command has opened it for reading.
+    writing = await asyncio.to_thread(os.open, pipe, os.O_WRONLY)
+    try:
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    finally:
+        os.close(writing)
+
+    assert (process.returncode, errors) == (130, b"")

@@ -12,6 +12,7 @@ import pytest
 from presence_async.explain.circumstances import Alive, Started
 from presence_async.explain.facts import Fact, Failed, Joined, Lost
 from presence_async.explain.file import FactFile, lines_of, read_facts
+from presence_async.explain.story import explained
 
 HOSTILE = 'a\n\r\x1b[31m\u202e\u2028\x85\x9b","is":"left'
 
@@ -142,3 +143,47 @@ def test_a_pipe_without_a_reader_is_refused_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="No such device"):
         FactFile(tmp_path / "pipe").open()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"is": "lost", "names": ["lobby"], "until": 1e300},
+        {"is": "lost", "names": ["lobby"], "until": 1.0, "acked": -1e300},
+        {"is": "failed", "what": "heartbeat", "names": ["a"], "why": "", "last": 1e15},
+        {"is": "joined", "names": ["lobby"], "timeout_s": -(10**18)},
+        {"is": "handedover", "names": ["lobby"], "timeout_s": 10**18},
+    ],
+)
+def test_a_line_with_times_that_no_clock_shows_is_left_out(
+    more: dict[str, object],
+) -> None:
+    line = json.dumps({"at": 5, "user": "alice", **more}).encode() + b"\n"
+
+    assert read_facts([line]) == ([], 1)
+
+
+def test_nothing_that_a_file_says_steers_the_terminal() -> None:
+    kinds = ({"is": "failed", "why": "", "times": 2}, {"is": "asked", "status": 200})
+    lines = [
+        json.dumps({"at": 5, "user": "alice", "what": what, "names": ["a"], **more})
+        for what in ("\x1b[31m", "")
+        for more in kinds
+    ]
+    facts, unread = read_facts(line.encode() for line in lines)
+
+    told = str(explained("alice", facts, at=None, now=10.0))
+    assert unread == 0
+    assert all(line.isprintable() for line in told.split("\n"))
+
+
+def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "decisions"
+    path.write_bytes(bytes(3 * 2**20) + b"\n")
+    file = FactFile(path)
+    write(file, lost(1))
+    file.close()
+
+    assert max(map(len, lines_of(path))) == 2**20
+    facts, unread = read_facts(lines_of(path))
+    assert (len(facts), unread > 0) == (1, True)

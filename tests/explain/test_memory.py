@@ -33,8 +33,8 @@ def test_each_user_has_so_many_facts_and_the_oldest_go() -> None:
     memory.add("bob", Lost(at=9, user="bob", names=("lobby",), until=9))
 
     assert [fact.at for fact in memory.of("alice")] == [2, 3, 4]
-    assert (memory.dropped, memory.is_whole("alice")) == (2, False)
-    assert memory.is_whole("bob")
+    assert (memory.dropped, memory.since("alice")) == (2, 1.0)
+    assert not memory.since("bob")
 
 
 def test_a_join_that_is_told_late_stands_where_it_belongs() -> None:
@@ -55,7 +55,7 @@ def test_users_heard_of_least_lately_are_forgotten_first() -> None:
     assert "alice" in memory
     assert "u99" in memory
     assert "u0" not in memory
-    assert not memory.is_whole("alice")
+    assert memory.since("alice")
 
 
 def test_it_takes_no_more_than_it_says() -> None:

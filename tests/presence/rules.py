@@ -11,6 +11,7 @@ from presence_async.presence.changes import (
     Change,
     HealthChanged,
     LeaveGivenUp,
+    Narrowed,
     OutageBegan,
     OutageEnded,
     Settled,
@@ -252,7 +253,8 @@ class Rules:
                 waits = any(c.user_id == user_id for c in self.scene.calls.values())
                 _require(not waits, "a user was forgotten while a caller waits")
             case _:
-                _require(self.is_down, "an outage goes on that never began")
+                is_fine = self.is_down or isinstance(change, Narrowed)
+                _require(is_fine, "an outage goes on that never began")
 
     def _settled(self, change: Settled) -> None:
         call = self.scene.calls.pop(change.ticket, None)
