@@ -51,7 +51,7 @@ class Wire:
     """
 
     def __init__(self, config: PresenceConfig) -> None:
-        self.slowest_s = 0.0
+        self.slowest_s: float = 0.0
         self._config = config
         self._tokens = Tokens(config.auth)
         self._transport = Transport(config, None)

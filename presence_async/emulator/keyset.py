@@ -68,7 +68,7 @@ class Keyset:
         delays_s: Callable[[str, float], list[float]],
     ) -> None:
         self.generation: str = secrets.token_hex(4)
-        self.events_total = 0
+        self.events_total: int = 0
         self._profile = profile = options.profile
         self.occupancy: Occupancy = Occupancy(
             profile.granted_s(DEFAULT_PRESENCE_TIMEOUT_S),

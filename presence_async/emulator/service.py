@@ -56,7 +56,7 @@ class Service:
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float]) -> None:
-        self.jumped_s = 0.0
+        self.jumped_s: float = 0.0
         self.journal: Journal = Journal(options.journal_size)
         self.faults: Faults = Faults()
         self.event_faults: EventFaults = EventFaults()
