@@ -63,11 +63,13 @@ async def test_a_refused_heartbeat_is_said_with_its_reason(
     process = await start("join", "lobby", "--presence-timeout", "4", **service)
     await read_line(process)
     emulator.inject(Fault(operation="heartbeat", status=403))
-    refused = await read_line(process)
+    said = await read_line(process)
+    while "lost" in said:  # a machine this busy takes longer than the timeout
+        said = await read_line(process)
     process.send_signal(signal.SIGTERM)
     await process.communicate()
 
-    assert refused.startswith("bob on lobby: refused, ")
+    assert said.startswith("bob on lobby: refused, ")
 
 
 async def test_join_leaves_when_its_terminal_is_closed(
