@@ -6,6 +6,8 @@ import sys
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line; needs the extra ``cli``."""
@@ -15,6 +17,9 @@ def main() -> None:
         if error.name not in {"typer", "rich"}:
             raise
         sys.exit("presence-async: pip install 'presence-async[cli]' for the commands")
+    except KeyboardInterrupt:
+        # While the libraries load nobody listens for signals yet.
+        sys.exit(_INTERRUPTED)
     run()
 
 

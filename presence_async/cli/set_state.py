@@ -108,7 +108,7 @@ def _value(text: str) -> object:
     """Return JSON as what it is, and anything else as a text."""
     try:
         return json.loads(text, parse_constant=_refuse)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

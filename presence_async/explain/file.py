@@ -73,6 +73,8 @@ class FactFile:
             self._path.replace(f"{self._path}.1")
         self.close()
         self._number = os.open(self._path, _FLAGS, 0o600)
+        # Whoever wrote before may have been killed in the middle of a line.
+        self._is_torn = os.fstat(self._number).st_size > 0
         return True
 
     def write(self, fact: Fact, run: str) -> None:

@@ -13,10 +13,9 @@ from .merging import end_of, merge
 __all__ = ["Memory"]
 
 _USER_BYTES = 300
-_FACT_BYTES = 120
-_NAME_BYTES = 64
-_SHARED_NAMES = 1
-"""A tuple of one name is mostly that of the lease, and of many leases."""
+_FLOATS_BYTES = 4 * 24
+_SHARED_BYTES = 160
+"""A tuple of one short name is mostly that of the lease, and of many leases."""
 _MOST_GLOBAL = 200
 
 
@@ -107,10 +106,11 @@ class Memory:
 
 
 def _size(fact: Fact) -> int:
-    size = _FACT_BYTES
-    names = getattr(fact, "names", ())
-    if len(names) > _SHARED_NAMES:
-        size += sys.getsizeof(names) + _NAME_BYTES * len(names)
+    size = sys.getsizeof(fact) + _FLOATS_BYTES
+    names = getattr(fact, "names", None) or (getattr(fact, "name", ""),)
+    named = sys.getsizeof(names) + sum(map(sys.getsizeof, names))
+    if named > _SHARED_BYTES:
+        size += named
     if isinstance(fact, (Failed, GaveUp, RegisterLost)):
         size += sys.getsizeof(fact.why)
     return size

@@ -74,6 +74,12 @@ def test_a_state_is_pairs_or_an_object(
     assert state_and_channels(words.split()) == (state, list(channels))
 
 
+def test_a_value_that_is_too_deep_for_json_is_a_text() -> None:
+    deep = "[" * 100_000
+
+    assert state_and_channels(["lobby", f"a={deep}"]) == ({"a": deep}, ["lobby"])
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -187,3 +187,14 @@ def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
     assert max(map(len, lines_of(path))) == 2**20
     facts, unread = read_facts(lines_of(path))
     assert (len(facts), unread > 0) == (1, True)
+
+
+def test_whoever_comes_after_a_half_line_begins_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "decisions"
+    path.write_text('{"is": "lost", "at": 1, "us')
+    file = FactFile(path)
+    write(file, lost(2))
+    file.close()
+
+    facts, unread = read_facts(lines_of(path))
+    assert ([fact.at for fact in facts], unread) == ([2], 1)

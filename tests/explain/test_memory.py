@@ -6,7 +6,7 @@ import gc
 import tracemalloc
 
 from presence_async.explain.circumstances import Slept
-from presence_async.explain.facts import Failed, Joined, Left, Lost
+from presence_async.explain.facts import Failed, Joined, Left, Lost, Seen
 from presence_async.explain.memory import Memory
 
 
@@ -72,6 +72,17 @@ def test_it_takes_no_more_than_it_says() -> None:
 
     assert most * 0.9 < memory.size <= most
     assert most * 0.4 < taken < most * 1.1
+
+
+def test_names_of_any_length_count() -> None:
+    memory, long = Memory(50, 100_000), "c" * 20_000
+    for n in range(20):
+        memory.add("alice", Seen(at=n, user="alice", action="join", name=f"{long}{n}"))
+        lost = Lost(at=n, user="bob", names=(f"{long}{n}",), until=n)
+        memory.add("bob", lost)
+
+    kept = [*memory.of("alice"), *memory.of("bob")]
+    assert sum(len(str(fact)) for fact in kept) < 100_000
 
 
 def test_what_concerns_everybody_is_kept_once() -> None:
