@@ -83,7 +83,7 @@ class ClientCore:
             on_unseen=self._resume_feed,
         )
         if config.explain_to or (config.explain_decisions and config.explain_bytes):
-            self.heartbeats.recorder = Recorder(
+            self.heartbeats.news.recorder = Recorder(
                 config, lambda: on_demand.Witness(config, self.heartbeats.engine)
             )
         self.register: on_demand.RegisterLoop | None = None
@@ -103,7 +103,7 @@ class ClientCore:
     def feed(self) -> on_demand.PresenceFeed:
         """The polls behind the client's streams and rosters."""
         if self._feed is None:
-            recorder = self.heartbeats.recorder
+            recorder = self.heartbeats.news.recorder
             self._feed = on_demand.PresenceFeed(
                 self.config,
                 self.pipeline,
@@ -124,10 +124,10 @@ class ClientCore:
 
     def add_observer(self, observer: object) -> None:
         """Tell an observer how everything stands, and from now on what changes."""
-        self.heartbeats.tell()
+        self.heartbeats.news.tell()
         present = Observers()
         on_demand.Teller(present, parts_of(self.config.base_url)).add(observer)
-        self.heartbeats.tell_present(present)
+        self.heartbeats.news.tell_present(present, self.heartbeats.now_s)
         if self._feed is not None:
             self._feed.tell_present(present)
         self.teller.add(observer)
@@ -209,8 +209,8 @@ class ClientCore:
         departures = self.heartbeats.engine.departures
         self.close_report = on_demand.report_of(departures)
         log_handing_over(departures)
-        if self.heartbeats.recorder is not None:
-            self.heartbeats.recorder.close(departures)
+        if self.heartbeats.news.recorder is not None:
+            self.heartbeats.news.recorder.close(departures)
         return self.close_report
 
     async def _leave_all(self, timeout_s: float, hand_over_s: float | None) -> None:
@@ -239,7 +239,7 @@ class ClientCore:
 
     def note_token(self, user_id: str | None, *, is_refresh: bool) -> None:
         """Note that other tokens are used from now on, for one user or for all."""
-        recorder = self.heartbeats.recorder
+        recorder = self.heartbeats.news.recorder
         if recorder is not None and self.life.is_open:
             recorder.new_token(user_id, is_refresh=is_refresh)
 
@@ -252,7 +252,7 @@ class ClientCore:
             InvalidArgumentError: Nothing is kept that could tell it, or ``at`` is no
                 time.
         """
-        recorder = self.heartbeats.recorder
+        recorder = self.heartbeats.news.recorder
         if recorder is None:
             raise InvalidArgumentError(
                 "explain_decisions", "is 0, so there is nothing to tell; write 50"

@@ -7,7 +7,6 @@ something due, the requests under way, and the futures that callers wait for.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
 import random
 from collections import deque
@@ -15,8 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..presence import overview
-from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
-from ..presence.claims import Claim, LeaseHealth, Patience
+from ..presence.claims import LeaseHealth, Patience
 from ..presence.engine import PresenceEngine
 from ..presence.settings import Settings
 from ..presence.wire import Outcome, Purpose, Send
@@ -26,9 +24,8 @@ from .config import PresenceConfig
 from .lifecycle import check_loop
 from .observers import Observers
 from .pipeline import RequestPipeline
-from .presence_log import log_blocked, log_change
+from .presence_news import PresenceNews
 from .presence_request import PlaceQueue, PresenceRequest
-from .recorder import Recorder
 from .register_shell import RegisterShell
 from .safe_log import SafeLogger
 
@@ -53,8 +50,7 @@ class HeartbeatLoop:
     Attributes:
         engine: Decides everything.
         register: Speaks to the register, if there is one; set before the start.
-        recorder: Notes decisions for ``explain``, if they are kept; set before the
-            start.
+        news: Tells whoever waits, follows or watches.
         lateness_s: How late the latest heartbeats went out.
         now_s: Returns the loop time.
     """
@@ -70,7 +66,6 @@ class HeartbeatLoop:
     ) -> None:
         self._config = config
         self._pipeline = pipeline
-        self._observers = observers
         self._on_orphaned = on_orphaned
         self._on_unseen = on_unseen
         self.engine: PresenceEngine = PresenceEngine(
@@ -87,15 +82,13 @@ class HeartbeatLoop:
             random.Random(),  # noqa: S311  # spreads load, guards nothing
         )
         self.register: RegisterShell | None = None
-        self.recorder: Recorder | None = None
+        self.news: PresenceNews = PresenceNews(
+            self.engine, observers, pipeline.forget_user
+        )
         self.lateness_s: deque[float] = deque(maxlen=1024)
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
         self._requests: dict[Send, PresenceRequest] = {}
-        self._waiting: dict[int, asyncio.Future[Settled]] = {}
-        # Those of callers who wait, by ticket; for observers of requests alone.
-        self._contexts: dict[int, contextvars.Context] = {}
-        self._followers: dict[Claim, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.now_s: Callable[[], float] = _running_time_s
         self._wake = asyncio.Event()
@@ -130,30 +123,19 @@ class HeartbeatLoop:
 
         Cancellation: forgets the wish, but for a leave, and cuts its request.
         """
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[ticket] = future
-        if self._observers.on_request is not None:
-            self._contexts[ticket] = contextvars.copy_context()
+        future = self.news.expect(ticket)
         try:
             self.pump()
             settled = await future
         except BaseException:
-            self._waiting.pop(ticket, None)
+            self.news.forget(ticket)
             self._give_up(user_id, ticket)
             raise
-        finally:
-            self._contexts.pop(ticket, None)
+        self.news.forget(ticket)
         if settled.error is not None:
             # A copy: several callers may wait for one request.
             raise copy.copy(settled.error)
         return settled.value
-
-    async def changed(self, claim: Claim) -> None:
-        """Wait until the health of a claim has changed.
-
-        Cancellation: loses nothing.
-        """
-        await self._followers.setdefault(claim, asyncio.Event()).wait()
 
     def _give_up(self, user_id: str, ticket: int) -> None:
         try:
@@ -237,80 +219,26 @@ class HeartbeatLoop:
             if send.purpose is Purpose.KEEP:
                 self.lateness_s.append(now_s - send.due_s)
             request = PresenceRequest(self._pipeline, send, self._places, self._ended)
-            if self._contexts:
-                request.context = self._context_of(send)
+            request.context = self.news.context_of(send)
             self._requests[send] = request
             request.begin()
             next_s = engine.next_s
-        self.tell()
+        self.news.tell()
         if self.register is not None:
             self.register.hasten()
         if next_s < self._sleeps_until_s:
             self._hasten()
-
-    def _context_of(self, send: Send) -> contextvars.Context | None:
-        """Return the context of a caller who waits for a request."""
-        tickets = () if send.order is None else send.order.tickets
-        return self._contexts.get(tickets[0]) if tickets else None
 
     def _hasten(self) -> None:
         """Wake the loop if something is due sooner than it sleeps."""
         if self.engine.next_s < self._sleeps_until_s:
             self._wake.set()
 
-    def tell_present(self, observers: Observers) -> None:
-        """Tell observers the health of every lease; ``tell`` comes before."""
-        if observers.on_lease is not None:
-            for claim in overview.claims(self.engine):
-                observers.on_lease(self._as_it_stands(claim))
-
-    def _as_it_stands(self, claim: Claim) -> HealthChanged:
-        now_s, until_s = self.now_s(), self.engine.expires_s(claim)
-        return HealthChanged(
-            claim=claim,
-            previous=None,
-            health=claim.health or LeaseHealth.LOST,
-            reason="held before",
-            at_s=now_s,
-            until_s=until_s,
-            is_shared=False,
-        )
-
-    def tell(self) -> None:
-        """Tell of every change, also after one that cannot be told."""
-        for change in self.engine.drain():
-            try:
-                self._publish(change)
-            except Exception:
-                name = type(change).__name__
-                logger.critical("telling of %s crashed", name, exc_info=True)
-            if self.recorder is not None:
-                self.recorder.change(change)
-
-    def _publish(self, change: Change) -> None:
-        if isinstance(change, Settled):
-            future = self._waiting.pop(change.ticket, None)
-            if future is not None and not future.done():
-                future.set_result(change)
-        elif isinstance(change, UserForgotten):
-            self._pipeline.forget_user(change.user_id)
-        else:
-            if isinstance(change, HealthChanged):
-                if change.claim.owner is None:
-                    return
-                followers = self._followers.pop(change.claim, None)
-                if followers is not None:
-                    followers.set()
-                if self._observers.on_lease is not None:
-                    self._observers.on_lease(change)
-            log_change(change)
-
     # One request.
 
     def _ended(self, send: Send, outcome: Outcome) -> None:
         del self._requests[send]
-        if self._observers.on_heartbeat is not None:
-            self._observers.on_heartbeat(send, outcome, self.now_s())
+        self.news.answered(send, outcome, self.now_s())
         if self._is_aborted:
             return
         try:
@@ -319,8 +247,8 @@ class HeartbeatLoop:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
             self._wake.set()
-        if self.recorder is not None:
-            self.recorder.answered(send, outcome)
+        if self.news.recorder is not None:
+            self.news.recorder.answered(send, outcome)
         if not self._is_pump_due:
             # Once for all answers of one turn of the event loop.
             self._is_pump_due = True
@@ -335,32 +263,21 @@ class HeartbeatLoop:
     # Time that went by unseen.
 
     def _catch_up(self, report: ClockReport) -> None:
-        if self.recorder is not None:
-            self.recorder.looked(report, self.now_s())
-        slept_s = report.slept_s
-        blocked_s = 0.0 if slept_s else report.blocked_s
-        if blocked_s:
-            users, lost = overview.late(self.engine, self.now_s())
-            log_blocked(blocked_s, users, lost)
-            self._tell_unseen(blocked_s, 0.0)
-        if not slept_s and not report.is_stop:
-            return
-        # First: it must not be lost, whatever fails below.
-        self.engine.slept(slept_s, self.now_s())
-        if slept_s:
-            logger.warning(
-                "the machine slept for %.0f s; sending a heartbeat for every user",
-                slept_s,
-            )
-            self._tell_unseen(0.0, slept_s)
-        self._pipeline.note_sleep(slept_s)
-        self._on_unseen(slept_s)
+        if self.news.recorder is not None:
+            self.news.recorder.looked(report, self.now_s())
+        if not report.slept_s:
+            self.news.unseen(report, self.now_s())
+        if report.slept_s or report.is_stop:
+            self._make_up_for(report)
 
-    def _tell_unseen(self, blocked_s: float, slept_s: float) -> None:
-        if self._observers.on_unseen is not None:
-            now_s = self.now_s()
-            users, lost = overview.late(self.engine, now_s)
-            self._observers.on_unseen(blocked_s, slept_s, users, lost, now_s)
+    def _make_up_for(self, report: ClockReport) -> None:
+        """Do at once what was due while the machine slept or the process stopped."""
+        # First: it must not be lost, whatever fails below.
+        self.engine.slept(report.slept_s, self.now_s())
+        if report.slept_s:
+            self.news.unseen(report, self.now_s())
+        self._pipeline.note_sleep(report.slept_s)
+        self._on_unseen(report.slept_s)
 
     # The end.
 
@@ -415,7 +332,7 @@ class HeartbeatLoop:
         self._is_stopping = self._is_aborted = True
         self._task.abort()
         self.engine.abort(self.now_s())
-        self.tell()
+        self.news.tell()
         for request in list(self._requests.values()):
             request.cancel()
         if self.register is not None:

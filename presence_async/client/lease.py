@@ -287,7 +287,7 @@ class LeaseChanges:
             raise StopAsyncIteration
         is_first = not self._has_begun
         while claim.health is None or (not is_first and claim.latest is seen):
-            await self._loop.changed(claim)
+            await self._loop.news.changed(claim)
         self._has_begun = True
         change = self._seen = claim.latest
         if change is None or is_first:

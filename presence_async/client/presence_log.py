@@ -28,6 +28,7 @@ __all__ = [
     "log_change",
     "log_failed_leave",
     "log_handing_over",
+    "log_slept",
     "log_unlisted",
 ]
 
@@ -131,6 +132,13 @@ def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:
         who,
         more,
         lost,
+    )
+
+
+def log_slept(slept_s: float) -> None:
+    """Write that the machine slept."""
+    logger.warning(
+        "the machine slept for %.0f s; sending a heartbeat for every user", slept_s
     )
 
 

@@ -75,7 +75,7 @@ def check(client: PresenceClient, emulator: PresenceEmulator, where: str) -> Non
             assert shown["bob"] in states, where
     assert {lease.health for lease in leases} <= {"fresh"}, where
     assert client.heartbeats.stats().leaving == 0, where
-    assert client._core.heartbeats._waiting == {}, where
+    assert client._core.heartbeats.news.waiting == {}, where
     assert presence_tasks() == ["presence heartbeats"], where
 
 

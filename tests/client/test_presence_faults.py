@@ -181,7 +181,7 @@ async def test_a_change_that_nobody_can_be_told_of_loses_no_other(
         monkeypatch.undo()
         raise CrashError
 
-    monkeypatch.setattr("presence_async.client.heartbeat_loop.log_change", crash)
+    monkeypatch.setattr("presence_async.client.presence_news.log_change", crash)
     async with asyncio.timeout(60):
         await lease.leave()  # the change comes before what the caller waits for
         await eves.set_state({"n": 1})

@@ -101,7 +101,7 @@ async def test_only_so_many_decisions_are_remembered(
             await asyncio.sleep(60)
         told = client.explain()
 
-    assert len(client._core.heartbeats.recorder.witness._memory.of("alice")) == 4  # type: ignore[union-attr]  # it is on
+    assert len(client._core.heartbeats.news.recorder.witness._memory.of("alice")) == 4  # type: ignore[union-attr]  # it is on
     assert not told.is_complete
     assert str(told).endswith("Older decisions are not remembered any more.")
 
@@ -226,7 +226,7 @@ async def test_a_fault_in_noting_harms_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     lease = await alice.join("lobby", presence_timeout_s=60)
-    recorder = alice._core.heartbeats.recorder
+    recorder = alice._core.heartbeats.news.recorder
     assert recorder is not None
     monkeypatch.delattr(type(recorder.witness), "change")
     monkeypatch.delattr(type(recorder.witness), "answered")
@@ -244,7 +244,7 @@ async def test_calm_users_take_nothing_and_joins_are_known_all_the_same(
     for n in range(20):
         await alice.join("lobby", user_id=f"u{n}")
     await until("12:30:00")
-    recorder = alice._core.heartbeats.recorder
+    recorder = alice._core.heartbeats.news.recorder
 
     assert recorder is not None
     assert "witness" not in vars(recorder)

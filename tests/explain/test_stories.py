@@ -208,7 +208,7 @@ async def test_what_the_service_saw(
 
 async def kill(client: PresenceClient) -> None:
     """End a client as SIGKILL does: nothing is said or written any more."""
-    client._core.heartbeats.recorder = None
+    client._core.heartbeats.news.recorder = None
     client._core._leave_all = nothing  # type: ignore[assignment, method-assign]
     await client.close()
 
