@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -89,6 +90,8 @@ class HeartbeatLoop:
         self._places = PlaceQueue(self.engine.places, self._hasten)
         self._task = TaskOwner()
         self._requests: dict[Send, PresenceRequest] = {}
+        # Since when heartbeats had been due when the process stood still.
+        self._overdue: dict[str, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.now_s: Callable[[], float] = _running_time_s
         self._wake = asyncio.Event()
@@ -216,7 +219,9 @@ class HeartbeatLoop:
         self._places.admit()
         next_s = engine.next_s
         while next_s <= now_s and (send := engine.take(now_s)) is not None:
+            since_s = self._overdue.pop(send.user_id, math.inf)
             if send.purpose is Purpose.KEEP:
+                send.due_s = min(send.due_s, since_s)
                 self.lateness_s.append(now_s - send.due_s)
             request = PresenceRequest(self._pipeline, send, self._places, self._ended)
             request.context = self.news.context_of(send)
@@ -272,6 +277,7 @@ class HeartbeatLoop:
 
     def _make_up_for(self, report: ClockReport) -> None:
         """Do at once what was due while the machine slept or the process stopped."""
+        self._overdue = overview.overdue(self.engine, self.now_s())
         # First: it must not be lost, whatever fails below.
         self.engine.slept(report.slept_s, self.now_s())
         if report.slept_s:

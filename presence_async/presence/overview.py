@@ -17,6 +17,7 @@ __all__ = [
     "late",
     "leaving",
     "next_heartbeat_s",
+    "overdue",
     "standing",
 ]
 
@@ -73,6 +74,11 @@ def _owed(user: UserTable) -> int:
 def next_heartbeat_s(users: Iterable[UserTable]) -> float:
     """Return when the next heartbeat of any user is due."""
     return min((user.due_s for user in users), default=math.inf)
+
+
+def overdue(users: Iterable[UserTable], now_s: float) -> dict[str, float]:
+    """Return whose heartbeats are overdue, and since when."""
+    return {user.user_id: user.due_s for user in users if user.due_s <= now_s}
 
 
 def late(users: Iterable[UserTable], now_s: float) -> tuple[list[str], int]:

@@ -273,6 +273,9 @@ async def test_a_blocked_loop_and_a_sleep_are_told(emulator: PresenceEmulator) -
         for x in diary.blocked
     ]
     assert told == [(2, 0, ("alice",), 1), (0, 600, ("alice",), 1)]
+    late_s = [round(x.lateness_s) for x in diary.heartbeats if x.lateness_s > 1]
+    assert len(late_s) == 1
+    assert 16 <= late_s[0] <= 25, "due within 9 s of the join, sent 26 s after it"
 
 
 async def test_an_observer_that_fails_is_logged_once_and_harms_nobody(
