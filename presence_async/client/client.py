@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from ..checks import checked_hand_over_s, whole_number
+from ..errors import InvalidArgumentError
 from ..protocol import names
 from . import ending, on_demand
 from .announce_calls import AnnounceCalls
@@ -53,7 +54,8 @@ class PresenceClient(QueryCalls, AnnounceCalls, StreamCalls, ChannelGroupCalls):
             ``Observer``. Without any, nothing is recorded.
 
     Raises:
-        InvalidArgumentError: An observer has none of these methods.
+        InvalidArgumentError: An observer has none of these methods, or the register is
+            a text.
     """
 
     def __init__(
@@ -64,6 +66,12 @@ class PresenceClient(QueryCalls, AnnounceCalls, StreamCalls, ChannelGroupCalls):
         register: on_demand.Register | None = None,
         observers: Sequence[object] = (),
     ) -> None:
+        given: object = register
+        if isinstance(given, str):
+            rule = (
+                "must be a Register, such as register_at('presence.db'), not its name"
+            )
+            raise InvalidArgumentError("register", rule)
         self._core = ClientCore(config, session, register, observers)
 
     def __repr__(self) -> str:

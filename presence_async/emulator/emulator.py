@@ -139,6 +139,14 @@ class PresenceEmulator:
         host, port = self._server.address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+    @property
+    def url(self) -> str:
+        """The same for programs, such as ``"http://127.0.0.1:40123"``.
+
+        ``PUBNUB_ORIGIN`` takes it as it is.
+        """
+        return f"http://{self.origin}"
+
     def config(self, **overrides: Any) -> PresenceConfig:  # noqa: ANN401  # as the class
         """Return a config that points here; overrides are ``PresenceConfig``'s."""
         settings: dict[str, Any] = {

@@ -317,6 +317,7 @@ async def test_closing_waits_for_no_stalled_request(presence_leak_check: None) -
 
 async def test_a_taken_port_is_an_error(emulator: PresenceEmulator) -> None:
     port = int(emulator.origin.split(":")[1])
+    assert emulator.url == f"http://127.0.0.1:{port}"
 
     with pytest.raises(OSError, match="address"):
         await PresenceEmulator(port=port).start()

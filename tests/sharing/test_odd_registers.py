@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from presence_async import PresenceClient
+from presence_async import InvalidArgumentError, PresenceClient, PresenceConfig
 from presence_async.emulator import PresenceEmulator
 from presence_async.register import MemoryRegister
 from presence_async.register.values import (
@@ -154,3 +154,9 @@ async def test_a_register_that_cannot_be_closed_is_worth_a_warning(
     assert [
         "closing the register failed" in x.getMessage() for x in caplog.records
     ] == [True]
+
+
+def test_the_name_of_a_register_is_no_register() -> None:
+    config = PresenceConfig(subscribe_key="demo", user_id="ann")
+    with pytest.raises(InvalidArgumentError, match="register_at"):
+        PresenceClient(config, register="presence.db")  # type: ignore[arg-type]
