@@ -175,7 +175,13 @@ class Timeline:
         self._online(fact.names, fact.at)
 
     def _kept(self, fact: Kept) -> None:
-        self._online(fact.names, fact.at)
+        """A heartbeat brings a name back, not that somebody asks."""
+        for name in fact.names:
+            at, cause = self._changes.get(name, [(0.0, None)])[-1]
+            if cause is None:
+                self._online((name,), fact.at)
+            elif fact.acked > at:
+                self._online((name,), fact.acked)
 
     def _unassume(self, names: Names) -> None:
         """Drop what was assumed of names, as it turns out to have been otherwise."""

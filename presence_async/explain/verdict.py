@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import words
 from .circumstances import Closed, Ended
-from .facts import Fact, GaveUp, Kept, Left, Released, StillHeld, What
+from .facts import Fact, GaveUp, Kept, Left, Released, Seen, StillHeld, What
 from .reasons import because
 from .timeline import Spell, Timeline, is_unknown
 
@@ -113,7 +113,18 @@ def _spell(case: _Case, spell: Spell, where: str) -> str:
     told = f"{who} has been shown offline on {where} since {begins}"
     if ends is not None:
         told = f"{who} was shown offline on {where} from {begins} to {case.clock(ends)}"
-    return f"{told} because {because(spell, case.facts)}."
+    return f"{told} because {because(spell, case.facts)}{_way_back(case, spell)}."
+
+
+def _way_back(case: _Case, spell: Spell) -> str:
+    """Return when a user who is kept will be online again, if others made them go."""
+    if spell.ends is not None or not isinstance(spell.cause, Seen):
+        return ""
+    for fact in case.facts:
+        if isinstance(fact, Kept) and spell.name in fact.names and fact.due:
+            due = case.clock(fact.due)
+            return f"; the next heartbeat, due at {due}, brings {case.who} back"
+    return ""
 
 
 def _now(case: _Case, spells: Sequence[Spell]) -> str:

@@ -20,7 +20,9 @@ from presence_async import (
     PresenceConfig,
 )
 from presence_async.emulator import Fault, Grant, PresenceEmulator
+from presence_async.explain.facts import Joined, Kept, Seen
 from presence_async.explain.moment import read
+from presence_async.explain.story import explained
 from presence_async.register import MemoryRegister
 
 from ..sharing.scene import Line
@@ -283,6 +285,38 @@ async def test_an_event_is_news_once_however_many_streams_receive_it(
         told = alice.explain()
 
     assert [d.kind for d in told.decisions].count("seen") == 2  # left, and joined again
+
+
+async def test_only_a_heartbeat_ends_what_a_leave_by_another_device_began(
+    alice: PresenceClient,
+) -> None:
+    await alice.join("lobby", presence_timeout_s=120)
+    async with alice.roster("lobby"), PresenceClient(alice.config) as other:
+        await until("12:03:20")
+        await other.leave("lobby")
+        await until("12:03:24")
+
+        told = alice.explain()
+        due = told.decisions[-1].text[-9:-1]
+        assert told.verdict == (
+            "alice has been shown offline on lobby since 12:03:20 because another"
+            " process or device with the same user ID left; the next heartbeat, due at"
+            f" {due}, brings alice back."
+        )
+        await until("12:05:00")
+        after = alice.explain().verdict
+
+    assert "shown offline on lobby from 12:03:20 to 12:04:" in after
+
+
+def test_a_heartbeat_that_was_acknowledged_later_ends_it_though_no_event_came() -> None:
+    joined = Joined(at=NOON, user="alice", names=("lobby",), timeout_s=120)
+    left = Seen(at=NOON + 50, user="alice", action="leave", name="lobby")
+    kept = Kept(at=NOON + 90, user="alice", names=("lobby",), acked=NOON + 60)
+
+    told = explained("alice", [joined, left, kept], at=None, now=NOON + 90)
+
+    assert "from 12:00:50 to 12:01:00 because another process" in told.verdict
 
 
 @pytest.fixture
