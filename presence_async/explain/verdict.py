@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import words
 from .circumstances import Closed, Ended
-from .facts import Fact, GaveUp, Kept, Left, Released, Seen, StillHeld, What
+from .facts import Asked, Fact, GaveUp, Kept, Left, Released, Seen, StillHeld, What
 from .reasons import because
 from .timeline import Spell, Timeline, is_unknown
 
@@ -176,4 +176,20 @@ def _unknown(case: _Case, at: float | None) -> str:
             f"Nothing is known of {who} at {case.clock(at)}; the story begins at"
             f" {begins}."
         )
-    return f"Nothing is known of {who}: no lease for that user is remembered here."
+    return _untold(who, own)
+
+
+def _untold(who: str, own: Sequence[Fact]) -> str:
+    """Return that no fact tells of a join, whatever else is known."""
+    if not own:
+        return f"Nothing is known of {who}: no lease for that user is remembered here."
+    asked = [fact for fact in own if isinstance(fact, Asked)]
+    if not asked:
+        return f"Whether {who} was shown online does not follow from what is known."
+    times = words.count(sum(fact.times for fact in asked), "request")
+    statuses = sorted({str(fact.status) for fact in asked if fact.status})
+    how = f", answered with {' and '.join(statuses)}" if statuses else ""
+    return (
+        f"The service announced nothing of {who}, though {times} of the user arrived"
+        f"{how}."
+    )

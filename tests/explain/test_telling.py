@@ -217,6 +217,24 @@ def test_a_join_that_was_taken_back_is_told() -> None:
     assert verdict == "alice was not kept on lobby: a join was taken back at 12:00:00."
 
 
+def test_above_a_story_the_verdict_never_says_that_nothing_is_known() -> None:
+    turn = Turn(at=NOON, user="alice", is_ours=True)
+    asked = Asked(
+        at=NOON, user="alice", what="heartbeat", names=("a",), status=403, times=2
+    )
+
+    verdicts = [
+        explained("alice", [fact], at=None, now=NOON + 9).verdict
+        for fact in (turn, asked)
+    ]
+
+    assert verdicts == [
+        "Whether alice was shown online does not follow from what is known.",
+        "The service announced nothing of alice, though 2 requests of the user arrived,"
+        " answered with 403.",
+    ]
+
+
 def test_another_day_is_named() -> None:
     story = str(told(LOST, now=NOON + DAY_S))
     later = Back(at=NOON + DAY_S, user="alice", names=("lobby",), was="lost")
