@@ -177,11 +177,9 @@ class Timeline:
     def _kept(self, fact: Kept) -> None:
         """A heartbeat brings a name back, not that somebody asks."""
         for name in fact.names:
-            at, cause = self._changes.get(name, [(0.0, None)])[-1]
-            if cause is None:
-                self._online((name,), fact.at)
-            elif fact.acked > at:
-                self._online((name,), fact.acked)
+            since, cause = self._changes.get(name, [(0.0, None)])[-1]
+            if cause is None or fact.acked > since:
+                self._online((name,), fact.acked if cause else fact.at)
 
     def _unassume(self, names: Names) -> None:
         """Drop what was assumed of names, as it turns out to have been otherwise."""

@@ -84,6 +84,7 @@ def test_several_files_are_one_story(file: Path, tmp_path: Path) -> None:
         (["alice"], 2, "FILE|URL: is missing; name a file that a program"),
         (["alice", "/nowhere"], 1, "cannot read '/nowhere': No such file"),
         (["alice", "FILE", "--at", "soon"], 2, "--at: must be like 2026-11-27T12:05"),
+        (["alice", "FILE", "--at", "2999-01-01"], 2, "--at: is in the future"),
         (["alice", "OTHER"], 2, "is not written by explain_to"),
         (["alice", "http://127.0.0.1:1"], 1, "cannot ask the emulator at"),
     ],

@@ -20,7 +20,7 @@ from presence_async import (
     PresenceConfig,
 )
 from presence_async.emulator import Fault, Grant, PresenceEmulator
-from presence_async.explain.facts import Joined, Kept, Seen
+from presence_async.explain.facts import Joined, Kept, Left, Seen
 from presence_async.explain.moment import read
 from presence_async.explain.story import explained
 from presence_async.register import MemoryRegister
@@ -56,7 +56,7 @@ async def test_the_answer_is_about_the_time_that_is_asked_about(
     assert "was shown online on lobby at 12:08:20" in told["again"].verdict
     assert told["online"].at == times["online"]
     kinds = [decision.kind for decision in told["again"].decisions]
-    assert kinds == ["joined", "failed", "lost", "failed", "back"]
+    assert kinds == ["joined", "failed", "lost", "failed", "back", "kept"]
     assert alice.explain().verdict == told["offline"].verdict
 
 
@@ -66,6 +66,37 @@ async def test_a_time_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="at: "):
         alice.explain(at=at)  # type: ignore[arg-type]  # what is refused
+
+
+async def test_a_time_to_come_is_refused(alice: PresenceClient) -> None:
+    alice.explain(at=NOON + 0.0004)
+
+    with pytest.raises(InvalidArgumentError, match="at: is in the future"):
+        alice.explain(at=NOON + 90)
+
+
+def test_only_decisions_around_the_time_are_told() -> None:
+    """And how it began, however long before that was."""
+    facts = [
+        fact
+        for n in range(9)
+        for fact in (
+            Joined(at=NOON + n * 1200, user="alice", names=("lobby",), timeout_s=300),
+            Left(at=NOON + n * 1200 + 600, user="alice", names=("lobby",)),
+        )
+    ]
+
+    told = explained("alice", facts, at=NOON + 4810, now=NOON + 90_000)
+    later = explained("alice", facts, at=NOON + 80_000, now=NOON + 90_000)
+    whole = explained("alice", facts, at=None, now=NOON + 90_000)
+
+    assert [(d.at.timestamp() - NOON) / 600 for d in told.decisions] == [
+        *(3, 4, 5, 6, 7, 8, 9)
+    ]
+    assert told.left_out == 18 - 7
+    assert str(told).endswith("\n\nLeft out as long before or after: 11 decisions.")
+    assert [d.kind for d in later.decisions] == ["left"]
+    assert (len(whole.decisions), whole.left_out) == (18, 0)
 
 
 async def test_of_a_stranger_nothing_is_known(alice: PresenceClient) -> None:
@@ -292,8 +323,9 @@ async def test_only_a_heartbeat_ends_what_a_leave_by_another_device_began(
 ) -> None:
     await alice.join("lobby", presence_timeout_s=120)
     async with alice.roster("lobby"), PresenceClient(alice.config) as other:
+        lease = await other.join("lobby", presence_timeout_s=120)
         await until("12:03:20")
-        await other.leave("lobby")
+        await lease.leave()
         await until("12:03:24")
 
         told = alice.explain()
