@@ -7,7 +7,7 @@ import http.client
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,8 +46,8 @@ At = Annotated[
     typer.Option(
         metavar="TIME",
         help=(
-            "The time asked about: 2026-11-27T12:05, 12:05, 12:05:30 or -10m;"
-            " otherwise now, or what was wrong last."
+            "The time asked about: 2026-11-27T12:05, 12:05, 12:05:30 or -10m, local"
+            " time unless it names a zone; otherwise now, or what was wrong last."
         ),
         show_default=False,
     ),
@@ -90,6 +90,7 @@ async def _told(
     from ..explain import moment  # noqa: PLC0415
     from ..explain.story import explained  # noqa: PLC0415
 
+    subscribe_key = subscribe_key or environment_value("PUBNUB_SUBSCRIBE_KEY")
     now = wall_clock.now_s()
     when = None if at is None else moment.read(at, now)
     if not sources:
@@ -103,7 +104,7 @@ async def _told(
             # A pipe may have nothing to say for a long time.
             facts += await asked_aside(functools.partial(_of_file, source))
     if not any(fact.user == user for fact in facts):
-        raise PresenceError(_nobody(user, facts))
+        raise PresenceError(_nobody(user, facts, sources, subscribe_key))
     # A clock elsewhere may be ahead of ours.
     now = max(now, *(fact.at for fact in facts))
     return explained(user, facts, at=when, now=now)
@@ -114,9 +115,9 @@ def _of_file(source: str) -> list[Fact]:
 
     if not source:
         raise InvalidArgumentError(
-            "FILE",
-            "is missing; name what a program writes with explain_to, here or in"
-            " PRESENCE_EXPLAIN_FILE, or the URL of an emulator",
+            "FILE|URL",
+            "is missing; name a file that a program writes with explain_to, or the URL"
+            " of an emulator (--origin does, too); PRESENCE_EXPLAIN_FILE names a file",
         )
     try:
         facts, unread = read_facts(lines_of(Path(source)))
@@ -131,8 +132,23 @@ def _of_file(source: str) -> list[Fact]:
     return facts
 
 
-def _nobody(user: str, facts: Iterable[Fact]) -> str:
-    """Return that nothing is told of a user, and of whom there is."""
+def _nobody(
+    user: str, facts: Iterable[Fact], sources: Sequence[str], subscribe_key: str | None
+) -> str:
+    """Return that nothing is told of a user, where that was, and of whom there is."""
+    emulators = [repr(url) for url in sources if url.startswith(_SCHEMES)]
+    if len(emulators) == len(sources):
+        key, check = "any subscribe key", "the name"
+        if subscribe_key is not None:
+            key, check = (
+                f"subscribe key {subscribe_key!r}",
+                "the name and --subscribe-key",
+            )
+        where = " and that at ".join(emulators)
+        return (
+            f"the emulator at {where} has seen nothing of {user!r} ({key});"
+            f" check {check}"
+        )
     users = Counter(fact.user for fact in facts if fact.user)
     if not users:
         return f"nothing is told of {user!r}, nor of any other user"
@@ -145,16 +161,17 @@ def _nobody(user: str, facts: Iterable[Fact]) -> str:
 def _of_emulator(
     user: str, url: str, subscribe_key: str | None, now: float
 ) -> list[Fact]:
-    from ..explain.service_side import facts_of  # noqa: PLC0415
+    from ..explain.service_side import facts_of, key_of  # noqa: PLC0415
 
     params = {"user_id": user, "limit": "1000000"}
-    if subscribe_key is not None:
-        params["subscribe_key"] = subscribe_key
-    query = urllib.parse.urlencode(params)
     base = f"{url.rstrip('/')}/_emulator"
     try:
-        events = _get(f"{base}/events?{query}")
-        requests = _get(f"{base}/requests?{query}")
+        # Without a key, requests are those of every key, and events are not.
+        key = subscribe_key or key_of(_get(f"{base}/requests", params))
+        if key is not None:
+            params["subscribe_key"] = key
+        events = _get(f"{base}/events", params)
+        requests = _get(f"{base}/requests", params)
         return facts_of(user, events, requests, now)
     except (ValueError, http.client.HTTPException):
         raise PresenceError(f"there is no emulator at {url!r}") from None
@@ -164,9 +181,10 @@ def _of_emulator(
         raise PresenceError(f"cannot ask the emulator at {url!r}: {why}") from None
 
 
-def _get(url: str) -> bytes:
+def _get(url: str, params: Mapping[str, str]) -> bytes:
     # An emulator answers its own machine alone, so no proxy can be on the way.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=_WITHIN_S) as answer:
+    asked = f"{url}?{urllib.parse.urlencode(params)}"
+    with opener.open(asked, timeout=_WITHIN_S) as answer:
         body: bytes = answer.read(_LARGEST_ANSWER)
     return body

@@ -220,11 +220,12 @@ class PresenceClient(QueryCalls, AnnounceCalls, StreamCalls, ChannelGroupCalls):
         Args:
             user_id: Who; ``None``: the client's own user.
             at: The time that is asked about, as an aware datetime or Unix time;
-                ``None``: now, or what was wrong last.
+                ``None``: now, or what was wrong last. Decisions more than an hour
+                before it, or a quarter of an hour after, are left out.
 
         Raises:
-            InvalidArgumentError: ``at`` is no such time, the user ID is invalid, or
-                nothing is kept, as ``explain_decisions=0`` asks.
+            InvalidArgumentError: ``at`` is no such time or in the future, the user ID
+                is invalid, or nothing is kept, as ``explain_decisions=0`` asks.
         """
         return self._core.explain(self._core.user(user_id), at)
 

@@ -121,18 +121,24 @@ def _fields(change: HealthChanged) -> dict[str, object]:
 
 
 def log_blocked(blocked_s: float, users: Sequence[str], lost: int) -> None:
-    """Write what a blocked event loop cost, once an episode."""
-    who = ", ".join(users[:_MOST_NAMED]) or "none"
-    more = ", …" if len(users) > _MOST_NAMED else ""
-    logger.warning(
-        "the event loop was blocked for %.1f s: %d heartbeats are late (%s%s),"
-        " %d presences have run out",
-        blocked_s,
-        len(users),
-        who,
-        more,
-        lost,
-    )
+    """Write what a blocked event loop cost, once an episode.
+
+    Args:
+        blocked_s: For how long it was blocked at least: it is looked at each 5 s.
+        users: Whose heartbeats are late.
+        lost: How many of their presences have run out.
+    """
+    cost = []
+    if users:
+        who = ", ".join(users[:_MOST_NAMED])
+        more = ", …" if len(users) > _MOST_NAMED else ""
+        late = "1 heartbeat is" if len(users) == 1 else f"{len(users)} heartbeats are"
+        cost.append(f"{late} late ({who}{more})")
+    if lost:
+        out = "1 presence has" if lost == 1 else f"{lost} presences have"
+        cost.append(f"{out} run out")
+    told = f": {', '.join(cost)}" if cost else ""
+    logger.warning("the event loop was blocked for at least %.1f s%s", blocked_s, told)
 
 
 def log_slept(slept_s: float) -> None:

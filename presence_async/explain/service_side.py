@@ -9,7 +9,7 @@ from ..protocol.leave import LeaveOperation
 from .facts import Asked, Fact, Seen
 from .merging import merged
 
-__all__ = ["facts_of"]
+__all__ = ["facts_of", "key_of"]
 
 _KINDS = {HeartbeatOperation.name, LeaveOperation.name}
 _ACTIONS = {"join", "leave", "timeout"}
@@ -27,6 +27,7 @@ class _Request(msgspec.Struct):
     channels: tuple[str, ...] = ()
     channel_groups: tuple[str, ...] = ()
     status: int | str | None = None
+    subscribe_key: str | None = None
 
 
 class _Events(msgspec.Struct):
@@ -69,6 +70,19 @@ def facts_of(user_id: str, events: bytes, requests: bytes, now: float) -> list[F
         if event.action in _ACTIONS
     ]
     return facts
+
+
+def key_of(requests: bytes) -> str | None:
+    """Return the subscribe key of the latest of some requests.
+
+    Args:
+        requests: The answer to ``GET requests?user_id=``.
+
+    Raises:
+        ValueError: It is not that of an emulator.
+    """
+    asked = msgspec.json.decode(requests, type=_Requests).requests
+    return next((x.subscribe_key for x in reversed(asked) if x.subscribe_key), None)
 
 
 def _asked(user_id: str, request: _Request, at: float) -> Asked:

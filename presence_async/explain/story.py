@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from ..errors import InvalidArgumentError
 from . import words
 from .circumstances import Started
-from .facts import Fact, GaveUp, HandedOver, Left, StillHeld
-from .merging import merge
+from .facts import Fact, GaveUp, HandedOver, Kept, Left, StillHeld
+from .merging import end_of, merge
 from .moment import aware
 from .telling import lines
 from .timeline import Timeline, ran_out, told_at, with_ends
@@ -21,7 +22,10 @@ from .verdict import verdict
 __all__ = ["Decision", "Explanation", "explained"]
 
 _WIDTH = 88
-_AFTER_S = 60.0
+_BEFORE_S, _AFTER_S = 3600.0, 900.0
+"""What is told around a time that is asked about."""
+_SLACK_S = 1.0
+"""A time taken just before may be later than one in whole milliseconds."""
 _LAST = (Left, StillHeld, HandedOver, GaveUp)
 _NUMBER = re.compile(r"(\d) (s|min|h|days)\b")
 
@@ -58,6 +62,8 @@ class Explanation:
         verdict: The answer in a sentence.
         decisions: What it rests on, oldest first; times in it are local.
         is_complete: Whether nothing older was dropped that may concern the user.
+        left_out: How many decisions were left out as too far from ``at``: more than an
+            hour earlier, or a quarter of an hour later.
     """
 
     user_id: str
@@ -65,11 +71,15 @@ class Explanation:
     verdict: str
     decisions: tuple[Decision, ...]
     is_complete: bool
+    left_out: int = 0
 
     def __str__(self) -> str:
         told = [_wrapped(self.verdict)]
         if self.decisions:
             told += ["", *_story(self.decisions)]
+        if self.left_out:
+            left_out = words.count(self.left_out, "decision")
+            told += ["", f"Left out as long before or after: {left_out}."]
         if not self.is_complete:
             told += ["", "Older decisions are not remembered any more."]
         return "\n".join(told)
@@ -82,6 +92,7 @@ class Explanation:
             "verdict": self.verdict,
             "decisions": [decision.to_dict() for decision in self.decisions],
             "is_complete": self.is_complete,
+            "left_out": self.left_out,
         }
 
 
@@ -133,20 +144,36 @@ def explained(
         at: The time that is asked about; ``None``: now.
         now: The time of asking.
         since: From when on no facts were dropped.
+
+    Raises:
+        InvalidArgumentError: The time is in the future.
     """
-    known = _coalesced(_concerning(user_id, with_ends(facts, now)))
+    if at is not None and at > now + _SLACK_S:
+        raise InvalidArgumentError("at", "is in the future")
+    given = list(facts)
+    known = _coalesced(_concerning(user_id, with_ends(given, now)))
     timeline = Timeline(known, now, since)
     concluded = ran_out(timeline.spells, user_id)
-    told = [
-        fact
-        for fact in sorted([*known, *concluded], key=told_at)
-        if at is None or told_at(fact) <= at + _AFTER_S
-    ]
     named = _processes(known)
+    told = [
+        (fact, text)
+        for fact, text in lines(
+            words.printable(user_id), sorted([*known, *concluded], key=told_at)
+        )
+        if named or not isinstance(fact, Started)
+    ]
+    near = told if at is None else _around(at, told, timeline)
     return Explanation(
         user_id=user_id,
         at=aware(now if at is None else at),
-        verdict=verdict(user_id, known, timeline, at=at, now=now),
+        verdict=verdict(
+            user_id,
+            known,
+            timeline,
+            at=at,
+            now=now,
+            written=_written(user_id, given),
+        ),
         decisions=tuple(
             Decision(
                 at=aware(told_at(fact)),
@@ -154,11 +181,35 @@ def explained(
                 text=text,
                 process=named.get(fact.run),
             )
-            for fact, text in lines(words.printable(user_id), told)
-            if named or not isinstance(fact, Started)
+            for fact, text in near
         ),
         is_complete=not since,
+        left_out=_decided(told) - _decided(near),
     )
+
+
+def _around(
+    at: float, told: Iterable[tuple[Fact, str]], timeline: Timeline
+) -> list[tuple[Fact, str]]:
+    """Return what was told near a time, and when what was the case then had begun."""
+    begins = {spell.begins for spell in timeline.spells_at(at)}
+    return [
+        (fact, text)
+        for fact, text in told
+        if told_at(fact) in begins
+        or (at - _BEFORE_S <= end_of(fact) and told_at(fact) <= at + _AFTER_S)
+    ]
+
+
+def _decided(told: Iterable[tuple[Fact, str]]) -> int:
+    """Return how many decisions were told; how it stands now is none."""
+    return sum(not isinstance(fact, Kept) for fact, _ in told)
+
+
+def _written(user_id: str, facts: Sequence[Fact]) -> float:
+    """Return when a process last wrote that kept a user; 0: none writes."""
+    runs = {fact.run for fact in facts if fact.user == user_id and fact.run}
+    return max((end_of(fact) for fact in facts if fact.run in runs), default=0.0)
 
 
 def _concerning(user_id: str, facts: Sequence[Fact]) -> list[Fact]:

@@ -175,7 +175,11 @@ class Timeline:
         self._online(fact.names, fact.at)
 
     def _kept(self, fact: Kept) -> None:
-        self._online(fact.names, fact.at)
+        """A heartbeat brings a name back, not that somebody asks."""
+        for name in fact.names:
+            since, cause = self._changes.get(name, [(0.0, None)])[-1]
+            if cause is None or fact.acked > since:
+                self._online((name,), fact.acked if cause else fact.at)
 
     def _unassume(self, names: Names) -> None:
         """Drop what was assumed of names, as it turns out to have been otherwise."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import words
 from .circumstances import Closed, Ended
-from .facts import Fact, GaveUp, Kept, Left, Released, StillHeld, What
+from .facts import Asked, Fact, GaveUp, Kept, Left, Released, Seen, StillHeld, What
 from .reasons import because
 from .timeline import Spell, Timeline, is_unknown
 
@@ -16,8 +16,10 @@ __all__ = ["verdict"]
 _MOST_SPELLS = 3
 _UNSEEN = (
     "Whoever saw the user offline saw a leave by another process or device with the"
-    " same user ID, which only a stream or roster of this client notices."
+    " same user ID, which only a stream or roster of {} client notices."
 )
+_FRESH_S = 35.0
+"""A sign of life is written each 30 s."""
 
 
 class _Case(NamedTuple):
@@ -25,12 +27,14 @@ class _Case(NamedTuple):
 
     Attributes:
         since: From when on nothing was dropped of what was known.
+        written: When a process last wrote what is known; 0: none did.
     """
 
     who: str
     facts: Sequence[Fact]
     now: float
     since: float
+    written: float
 
     def clock(self, at: float) -> str:
         return words.moment(at, self.now)
@@ -49,6 +53,7 @@ def verdict(
     *,
     at: float | None,
     now: float,
+    written: float = 0.0,
 ) -> str:
     """Return the answer to the question, for now or for a time.
 
@@ -58,8 +63,9 @@ def verdict(
         timeline: What follows from them.
         at: The time that is asked about; ``None``: now, and what was wrong last.
         now: The time of asking.
+        written: When a process last wrote what is known; 0: none did.
     """
-    case = _Case(words.printable(user), facts, now, timeline.since)
+    case = _Case(words.printable(user), facts, now, timeline.since, written)
     spells = timeline.spells_at(now if at is None else at)
     away = [spell for spell in spells if spell.cause is not None]
     if away:
@@ -72,7 +78,9 @@ def verdict(
         return _away(case, [spell for spell in before if _is_one(spell, last)])
     if not spells:
         return _unknown(case, at)
-    return _now(case, spells) if at is None else _then(case, spells, at)
+    if at is None or 0 < written < at - _FRESH_S:
+        return _now(case, spells)
+    return _then(case, spells, at)
 
 
 def _is_one(one: Spell, other: Spell) -> bool:
@@ -113,18 +121,38 @@ def _spell(case: _Case, spell: Spell, where: str) -> str:
     told = f"{who} has been shown offline on {where} since {begins}"
     if ends is not None:
         told = f"{who} was shown offline on {where} from {begins} to {case.clock(ends)}"
-    return f"{told} because {because(spell, case.facts)}."
+    return f"{told} because {because(spell, case.facts)}{_way_back(case, spell)}."
+
+
+def _way_back(case: _Case, spell: Spell) -> str:
+    """Return when a user who is kept will be online again, if others made them go."""
+    if spell.ends is not None or not isinstance(spell.cause, Seen):
+        return ""
+    for fact in case.facts:
+        if isinstance(fact, Kept) and spell.name in fact.names and fact.due:
+            due = case.clock(fact.due)
+            return f"; the next heartbeat, due at {due}, brings {case.who} back"
+    return ""
 
 
 def _now(case: _Case, spells: Sequence[Spell]) -> str:
     where = words.names(spell.name for spell in spells)
     since = case.begin(spells)
     told = f"{case.who} has been shown online on {where} since {since}"
-    if not any(isinstance(fact, Kept) for fact in case.facts):
+    if any(isinstance(fact, Kept) for fact in case.facts):
+        return (
+            f"{told}, as far as this client knows: its heartbeats were acknowledged in"
+            f" time. {_UNSEEN.format('this')}"
+        )
+    if not case.written:
         return f"{told}."
+    if case.now - case.written <= _FRESH_S:
+        return f"{told}, as far as the file tells. {_UNSEEN.format('that')}"
+    verb = "seems to" if any(isinstance(f, Ended) for f in case.facts) else "may"
     return (
-        f"{told}, as far as this client knows: its heartbeats were acknowledged in"
-        f" time. {_UNSEEN}"
+        f"As of {case.clock(case.written)}, when the file was last written, {case.who}"
+        f" had been shown online on {where} since {since}. The process {verb} have"
+        " ended since."
     )
 
 
@@ -165,4 +193,20 @@ def _unknown(case: _Case, at: float | None) -> str:
             f"Nothing is known of {who} at {case.clock(at)}; the story begins at"
             f" {begins}."
         )
-    return f"Nothing is known of {who}: no lease for that user is remembered here."
+    return _untold(who, own)
+
+
+def _untold(who: str, own: Sequence[Fact]) -> str:
+    """Return that no fact tells of a join, whatever else is known."""
+    if not own:
+        return f"Nothing is known of {who}: no lease for that user is remembered here."
+    asked = [fact for fact in own if isinstance(fact, Asked)]
+    if not asked:
+        return f"Whether {who} was shown online does not follow from what is known."
+    times = words.count(sum(fact.times for fact in asked), "request")
+    statuses = sorted({str(fact.status) for fact in asked if fact.status})
+    how = f", answered with {' and '.join(statuses)}" if statuses else ""
+    return (
+        f"The service announced nothing of {who}, though {times} of the user arrived"
+        f"{how}."
+    )

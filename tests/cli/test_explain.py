@@ -81,9 +81,10 @@ def test_several_files_are_one_story(file: Path, tmp_path: Path) -> None:
     ("arguments", "code", "problem"),
     [
         (["carol", "FILE"], 1, "nothing is told of 'carol'; there are decisions about"),
-        (["alice"], 2, "FILE: is missing; name what a program writes with explain_to"),
+        (["alice"], 2, "FILE|URL: is missing; name a file that a program"),
         (["alice", "/nowhere"], 1, "cannot read '/nowhere': No such file"),
         (["alice", "FILE", "--at", "soon"], 2, "--at: must be like 2026-11-27T12:05"),
+        (["alice", "FILE", "--at", "2999-01-01"], 2, "--at: is in the future"),
         (["alice", "OTHER"], 2, "is not written by explain_to"),
         (["alice", "http://127.0.0.1:1"], 1, "cannot ask the emulator at"),
     ],
@@ -119,6 +120,7 @@ async def test_an_emulator_tells_what_it_saw(emulator: PresenceEmulator) -> None
 
     code, out, errors = await ask("explain", "alice", origin)
     nobody, _, problem = await ask("explain", "carol", "--origin", origin)
+    _, _, other = await ask("explain", "alice", origin, PUBNUB_SUBSCRIBE_KEY="k2")
 
     assert (code, errors) == (0, "")
     assert out.startswith("alice has been shown offline on lobby since ")
@@ -127,7 +129,24 @@ async def test_an_emulator_tells_what_it_saw(emulator: PresenceEmulator) -> None
     assert "The service announced that alice joined lobby." in out
     assert "A leave for lobby arrived and was answered with 200." in out
     assert nobody == 1
-    assert "nothing is told of 'carol'" in problem
+    seen = f"the emulator at '{origin}' has seen nothing of"
+    assert f"{seen} 'carol' (any subscribe key); check the name\n" in problem
+    assert (
+        f"{seen} 'alice' (subscribe key 'k2'); check the name and --subscribe-key\n"
+    ) in other
+
+
+async def test_an_emulator_is_asked_about_the_key_that_the_user_uses(
+    emulator: PresenceEmulator,
+) -> None:
+    config = emulator.config(user_id="alice", subscribe_key="other")
+    async with PresenceClient(config) as client, client.join("lobby"):
+        pass
+    origin = f"http://{emulator.origin}"
+
+    for environment in {}, {"PUBNUB_SUBSCRIBE_KEY": "other"}:
+        _, out, _ = await ask("explain", "alice", origin, **environment)
+        assert out.startswith("alice has been shown offline on lobby since ")
 
 
 def test_an_address_that_is_none_is_one_line() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 
 import pytest
 
 from presence_async import LeaseHealth, PresenceClient
+from presence_async.client.presence_log import log_blocked
 from presence_async.emulator import PresenceEmulator
 from presence_async.testing.virtual_loop import VirtualLoop
 
@@ -89,7 +91,32 @@ async def test_a_blocked_loop_is_told_once_an_episode(
 
     assert first == 1
     assert len(caplog.records) == 2
-    assert "the event loop was blocked for" in caplog.text
+    assert re.fullmatch(
+        r"the event loop was blocked for at least \d\.\d s",
+        caplog.records[0].getMessage(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("users", "lost", "cost"),
+    [
+        ([], 0, ""),
+        (["amy", "bob"], 0, ": 2 heartbeats are late (amy, bob)"),
+        (
+            list("abcdef"),
+            2,
+            ": 6 heartbeats are late (a, b, c, d, e, …), 2 presences have run out",
+        ),
+    ],
+)
+def test_only_what_a_block_cost_is_logged(
+    caplog: pytest.LogCaptureFixture, users: list[str], lost: int, cost: str
+) -> None:
+    log_blocked(6.04, users, lost)
+
+    assert [r.getMessage() for r in caplog.records] == [
+        f"the event loop was blocked for at least 6.0 s{cost}"
+    ]
 
 
 async def test_a_long_block_names_what_it_cost_and_beats_all(
@@ -104,6 +131,6 @@ async def test_a_long_block_names_what_it_cost_and_beats_all(
     virtual_loop().advance(400)
     await asyncio.sleep(0.5)
 
-    assert "1 heartbeats are late (amy), 1 presences have run out" in caplog.text
+    assert ": 1 heartbeat is late (amy), 1 presence has run out" in caplog.text
     assert emulator.requests.total - asked == 1
     assert lease.health is LeaseHealth.FRESH

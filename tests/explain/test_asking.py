@@ -20,7 +20,9 @@ from presence_async import (
     PresenceConfig,
 )
 from presence_async.emulator import Fault, Grant, PresenceEmulator
+from presence_async.explain.facts import Joined, Kept, Left, Seen
 from presence_async.explain.moment import read
+from presence_async.explain.story import explained
 from presence_async.register import MemoryRegister
 
 from ..sharing.scene import Line
@@ -54,7 +56,7 @@ async def test_the_answer_is_about_the_time_that_is_asked_about(
     assert "was shown online on lobby at 12:08:20" in told["again"].verdict
     assert told["online"].at == times["online"]
     kinds = [decision.kind for decision in told["again"].decisions]
-    assert kinds == ["joined", "failed", "lost", "failed", "back"]
+    assert kinds == ["joined", "failed", "lost", "failed", "back", "kept"]
     assert alice.explain().verdict == told["offline"].verdict
 
 
@@ -64,6 +66,37 @@ async def test_a_time_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="at: "):
         alice.explain(at=at)  # type: ignore[arg-type]  # what is refused
+
+
+async def test_a_time_to_come_is_refused(alice: PresenceClient) -> None:
+    alice.explain(at=NOON + 0.0004)
+
+    with pytest.raises(InvalidArgumentError, match="at: is in the future"):
+        alice.explain(at=NOON + 90)
+
+
+def test_only_decisions_around_the_time_are_told() -> None:
+    """And how it began, however long before that was."""
+    facts = [
+        fact
+        for n in range(9)
+        for fact in (
+            Joined(at=NOON + n * 1200, user="alice", names=("lobby",), timeout_s=300),
+            Left(at=NOON + n * 1200 + 600, user="alice", names=("lobby",)),
+        )
+    ]
+
+    told = explained("alice", facts, at=NOON + 4810, now=NOON + 90_000)
+    later = explained("alice", facts, at=NOON + 80_000, now=NOON + 90_000)
+    whole = explained("alice", facts, at=None, now=NOON + 90_000)
+
+    assert [(d.at.timestamp() - NOON) / 600 for d in told.decisions] == [
+        *(3, 4, 5, 6, 7, 8, 9)
+    ]
+    assert told.left_out == 18 - 7
+    assert str(told).endswith("\n\nLeft out as long before or after: 11 decisions.")
+    assert [d.kind for d in later.decisions] == ["left"]
+    assert (len(whole.decisions), whole.left_out) == (18, 0)
 
 
 async def test_of_a_stranger_nothing_is_known(alice: PresenceClient) -> None:
@@ -283,6 +316,39 @@ async def test_an_event_is_news_once_however_many_streams_receive_it(
         told = alice.explain()
 
     assert [d.kind for d in told.decisions].count("seen") == 2  # left, and joined again
+
+
+async def test_only_a_heartbeat_ends_what_a_leave_by_another_device_began(
+    alice: PresenceClient,
+) -> None:
+    await alice.join("lobby", presence_timeout_s=120)
+    async with alice.roster("lobby"), PresenceClient(alice.config) as other:
+        lease = await other.join("lobby", presence_timeout_s=120)
+        await until("12:03:20")
+        await lease.leave()
+        await until("12:03:24")
+
+        told = alice.explain()
+        due = told.decisions[-1].text[-9:-1]
+        assert told.verdict == (
+            "alice has been shown offline on lobby since 12:03:20 because another"
+            " process or device with the same user ID left; the next heartbeat, due at"
+            f" {due}, brings alice back."
+        )
+        await until("12:05:00")
+        after = alice.explain().verdict
+
+    assert "shown offline on lobby from 12:03:20 to 12:04:" in after
+
+
+def test_a_heartbeat_that_was_acknowledged_later_ends_it_though_no_event_came() -> None:
+    joined = Joined(at=NOON, user="alice", names=("lobby",), timeout_s=120)
+    left = Seen(at=NOON + 50, user="alice", action="leave", name="lobby")
+    kept = Kept(at=NOON + 90, user="alice", names=("lobby",), acked=NOON + 60)
+
+    told = explained("alice", [joined, left, kept], at=None, now=NOON + 90)
+
+    assert "from 12:00:50 to 12:01:00 because another process" in told.verdict
 
 
 @pytest.fixture

@@ -217,6 +217,24 @@ def test_a_join_that_was_taken_back_is_told() -> None:
     assert verdict == "alice was not kept on lobby: a join was taken back at 12:00:00."
 
 
+def test_above_a_story_the_verdict_never_says_that_nothing_is_known() -> None:
+    turn = Turn(at=NOON, user="alice", is_ours=True)
+    asked = Asked(
+        at=NOON, user="alice", what="heartbeat", names=("a",), status=403, times=2
+    )
+
+    verdicts = [
+        explained("alice", [fact], at=None, now=NOON + 9).verdict
+        for fact in (turn, asked)
+    ]
+
+    assert verdicts == [
+        "Whether alice was shown online does not follow from what is known.",
+        "The service announced nothing of alice, though 2 requests of the user arrived,"
+        " answered with 403.",
+    ]
+
+
 def test_another_day_is_named() -> None:
     story = str(told(LOST, now=NOON + DAY_S))
     later = Back(at=NOON + DAY_S, user="alice", names=("lobby",), was="lost")
@@ -235,8 +253,31 @@ def test_a_process_that_is_alive_has_not_ended() -> None:
     told = explained("alice", facts, at=None, now=NOON + 600)
     later = explained("alice", facts, at=None, now=NOON + 700)
 
-    assert told.verdict == "alice has been shown online on lobby since 12:00:00."
+    assert told.verdict.startswith(
+        "alice has been shown online on lobby since 12:00:00, as far as the file tells."
+    )
     assert "process 7 on web1 ended without closing its client" in later.verdict
+
+
+@pytest.mark.parametrize("at", [None, NOON + 100])
+@pytest.mark.parametrize(
+    ("now", "verb"), [(NOON + 100, "may"), (NOON + 149, "seems to")]
+)
+def test_of_a_silent_process_it_is_told_how_it_stood_when_it_last_wrote(
+    at: float | None, now: float, verb: str
+) -> None:
+    facts = [
+        Started(at=NOON, run="one", host="web1", pid=7),
+        Joined(at=NOON, run="one", user="alice", names=("lobby",), timeout_s=120),
+        Alive(at=NOON + 58, run="one", users=1),
+    ]
+
+    told = explained("alice", facts, at=at, now=now)
+
+    assert told.verdict == (
+        "As of 12:00:58, when the file was last written, alice had been shown online on"
+        f" lobby since 12:00:00. The process {verb} have ended since."
+    )
 
 
 def test_a_leave_that_is_given_up_concerns_every_name() -> None:
