@@ -7,8 +7,10 @@ when it draws: a help text needs neither, and takes a quarter of the time.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from .demo import demo
 from .doctor import doctor
@@ -27,8 +29,30 @@ from .where_now import where_now
 
 __all__ = ["run"]
 
+_NAME = "presence-async"
+
+# Typer exports only this one of the errors of wrong usage.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _Commands(TyperGroup):
+    """The commands, whose wrong usage is told on one line."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer's own
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            is_known = error.ctx is not None and error.ctx is not ctx
+            command = f"{_NAME} {error.ctx.info_name}" if is_known else _NAME
+            words = error.format_message().rstrip(".")
+            complain(f"{words}. See {command} --help", command)
+            raise typer.Exit(error.exit_code) from None
+
+
 app: typer.Typer = typer.Typer(
-    name="presence-async",
+    name=_NAME,
+    cls=_Commands,
     help="Ask PubNub who is present, and keep users present.",
     epilog=(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"
