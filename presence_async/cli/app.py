@@ -7,6 +7,8 @@ when it draws: a help text needs neither, and takes a quarter of the time.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import typer
@@ -38,16 +40,34 @@ _UsageError: Any = typer.BadParameter.__base__
 class _Commands(TyperGroup):
     """The commands, whose wrong usage is told on one line."""
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer's own
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: Any = None,  # noqa: ANN401  # typer's own
+        **extra: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Read the arguments; without any, typer shows the help."""
+        with _told_on_one_line() if args else nullcontext():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run a command."""
-        try:
+        with _told_on_one_line():
             return super().invoke(ctx)
-        except _UsageError as error:
-            is_known = error.ctx is not None and error.ctx is not ctx
-            command = f"{_NAME} {error.ctx.info_name}" if is_known else _NAME
-            words = error.format_message().rstrip(".")
-            complain(f"{words}. See {command} --help", command)
-            raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def _told_on_one_line() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        context = error.ctx
+        is_named = context is not None and context.parent is not None
+        command = f"{_NAME} {context.info_name}" if is_named else _NAME
+        words = error.format_message().rstrip(".")
+        complain(f"{words}. See {command} --help", command)
+        raise typer.Exit(error.exit_code) from None
 
 
 app: typer.Typer = typer.Typer(

@@ -38,10 +38,11 @@ COMMANDS = [
         (["watch", "lobby", "--duration", "5x"], "such as 90, 90s, 5m or 1.5h"),
         (["here-now", "--all", "--counts"], "--all goes without --counts"),
         (["no-such-command"], "No such command"),
+        (["--no-such-option"], "No such option"),
     ],
     ids=[
         *("fault", "no key", "comma", "no object", "no number", "limit"),
-        *("proxy", "port", "duration", "all", "no command"),
+        *("proxy", "port", "duration", "all", "no command", "no option"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(arguments: list[str], words: str) -> None:
