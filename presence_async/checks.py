@@ -170,7 +170,7 @@ def shown(value: object) -> str:
 
 def _range(above: float | None, least: float, most: float) -> str:
     if above is not None:
-        return f" above {above}"
+        return f" above {above}" + (f" and up to {most}" if most < math.inf else "")
     if most < math.inf:
         return f" from {least} to {most}"
     return f" from {least} on" if least > -math.inf else ""

@@ -46,6 +46,7 @@ __all__ = [
     "UnavailableError",
 ]
 
+_PRESENCE_SUFFIX: Final = "-pnpres"
 _REFUSALS: Final = range(400, 500)
 _RETRYABLE_REFUSALS: Final = frozenset({408, 429})
 
@@ -269,8 +270,21 @@ class AccessDeniedError(ServiceError):
     @property
     def advice(self) -> str:
         """What to do about it, which depends on who refused."""
-        what = "token and what it grants" if self.is_about_service else "auth function"
-        return f"Check the {what}."
+        if not self.is_about_service:
+            return "Check the auth function."
+        if "signature" in self.message.lower():
+            return "Check secret_key and publish_key, and the clock."
+        if self.operation == "subscribe":
+            return f"Check the token and what it grants: {self._events_right()}."
+        return "Check the token and what it grants."
+
+    def _events_right(self) -> str:
+        """Return what a token needs: events come on names of their own."""
+        names = [
+            name.removesuffix(_PRESENCE_SUFFIX) + _PRESENCE_SUFFIX
+            for name in (*self.channels, *self.channel_groups)
+        ]
+        return f"events need read on {', '.join(names) or 'names with -pnpres'}"
 
 
 class RateLimitedError(ServiceError):

@@ -51,6 +51,11 @@ def test_a_number_in_range_is_returned_as_a_float(value: Any, limits: Any) -> No
         (math.nan, {}, "must be a number, not nan"),
         (math.nan, {"may_be_infinite": True}, "must be a number, not nan"),
         (0, {"above": 0}, "must be a number above 0, not 0"),
+        (
+            30.0,
+            {"above": 0, "most": 24},
+            "must be a number above 0 and up to 24, not 30.0",
+        ),
         (-1, {"least": 0}, "must be a number from 0 on, not -1"),
         (1.1, {"least": 0, "most": 1}, "must be a number from 0 to 1, not 1.1"),
         (math.inf, {"above": 0}, "must be finite"),

@@ -13,7 +13,9 @@ from presence_async import errors
 
 def name_of(error: errors.PresenceError) -> str:
     """Return an id for a test's parameter."""
-    return f"{type(error).__name__} {getattr(error, 'status', '')}".strip()
+    kind = f"{type(error).__name__} {getattr(error, 'status', '')}".strip()
+    # What the advice of errors of one kind depends on.
+    return f"{kind} {getattr(error, 'message', '') or getattr(error, 'operation', '')}"
 
 
 EXAMPLES: list[tuple[errors.PresenceError, str]] = [
@@ -49,9 +51,9 @@ EXAMPLES: list[tuple[errors.PresenceError, str]] = [
     ),
     (
         errors.DeadlineError(
-            "its 5 s were over", last_failure=errors.ConnectError("no route")
+            "it took longer than 5 s", last_failure=errors.ConnectError("no route")
         ),
-        "request failed after 1 attempt in 0.0 s: its 5 s were over."
+        "request failed after 1 attempt in 0.0 s: it took longer than 5 s."
         " Give the call a larger timeout_s, or find out what is slow.",
     ),
     (
@@ -73,6 +75,18 @@ EXAMPLES: list[tuple[errors.PresenceError, str]] = [
         errors.AccessDeniedError("answered 403", status=403, service="Access Manager"),
         "request failed after 1 attempt in 0.0 s: answered 403."
         " Check the token and what it grants.",
+    ),
+    (
+        errors.AccessDeniedError("answered 403", status=403, operation="subscribe"),
+        "subscribe failed after 1 attempt in 0.0 s: answered 403. Check the token and"
+        " what it grants: events need read on names with -pnpres.",
+    ),
+    (
+        errors.AccessDeniedError(
+            "answered 403", status=403, message="Signature Does Not Match"
+        ),
+        "request failed after 1 attempt in 0.0 s: answered 403."
+        " Check secret_key and publish_key, and the clock.",
     ),
     (
         errors.RateLimitedError("answered 429", status=429, retry_after_s=60),

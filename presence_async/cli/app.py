@@ -7,8 +7,12 @@ when it draws: a help text needs neither, and takes a quarter of the time.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from .demo import demo
 from .doctor import doctor
@@ -27,8 +31,48 @@ from .where_now import where_now
 
 __all__ = ["run"]
 
+_NAME = "presence-async"
+
+# Typer exports only this one of the errors of wrong usage.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _Commands(TyperGroup):
+    """The commands, whose wrong usage is told on one line."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: Any = None,  # noqa: ANN401  # typer's own
+        **extra: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Read the arguments; without any, typer shows the help."""
+        with _told_on_one_line() if args else nullcontext():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run a command."""
+        with _told_on_one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _told_on_one_line() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        context = error.ctx
+        is_named = context is not None and context.parent is not None
+        command = f"{_NAME} {context.info_name}" if is_named else _NAME
+        words = error.format_message().rstrip(".")
+        complain(f"{words}. See {command} --help", command)
+        raise typer.Exit(error.exit_code) from None
+
+
 app: typer.Typer = typer.Typer(
-    name="presence-async",
+    name=_NAME,
+    cls=_Commands,
     help="Ask PubNub who is present, and keep users present.",
     epilog=(
         "Keys come from options or from PUBNUB_SUBSCRIBE_KEY, PUBNUB_USER_ID,"

@@ -19,7 +19,7 @@ _TIMEOUT_S = 3
 
 
 def demo() -> None:
-    """Show users joining, changing state, leaving, crashing and timing out.
+    """Show users who join, leave, crash and time out.
 
     Everything happens on this machine: a local presence service is started, and the
     clients talk HTTP to it. Example: presence-async demo

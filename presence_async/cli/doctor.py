@@ -71,13 +71,13 @@ def doctor(
     proxy: options.Proxy = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Examine a keyset: what works, what does not, and what to do about it.
+    """Examine a keyset, and say what to do.
 
-    A line for each finding; after '->' stands what to do. Takes less than three
-    minutes, and some seconds with --quick. Sends 300 to 900 requests, about 25 in a
-    second at most, and announces up to 102 throw-away users at once. Their names and
-    those of their channels are 'doctor-' and a random part. They leave at the end, also
-    on Ctrl-C.
+    What works and what does not: a line for each finding; after '->' stands what to do.
+    Takes less than three minutes, and some seconds with --quick. Sends 300 to 900
+    requests, about 25 in a second at most, and announces up to 102 throw-away users at
+    once. Their names and those of their channels are 'doctor-' and a random part. They
+    leave at the end, also on Ctrl-C.
 
     Name a CHANNEL of yours, since many keysets track selected channels only. One
     throw-away user joins it for a moment; the others do only if no throw-away channel

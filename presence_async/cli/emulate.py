@@ -63,8 +63,13 @@ def emulate(
     ] = False,
     publish_key: Annotated[str, typer.Option(help="Part of signatures.")] = "demo",
     subscribe_key: Annotated[
-        str, typer.Option(help="The key that the control path uses by default.")
-    ] = "demo",
+        str | None,
+        typer.Option(
+            help="The key that the control path uses by default; the first --valid-key,"
+            " or demo, if not given.",
+            show_default=False,
+        ),
+    ] = None,
     valid_key: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,9 +122,9 @@ def emulate(
     here_now_cache_s: options.HereNowCacheS = None,
     heartbeat_cache_s: options.HeartbeatCacheS = None,
 ) -> None:
-    """Run a local presence service until Ctrl-C; print its URL first.
+    """Run a local presence service until Ctrl-C.
 
-    A browser on this machine finds a console at that URL.
+    Prints its URL first. A browser on this machine finds a console at that URL.
 
     Any subscribe key works. Example: presence-async emulate --port 8080, then
     presence-async here-now lobby --origin http://127.0.0.1:8080

@@ -23,6 +23,11 @@ from .running import run
 __all__ = ["here_now"]
 
 _PAGE = 1000
+# The service refuses in the same words if Presence is off.
+_GLOBAL_REMEDIES = {
+    402: "Name a channel: a here now of all channels needs Global Here Now in the Admin"
+    " Portal; presence-async doctor tells whether Presence itself is on."
+}
 
 
 def here_now(
@@ -52,7 +57,9 @@ def here_now(
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show who is on CHANNELS; without CHANNELS, on every channel.
+    """Show who is on CHANNELS.
+
+    Without CHANNELS: on every channel.
 
     Example: presence-async here-now lobby news --state
 
@@ -93,7 +100,8 @@ def here_now(
             print_here(here, with_state=state)
         _hint(here, [*(channels or ()), *(group or ())])
 
-    run(ask)
+    is_global = not (channels or group)
+    run(ask, remedies=_GLOBAL_REMEDIES if is_global else None)
 
 
 def _hint(
@@ -120,7 +128,22 @@ def print_here(
             for o in channel.occupants or ()
         ]
         rows.append([shown(name), str(channel.occupancy), "\n".join(sorted(users))])
-    count = here.total_channels
-    noun = "channel" if count == 1 else "channels"
-    title = f"{here.total_occupancy} present on {count} {noun}"
-    print_table(title, ["channel", "occupancy", "users"], rows)
+    print_table(_title(here), ["channel", "occupancy", "users"], rows)
+
+
+def _title(here: presence_async.HereNow | presence_async.HereNowCounts) -> str:
+    """Return how many there are; a user counts once for each channel."""
+    if not here.total_occupancy:
+        return "nobody is present"
+    where = _counted(here.total_channels, "channel")
+    title = f"{_counted(here.total_occupancy, 'presence')} on {where}"
+    listed = [channel.user_ids for channel in here.channels.values()]
+    user_ids = {user_id for ids in listed for user_id in ids or ()}
+    is_complete = sum(len(ids or ()) for ids in listed) == here.total_occupancy
+    if not is_complete or len(user_ids) == here.total_occupancy:
+        return title
+    return f"{title}, {_counted(len(user_ids), 'user')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -29,7 +29,9 @@ def holders(
     subscribe_key: options.SubscribeKey = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show which processes that share a register hold USER, and how USER stands there.
+    """Show which processes hold USER in a register.
+
+    And how USER stands in each.
 
     Example: presence-async holders alice --register presence.db
     """

@@ -55,8 +55,12 @@ def join(
     user_id: options.UserId = None,
     origin: options.Origin = None,
     proxy: options.Proxy = None,
-    timeout_s: options.TimeoutS = 30,
-    as_json: options.AsJson = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds that joining may take.")
+    ] = 30,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, a line for each change.")
+    ] = False,
 ) -> None:
     """Be present on CHANNELS until Ctrl-C, then leave.
 

@@ -48,7 +48,7 @@ UserId = Annotated[
 Origin = Annotated[
     str | None,
     typer.Option(
-        help="Host, host:port or URL of the service [env: PUBNUB_ORIGIN].",
+        help="Host, host:port (https), or URL [env: PUBNUB_ORIGIN].",
         show_default=False,
     ),
 ]

@@ -119,11 +119,11 @@ def say_line(text: str) -> None:
     say(text)
 
 
-def complain(text: str) -> None:
-    """Print one line on stderr, if somebody still reads it."""
+def complain(text: str, command: str = "presence-async") -> None:
+    """Print one line on stderr, after the command, if somebody still reads it."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            print(f"presence-async: {shown(text)}", file=sys.stderr, flush=True)
+            print(f"{command}: {shown(text)}", file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:

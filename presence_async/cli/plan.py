@@ -1,4 +1,4 @@
-"""``presence-async plan``: print what a presence will cost, and what to turn."""
+"""``presence-async plan``: print what presence will cost, and what could change."""
 
 from __future__ import annotations
 
@@ -112,10 +112,11 @@ def plan(
     ] = 0,
     as_json: options.AsJson = False,
 ) -> None:
-    """Tell what presence will cost: requests, events, deliveries and what to turn.
+    """Tell what presence will cost.
 
-    Nothing is sent, and no prices are built in. The counts are those of this library
-    while nothing fails; a month has 30 days.
+    Prints requests, events and deliveries of a month, and up to three settings that
+    could be changed. Nothing is sent, and no prices are built in. The counts are those
+    of this library while nothing fails; a month has 30 days.
 
     Example: presence-async plan --users 1000 --hours 8 --timeout 120 --observers 20
     --price-transactions 2.5

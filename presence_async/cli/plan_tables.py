@@ -1,4 +1,4 @@
-"""What ``plan`` prints: a table of what is used, and one of what to turn."""
+"""What ``plan`` prints: a table of what is used, and one of what could be changed."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ def tell(situation: Situation, prices: Prices, *, as_json: bool) -> None:
         _title(situation), ["", "a month", "a day"], _rows(situation, usage, prices)
     )
     if turns:
-        columns = ["turn", "effect on a month", "but"]
+        columns = ["change", "effect on a month", "but"]
         print_table(
-            "What to turn", columns, _turn_rows(situation, usage, prices, turns)
+            "What you could change",
+            columns,
+            _turn_rows(situation, usage, prices, turns),
         )
     else:
         say("No setting saves 1 %.")

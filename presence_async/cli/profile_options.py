@@ -33,8 +33,8 @@ __all__ = [
 Profile = Annotated[
     Path | None,
     typer.Option(
-        help="The keyset to be: a JSON file with the fields of EmulatorProfile. Flags"
-        " given beside it win.",
+        help="The keyset to imitate: a JSON file with the fields of EmulatorProfile."
+        " Flags given beside it win.",
         show_default=False,
     ),
 ]

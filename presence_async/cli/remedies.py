@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..errors import (
@@ -57,11 +58,22 @@ _UNREACHABLE = (
 )
 
 
-def problem_of(error: BaseException | None) -> str:
-    """Return one line about an error that ends with a remedy, if there is one."""
+def problem_of(
+    error: BaseException | None, remedies: Mapping[int, str] | None = None
+) -> str:
+    """Return one line about an error that ends with a remedy, if there is one.
+
+    Args:
+        error: What went wrong.
+        remedies: What to do about a status of the service, if a command knows better.
+    """
     match error:
         case None:
             return ""
+        case ServiceError(status=status) if remedies and status in remedies:
+            return (
+                f"{str(error).removesuffix(error.advice).rstrip()} {remedies[status]}"
+            )
         case RequestError() if remedy := _remedy(error):
             # Advice is for programmers: it names arguments where there are options.
             return f"{str(error).removesuffix(error.advice).rstrip()} {remedy}"
@@ -83,17 +95,32 @@ def _remedy(error: RequestError) -> str:
             return _access_remedy(error) if isinstance(error, AccessDeniedError) else ""
         case DeadlineError():
             return f"{_UNREACHABLE}, or allow more time with --timeout."
+        case ConnectError(cause=str(cause)) if _lacks_tls(cause.lower()):
+            return "The port does not speak TLS: write http://HOST:PORT."
         case ConnectError():
             return f"{_UNREACHABLE}."
         case _:
             return ""
 
 
+def _lacks_tls(cause: str) -> bool:
+    return "ssl" in cause and "certificate" not in cause
+
+
 def _access_remedy(error: AccessDeniedError) -> str:
     from ..client.config import environment_value  # noqa: PLC0415  # as app says
+    from ..protocol.names import PRESENCE_SUFFIX  # noqa: PLC0415
+    from ..protocol.subscribe import SubscribeOperation  # noqa: PLC0415
 
     names = [*error.channels, *(f"group {group}" for group in error.channel_groups)]
-    what = f"access to {', '.join(names)}" if names else "this"
+    what, right = "this", ""
+    if names and error.operation == SubscribeOperation.name:
+        what = f"the events of {', '.join(names)}"
+        right = f"the right to read {', '.join(n + PRESENCE_SUFFIX for n in names)}"
+    elif names:
+        what = f"access to {', '.join(names)}"
     if environment_value("PUBNUB_AUTH") is None:
-        return f"Put a token that allows {what} into PUBNUB_AUTH."
-    return f"The token in PUBNUB_AUTH does not allow {what}: get one that does."
+        needs = f", with {right}" if right else ""
+        return f"Put a token that allows {what} into PUBNUB_AUTH{needs}."
+    needs = f"it needs {right}" if right else "get one that does"
+    return f"The token in PUBNUB_AUTH does not allow {what}: {needs}."

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import typer
@@ -47,6 +47,7 @@ def run(
     *,
     until_stopped: bool = False,
     hand_over_s: float = 0,
+    remedies: Mapping[int, str] | None = None,
 ) -> None:
     """Run a command; a signal that asks the process to end cancels it.
 
@@ -57,6 +58,7 @@ def run(
         work: The command.
         until_stopped: Whether a signal is the regular end of the command.
         hand_over_s: As of ``presence_async.run``.
+        remedies: As of ``problem_of``.
     """
     # Commands report problems themselves; without a handler Python would print every
     # warning of the library, too.
@@ -73,7 +75,7 @@ def run(
     except OutputClosedError:
         raise typer.Exit(_FAILED) from None
     except (PresenceError, OSError, ImportError) as error:
-        complain(problem_of(error))
+        complain(problem_of(error, remedies))
         raise typer.Exit(_FAILED) from None
     except (KeyboardInterrupt, SystemExit):
         if not until_stopped:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -37,12 +38,16 @@ def drawn_table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
 ) -> str:
     """Return rows under headings, as text for the terminal or pipe."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    output = console()
+    # Rich breaks a title where the table ends.
+    least = min(cell_len(title), output.width)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", min_width=least
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*[Text(cell) for cell in row])
-    output = console()
     with output.capture() as text:
         output.print(table)
     return text.get().removesuffix("\n")

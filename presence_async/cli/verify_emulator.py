@@ -36,13 +36,13 @@ def verify_emulator(
     proxy: options.Proxy = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Examine a keyset and a local emulator, and show the options in which they differ.
+    """Compare a keyset with a local emulator.
 
-    Asks both what doctor asks, which takes less than three minutes; see doctor for what
-    is sent. Each difference comes with the option that makes the emulator behave as
-    the keyset, and the last line is the command for all of them. What the keyset hides
-    is not compared: without Presence, or on a channel that is not tracked, hardly
-    anything shows.
+    Shows the options in which they differ. Asks both what doctor asks, which takes less
+    than three minutes; see doctor for what is sent. Each difference comes with the
+    option that makes the emulator behave as the keyset, and the last line is the
+    command for all of them. What the keyset hides is not compared: without Presence, or
+    on a channel that is not tracked, hardly anything shows.
 
     Ends with 0 if they do not differ, 1 if they do or the keyset has a problem.
 

@@ -12,7 +12,14 @@ import typer
 import presence_async
 
 from . import options
-from .output import is_live_terminal, print_json, say_line, shown, until_unread
+from .output import (
+    complain,
+    is_live_terminal,
+    print_json,
+    say_line,
+    shown,
+    until_unread,
+)
 from .remedies import problem_of
 from .running import run, until_first_ends, until_over
 from .watch_lines import event_lines
@@ -38,12 +45,12 @@ def watch(
         bool, typer.Option("--json", help="Print JSON, a line for each event.")
     ] = False,
 ) -> None:
-    """Show who is on CHANNELS and who comes and goes, until Ctrl-C.
+    """Show who is on CHANNELS, and who comes and goes.
 
-    Watching makes nobody present. A terminal shows a table that is kept up to date. In
-    a pipe the first lines show who is there, each later line one change. Changes marked
-    'corrected' were missed and found out later. Users who were there before, whenever
-    they came, are here for more than (>) the time shown.
+    Ends on Ctrl-C. Watching makes nobody present. A terminal shows a table that is kept
+    up to date. In a pipe the first lines show who is there, each later line one change.
+    Changes marked 'corrected' were missed and found out later. Users who were there
+    before, whenever they came, are here for more than (>) the time shown.
 
     Example: presence-async watch lobby news
 
@@ -91,12 +98,20 @@ async def _print_all(
 async def _print_events(
     roster: presence_async.Roster, name: str, *, as_json: bool
 ) -> None:
+    hints = not as_json
     async for event in roster:
         if as_json:
             print_json(event.to_dict())
         else:
             for line in event_lines(event, name):
                 say_line(line)
+        if hints and isinstance(event, presence_async.SnapshotEvent):
+            hints = False
+            if not event.occupancy:
+                complain(
+                    f"nobody is on {event.channel}; if somebody should be:"
+                    f" presence-async doctor {event.channel}"
+                )
 
 
 async def _print_health(

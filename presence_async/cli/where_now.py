@@ -27,7 +27,9 @@ def where_now(
     timeout_s: options.TimeoutS = 30,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the channels that a user is present on, one on each line.
+    """Show the channels that a user is present on.
+
+    One on each line.
 
     Example: presence-async where-now alice
     """

@@ -148,7 +148,7 @@ class Call(Generic[ReplyT]):
         """Return the error of an attempt, or of a call, whose time is up."""
         if now_s >= self.budget.deadline_s:
             total_s = self.budget.deadline_s - self.budget.started_s
-            problem = f"its {total_s:g} s were over"
+            problem = f"it took longer than {total_s:g} s"
         else:
             problem = f"no answer within {self.attempt_timeout_s:g} s"
         before = self.last_failure

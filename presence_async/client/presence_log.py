@@ -183,8 +183,8 @@ def log_unlisted(user_id: str, channel: str) -> None:
     logger.warning(
         "%s is acknowledged but not listed on channel %r: the keyset may track only"
         " selected channels; add a rule for it in Presence Management (Admin Portal)."
-        " Here now finds nobody there; if another client has left for the user, the"
-        " next heartbeat ends that",
+        " Here now finds nobody there. If another client has left this user, the next"
+        " heartbeat brings the user back",
         user_id,
         channel,
     )

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-import attrs
-
 from ..client.config import PresenceConfig
 from ..errors import RequestError
 from ..protocol.identity import redacted
@@ -185,7 +183,6 @@ class _Examination:
                 self._failed.add(probe.name)
         else:
             self._failed.add(probe.name)
-        finding = self._without_secrets(finding)
         self._on_finding(finding)
         return finding
 
@@ -196,7 +193,7 @@ class _Examination:
             async with limit:
                 finding = await probe.run(self._subject)
         except (RequestError, BaseExceptionGroup) as error:
-            return unknown(probe.name, _failure(error))
+            return unknown(probe.name, self._without_secrets(_failure(error)))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -207,15 +204,11 @@ class _Examination:
             return unknown(probe.name, words)
         return finding
 
-    def _without_secrets(self, finding: Finding) -> Finding:
+    def _without_secrets(self, words: str) -> str:
         """Remove what a service may have repeated; requests remove their own."""
         config = self._subject.config
         secrets = [x for x in (config.auth, config.secret_key) if isinstance(x, str)]
-        return attrs.evolve(
-            finding,
-            text=redacted(finding.text, secrets),
-            remedy=redacted(finding.remedy, secrets),
-        )
+        return redacted(words, secrets)
 
     def _not_tried(self, probe: Probe) -> Finding | None:
         missing = [name for name in probe.needs if name in self._failed]

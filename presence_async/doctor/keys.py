@@ -55,7 +55,10 @@ async def access(subject: Subject) -> Finding:
     except ServiceError as error:
         if error.is_transient:
             raise
-        return unknown("access", f"refused without a signature: {error.problem}")
+        # Not in the service's words: it may repeat secrets that this request had not.
+        if subject.config.secret_key is not None:
+            return ok("access", "only signed requests are answered; these are signed")
+        return unknown("access", f"refused with status {error.status}")
     if has_token:
         return warning(
             "access",
@@ -99,6 +102,13 @@ def _refused(subject: Subject, error: RequestError) -> Finding:
             f"the service does not know the subscribe key"
             f" {subject.config.subscribe_key!r}",
             f"copy it from the keyset in the {_PORTAL} to PUBNUB_SUBSCRIBE_KEY",
+        )
+    is_signing = subject.config.secret_key is not None
+    if not is_signing and ("timestamp" in words or "signature" in words):
+        return problem(
+            "keys",
+            "this key set wants signed requests, and there is no secret key",
+            "set PUBNUB_SECRET_KEY and PUBNUB_PUBLISH_KEY",
         )
     if "timestamp" in words:
         return problem(

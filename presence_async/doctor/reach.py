@@ -148,7 +148,7 @@ def _unreachable(url: str, cause: str) -> tuple[str, str]:
         )
         return f"{url} has a certificate that is not trusted ({cause})", remedy
     if "ssl" in words:
-        remedy = "check scheme and port of the origin"
+        remedy = f"write http://{urlsplit(url).netloc}, or choose another port"
         return f"{url} does not speak TLS", remedy
     if "refused" in words:
         return (

@@ -108,6 +108,7 @@ class Control:
     ) -> None:
         self._service = service
         self._guard = ControlGuard(token)
+        self._page = page()  # at the start: another version may be installed later
         self._started_s = started_s
         self._subscribe_key = subscribe_key
         self._routes: Mapping[tuple[str, str], _Handler] = {
@@ -146,7 +147,7 @@ class Control:
         if (refused := self.refusal(request)) is not None:
             return refused
         if request.http.path == CONSOLE_PATH:
-            return page()
+            return self._page
         route = request.method, request.http.path.removeprefix(PREFIX)
         handler = self._routes.get(route)
         if handler is None:

@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack
 
 import attrs
 
-from ..checks import whole_number
+from ..checks import name_tuple, whole_number
 from ..client.config import PresenceConfig
 from ..protocol.json_codec import Json
 from .event_faults import EventFault
@@ -38,7 +38,8 @@ class PresenceEmulator:
     Args:
         host: The address to listen on.
         port: The port; 0 takes a free one.
-        subscribe_key: The emulator's own key, for ``config`` and the methods.
+        subscribe_key: The emulator's own key, for ``config`` and the methods; ``None``:
+            the first of ``subscribe_keys``, or ``"demo"``.
         publish_key: Part of signatures.
         secret_key: Verify signatures made with it; ``None``: accept every request.
         subscribe_keys: The only valid keys; ``None``: every key is valid.
@@ -54,7 +55,7 @@ class PresenceEmulator:
             on this machine.
         clock: Returns Unix time in seconds, for ``/time/0`` and the age of signatures;
             ``None``: the event loop's ``wall_time`` if it has one, else the system's.
-        profile: The keyset to be; ``None``: ``EmulatorProfile()``.
+        profile: The keyset to imitate; ``None``: ``EmulatorProfile()``.
         **options: Fields of ``EmulatorProfile``, such as ``announce_max=5``, which win
             over those of ``profile``.
 
@@ -67,7 +68,7 @@ class PresenceEmulator:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        subscribe_key: str = _DEFAULT_KEY,
+        subscribe_key: str | None = None,
         publish_key: str = _DEFAULT_KEY,
         secret_key: str | None = None,
         subscribe_keys: Iterable[str] | None = None,
@@ -81,23 +82,30 @@ class PresenceEmulator:
         **options: Unpack[ProfileOptions],
     ) -> None:
         whole_number(port, "port", least=0, most=65_535)
+        valid = (
+            None
+            if subscribe_keys is None
+            else name_tuple(subscribe_keys, "subscribe_keys")
+        )
         self._options: Options = Options(
             profile=attrs.evolve(profile or EmulatorProfile(), **options),
             publish_key=publish_key,
             secret_key=secret_key,
-            subscribe_keys=subscribe_keys,
+            subscribe_keys=valid,
             access=access,
             idle_poll_s=idle_poll_s,
             max_requests_per_s=max_requests_per_s,
             journal_size=journal_size,
             control_token=control_token,
         )
-        self._subscribe_key = subscribe_key
+        self._subscribe_key: str = subscribe_key or next(
+            iter(valid or ()), _DEFAULT_KEY
+        )
         self._server = Server(
             self._options,
             host=host,
             port=port,
-            subscribe_key=subscribe_key,
+            subscribe_key=self._subscribe_key,
             clock=clock,
         )
 

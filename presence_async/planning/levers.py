@@ -1,4 +1,4 @@
-"""What to turn: the settings that would save most, each with its price."""
+"""What could be changed: the settings that would save most, each with its price."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _timeout(s: Situation) -> Iterator[_Turn]:
         yield _Turn(
             f"presence_timeout_s={_LONGEST_TIMEOUT_S} instead of"
             f" {s.presence_timeout_s}",
-            f"who crashes is shown for up to {_LONGEST_TIMEOUT_S} s",
+            f"a user who crashes is shown for up to {_LONGEST_TIMEOUT_S} s",
             {"presence_timeout_s": _LONGEST_TIMEOUT_S},
         )
 
@@ -112,8 +112,8 @@ def _linger(s: Situation) -> Iterator[_Turn]:
     if s.reloads and not s.hides_reloads:
         yield _Turn(
             f"linger_s={_LINGER_S} instead of {s.linger_s:g}",
-            f"who leaves is shown for {_LINGER_S} s more; hides reloads of less than"
-            f" {RELOAD_S:g} s",
+            f"a user who leaves is shown for {_LINGER_S} s more; hides reloads of less"
+            f" than {RELOAD_S:g} s",
             {"linger_s": _LINGER_S},
         )
 
@@ -133,7 +133,7 @@ def _fewer(s: Situation) -> Iterator[_Turn]:
     if s.observers > enough:
         yield _Turn(
             f"observers={enough} instead of {s.observers}",
-            "these have to pass on what they hear, in your own messages",
+            "these then have to tell the others, by messages of yours",
             {"observers": enough},
         )
 

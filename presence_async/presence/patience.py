@@ -86,7 +86,7 @@ def overdue(order: Order, cause: str) -> DeadlineError:
     if before is not None:
         cause = f"the attempt before: {before.cause or before.problem}"
     return DeadlineError(
-        f"its {total_s:g} s were over",
+        f"it took longer than {total_s:g} s",
         operation=order.name,
         attempts=order.attempts,
         elapsed_s=total_s if total_s < math.inf else 0.0,

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from presence_async import PresenceClient
+from presence_async import ChannelOccupancy, HereNow, PresenceClient
+from presence_async.cli.here_now import print_here
 from presence_async.emulator import Fault, PresenceEmulator
 
 from .commands import ask, run
@@ -29,6 +30,19 @@ async def test_here_now_prints_a_table_and_json(
     assert json.loads(as_json[1])["channels"]["lobby"]["occupants"] == [
         {"user_id": "bob", "state": {"mood": "ok"}, "state_error": None}
     ]
+
+
+def test_users_count_once_and_presences_for_each_channel(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    members = {"demo": ("amy", "bob", "kim"), "lobby": ("amy", "bob")}
+    channels = {name: ChannelOccupancy.of(name, m) for name, m in members.items()}
+    numbers = {"total_channels": 2, "total_occupancy": 5}
+
+    print_here(HereNow(channels=channels, **numbers), with_state=False)
+    title = capsys.readouterr().out.splitlines()[0]
+
+    assert title.strip() == "5 presences on 2 channels, 3 users"
 
 
 async def test_here_now_without_channels_is_global_and_counts(

@@ -46,6 +46,10 @@ def rejected(status: int, message: str = "") -> RequestError:
         (denied("Token is expired"), "Get a new token and put it into PUBNUB_AUTH."),
         (denied("Token is revoked"), "Get a new token and put it into PUBNUB_AUTH."),
         (denied(channels=("lobby",)), "that allows access to lobby into PUBNUB_AUTH."),
+        (
+            ConnectError("no", cause="ClientConnectorSSLError: WRONG_VERSION_NUMBER"),
+            "The port does not speak TLS: write http://HOST:PORT.",
+        ),
         (ConnectError("no route"), "a firewall wants a proxy (--proxy), and --origin"),
         (DeadlineError("no answer"), "or allow more time with --timeout."),
         (ConnectionLostError("cut"), "Try again; the service may or may not"),
@@ -56,7 +60,16 @@ def rejected(status: int, message: str = "") -> RequestError:
     ],
     ids=[
         *("wrong key", "unsigned", "Presence off", "origin", "too long", "signature"),
-        *("expired", "revoked", "no token", "blocked", "slow", "cut", "port"),
+        *(
+            "expired",
+            "revoked",
+            "no token",
+            "no TLS",
+            "blocked",
+            "slow",
+            "cut",
+            "port",
+        ),
         *("file", "extra", "none"),
     ],
 )
@@ -77,6 +90,45 @@ def test_who_has_a_token_needs_another_one(monkeypatch: pytest.MonkeyPatch) -> N
         " does."
     )
     assert "planted-secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (
+            "t",
+            "The token in PUBNUB_AUTH does not allow the events of lobby: it needs the"
+            " right to read lobby-pnpres.",
+        ),
+        (
+            None,
+            "Put a token that allows the events of lobby into PUBNUB_AUTH, with the"
+            " right to read lobby-pnpres.",
+        ),
+    ],
+)
+def test_events_need_a_right_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, token: str | None, words: str
+) -> None:
+    if token is not None:
+        monkeypatch.setenv("PUBNUB_AUTH", token)
+    refused = denied(channels=("lobby",))
+    refused.operation = "subscribe"
+
+    assert problem_of(refused).endswith(f": answered 403. {words}")
+
+
+@pytest.mark.real_time
+async def test_a_here_now_of_all_channels_may_be_off(
+    emulator: PresenceEmulator, service: dict[str, str]
+) -> None:
+    emulator.inject(Fault(status=402, body=b'{"status": 402, "error": 1}'))
+
+    _, _, of_all = await ask("here-now", **service)
+    _, _, of_one = await ask("here-now", "lobby", **service)
+
+    assert "Name a channel: a here now of all channels needs Global Here Now" in of_all
+    assert "Turn on Presence" in of_one
 
 
 @pytest.mark.real_time
@@ -109,4 +161,4 @@ async def test_an_empty_channel_is_no_error_and_no_hint_for_programs(
     code, out, errors = await ask("here-now", "lobby", **service)
 
     assert (code, errors) == (0, "")
-    assert "0 present on 0 channels" in out
+    assert "nobody is present" in out

@@ -111,4 +111,4 @@ async def test_everybody_is_read_with_a_bar_on_the_terminal(
         code = await terminal.process.wait()
 
     assert code == 0
-    assert "9 present on 1 channel" in terminal.seen
+    assert "9 presences on 1 channel" in terminal.seen

@@ -38,10 +38,11 @@ COMMANDS = [
         (["watch", "lobby", "--duration", "5x"], "such as 90, 90s, 5m or 1.5h"),
         (["here-now", "--all", "--counts"], "--all goes without --counts"),
         (["no-such-command"], "No such command"),
+        (["--no-such-option"], "No such option"),
     ],
     ids=[
         *("fault", "no key", "comma", "no object", "no number", "limit"),
-        *("proxy", "port", "duration", "all", "no command"),
+        *("proxy", "port", "duration", "all", "no command", "no option"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(arguments: list[str], words: str) -> None:
@@ -49,6 +50,18 @@ def test_wrong_usage_ends_with_2_and_says_why(arguments: list[str], words: str) 
 
     assert (code, out) == (2, "")
     assert words in errors
+    assert errors.startswith("presence-async")
+    assert errors.count("\n") == 1
+
+
+def test_wrong_usage_names_the_command_and_its_help() -> None:
+    _, _, of_command = invoke("here-now", "--limit", "many")
+    _, _, of_none = invoke("no-such-command")
+
+    assert of_command.startswith("presence-async here-now: Invalid value for '--limit'")
+    assert of_command.endswith(". See presence-async here-now --help\n")
+    assert of_none.startswith("presence-async: No such command 'no-such-command'")
+    assert of_none.endswith(". See presence-async --help\n")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +132,13 @@ def test_help_has_an_example(command: str) -> None:
 
     assert code == 0
     assert f"presence-async {command}" in " ".join(out.split()).split("Example:")[1]
+
+
+def test_the_list_of_commands_cuts_no_description() -> None:
+    code, out, _ = invoke("--help")
+
+    assert code == 0
+    assert "..." not in out.split("Commands:")[1]
 
 
 @pytest.mark.real_time

@@ -108,6 +108,7 @@ async def test_watch_ends_with_1_when_refused(
 async def test_watch_ends_quietly_with_1_when_nobody_reads_its_output(
     client: PresenceClient, service: dict[str, str]
 ) -> None:
+    await client.heartbeat("lobby", user_id="kim")
     process = await start("watch", "lobby", **service)
     await read_line_and_close(process)
     while process.returncode is None:
@@ -117,6 +118,22 @@ async def test_watch_ends_quietly_with_1_when_nobody_reads_its_output(
 
     assert process.returncode == 1
     assert await errors_of(process) == b""
+
+
+async def test_who_watches_an_empty_channel_is_told_once_what_to_try(
+    service: dict[str, str],
+) -> None:
+    watching = ("watch", "lobby", "--duration", "0.1s")
+
+    _, out, errors = await ask(*watching, **service)
+    _, _, of_json = await ask(*watching, "--json", **service)
+
+    assert out.endswith(" 0 on lobby\n")
+    assert errors == (
+        "presence-async: nobody is on lobby; if somebody should be: presence-async"
+        " doctor lobby\n"
+    )
+    assert of_json == ""
 
 
 async def test_several_channels_are_watched_for_a_while(

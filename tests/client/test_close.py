@@ -367,5 +367,5 @@ async def test_closing_does_not_make_a_caller_wait_longer_for_a_leave(
 
     assert told_s == [pytest.approx(3)]
     assert isinstance(leaving.exception(), DeadlineError)
-    assert "its 3 s were over" in str(leaving.exception())
+    assert "it took longer than 3 s" in str(leaving.exception())
     assert [was.user_id for was in report.left] == ["tester"]

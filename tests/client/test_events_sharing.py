@@ -259,6 +259,7 @@ async def test_a_refused_stream_raises_and_harms_nobody(
         await settle()
 
         assert caught.value.channels == ("secret",)
+        assert caught.value.advice.endswith("events need read on secret-pnpres.")
         assert [asked.names for asked in service.held] == [{"lobby-pnpres"}]
         assert users(await read_all(stream)) == ["amy"]
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from presence_async import ConnectError, InvalidArgumentError
-from presence_async.cli.findings import line
+from presence_async.cli.findings import closing_line, line
 from presence_async.doctor.examination import examine
 from presence_async.doctor.finding import Verdict
 from presence_async.doctor.verification import verify
@@ -101,8 +101,8 @@ NEWCOMERS = {
     ),
     "no TLS": Newcomer(
         config={"origin": "https://{origin}"},
-        says="✗ connection {url} does not speak TLS → check scheme and port of the"
-        " origin",
+        says="✗ connection {url} does not speak TLS → write http://{host}, or"
+        " choose another port",
     ),
     "no such host": Newcomer(
         config={"origin": "no-such-host.invalid"},
@@ -145,9 +145,15 @@ NEWCOMERS = {
         says="✗ clock 3600.0 s behind the service's; signed requests are refused above"
         " 60 s → set the clock of this machine by NTP",
     ),
+    "no secret key": Newcomer(
+        service={"secret_key": "sec-c-right"},
+        config={"secret_key": None},
+        says="✗ keys this key set wants signed requests, and there is no secret key →"
+        " set PUBNUB_SECRET_KEY and PUBNUB_PUBLISH_KEY",
+    ),
     "wrong secret key": Newcomer(
         service={"secret_key": "sec-c-right"},
-        config={"secret_key": "sec-c-wrong"},
+        config={"secret_key": "wrong"},  # a word of the sentence, which stays
         says="✗ keys the signature is wrong → check that PUBNUB_SECRET_KEY and"
         " PUBNUB_PUBLISH_KEY belong to this subscribe key",
     ),
@@ -171,7 +177,8 @@ async def test_a_fault_of_a_newcomer_is_one_line(name: str) -> None:
         if finding.verdict in {Verdict.PROBLEM, Verdict.WARNING}
         and finding.name != "descriptors"
     ]
-    assert told == [case.says.format(url=config.base_url)]
+    url = config.base_url
+    assert told == [case.says.format(url=url, host=url.rpartition("/")[2])]
     assert report.has_problems is case.says.startswith("✗")
 
 
@@ -180,6 +187,15 @@ async def test_nothing_is_wrong_with_a_sound_keyset(emulator: PresenceEmulator) 
 
     verdicts = {f.verdict for f in report.findings if f.name != "descriptors"}
     assert verdicts == {Verdict.OK}
+
+
+async def test_nothing_is_wrong_with_a_keyset_that_wants_signatures() -> None:
+    async with PresenceEmulator(secret_key="sec-c-right") as emulator:
+        report = await examine(emulator.config(), "lobby", is_quick=True)
+
+    verdicts = {f.verdict for f in report.findings if f.name != "descriptors"}
+    assert verdicts == {Verdict.OK}
+    assert closing_line(report).startswith("nothing keeps presence from working; ")
 
 
 @pytest.mark.parametrize("channel", ["a,b", "a.*", "a-pnpres", ""])

@@ -83,18 +83,25 @@ async def test_options_out_of_range_are_left_out(options: dict[str, Any]) -> Non
     assert wrong(report, profile) == {}
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("operation", "status", "says"),
+    [
+        ("where now", 429, "nothing keeps presence from working; "),
+        ("where now", 503, "nothing keeps presence from working; "),
+        ("heartbeat", 503, "no problem found, but presence was not seen to work; "),
+    ],
+)
 async def test_a_refusal_that_passes_blames_no_key(
-    emulator: PresenceEmulator, status: int
+    emulator: PresenceEmulator, operation: str, status: int, says: str
 ) -> None:
     emulator.inject(Fault(operation="time", status=status, times=2))
-    emulator.inject(Fault(operation="where now", status=status))
+    emulator.inject(Fault(operation=operation, status=status))
 
     report = await examine(emulator.config(), "lobby", is_quick=True)
 
     assert not report.has_problems
     assert wrong(report, EmulatorProfile()) == {}
-    assert closing_line(report).startswith("no problem found, but presence was not")
+    assert closing_line(report).startswith(says)
 
 
 async def test_a_service_that_only_answers_503_is_said_to_be_down(

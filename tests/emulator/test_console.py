@@ -107,6 +107,14 @@ def test_other_sites_may_link_to_the_page_and_learn_nothing(
     assert [answer.status for answer in answers] == [of_page, of_data]
 
 
+def test_the_page_is_read_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file may be gone later, while another version is installed."""
+    control = Control(Service(Options(), clock=lambda: 0.0), "demo")
+    monkeypatch.delattr("presence_async.emulator.control.page")
+
+    assert control.answer(asked("/"), now_s=0).body == page().body
+
+
 def test_with_a_token_everybody_gets_the_page_and_nobody_data_without_it() -> None:
     service = Service(Options(), clock=lambda: 0.0)
     control = Control(service, "demo", token="t")

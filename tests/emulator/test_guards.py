@@ -202,9 +202,10 @@ async def test_a_reset_brings_the_first_tokens_back(wire: Any) -> None:
 
 
 async def test_other_keys_are_invalid_if_some_are_named(wire: Any) -> None:
-    async with PresenceEmulator(subscribe_keys="demo") as emulator:
-        own, _ = await wire.to(emulator).get(KEY)
-        status, body = await wire.to(emulator).get(KEY.replace("demo", "other"))
+    async with PresenceEmulator(subscribe_keys=["mine", "too"]) as emulator:
+        assert emulator.config().subscribe_key == "mine"
+        own, _ = await wire.to(emulator).get(KEY.replace("demo", "mine"))
+        status, body = await wire.to(emulator).get(KEY)
 
     assert own == 200
     assert (status, body["message"]) == (400, "Invalid Subscribe Key")
