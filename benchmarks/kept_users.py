@@ -2,7 +2,7 @@
 
     python benchmarks/kept_users.py                   # up to 1,000,000 users
     python benchmarks/kept_users.py --users 100000    # of one number alone
-    python benchmarks/kept_users.py --quick           # 4,000 users, some seconds
+    python benchmarks/kept_users.py --quick           # 12,000 users, some seconds
 
 Example: ``python benchmarks/kept_users.py --users 50000 | grep '^50,000'`` shows the
 line about 50,000 users.
@@ -36,7 +36,7 @@ from reporting import Gate, conclude, judged, options_of, print_table, progress,
 from presence_async.testing import VirtualLoop
 
 USERS = (10_000, 100_000, 1_000_000)
-QUICK_USERS = (4000,)
+QUICK_USERS = (12_000,)
 TIMEOUT_S = 300
 CALM_S, QUICK_CALM_S = 10.0, 1.0
 WEIGHED, TRACED = 50_000, 20_000
@@ -72,7 +72,7 @@ def cases_of(users: tuple[int, ...], *, quick: bool) -> dict[str, tuple[object, 
         return {
             **{f"{n:,} users": ("life", n, QUICK_CALM_S, 12) for n in users},
             "resident": ("weigh", 10_000),
-            "others": ("others", 100, 0.3, 1),
+            "others": ("others", 1000, 1, 1),
             "hour": ("hour", 50, 60),
         }
     return {
