@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -43,6 +44,20 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("real_time") is not None:
         return {"real": lambda: with_task_factory(asyncio.new_event_loop())}
     return {"virtual": lambda: with_task_factory(VirtualLoop())}
+
+
+class Unhurried(logging.Filter):
+    """Drops what asyncio's debug mode logs of slow callbacks.
+
+    How long one takes on a busy machine says nothing about the code, and tests read
+    what has been logged.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "Executing %s took %.3f seconds"
+
+
+logging.getLogger("asyncio").addFilter(Unhurried())
 
 
 def with_task_factory(

@@ -202,28 +202,35 @@ async def test_every_command_works(
     assert failed == {}
 
 
-async def told_until_stopped(process: asyncio.subprocess.Process) -> str:
-    """Stop a process once it has said something; return its first line."""
+async def first_line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    first = (await process.stdout.readline()).decode()
+    return (await process.stdout.readline()).decode()
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """Stop a process, which has complained about nothing."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     _, errors = await process.communicate()
     assert errors.decode() == ""
-    return first
 
 
 @pytest.mark.real_time
 async def test_commands_that_go_on_work_until_they_are_stopped(
     emulator: PresenceEmulator, folder: Path
 ) -> None:
-    blocks = [block for marker, block in COMMANDS if marker == UNTIL_STOPPED]
-    running = [await shell(block, emulator, folder) for block in blocks]
-    emulating, bot, watching = [await told_until_stopped(x) for x in running]
+    emulate, bot, watch = (x for marker, x in COMMANDS if marker == UNTIL_STOPPED)
 
-    assert re.match(r"http://127\.0\.0\.1:\d+\n", emulating)
-    assert bot == "fresh - heartbeat acknowledged\n"
-    assert re.search(r"\d on lobby\n", watching)
+    # In the reader's order: before the bot has joined, there is nobody to watch.
+    emulating = await shell(emulate, emulator, folder)
+    assert re.match(r"http://127\.0\.0\.1:\d+\n", await first_line(emulating))
+    running = await shell(bot, emulator, folder)
+    assert await first_line(running) == "fresh - heartbeat acknowledged\n"
+    watching = await shell(watch, emulator, folder)
+    assert re.search(r"\d on lobby\n", await first_line(watching))
+
+    for process in (watching, running, emulating):
+        await stop(process)
 
 
 def test_every_command_is_run_by_some_test() -> None:
