@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from .lease import Lease as Lease
     from .live_count import LiveCount as LiveCount
     from .occupants import OccupantPages as OccupantPages
-    from .register_loop import RegisterLoop as RegisterLoop
     from .reports import CloseReport as CloseReport
     from .reports import report_of as report_of
     from .roster import Roster as Roster
+    from .sharing.register_loop import RegisterLoop as RegisterLoop
     from .snapshot_requests import SnapshotRequests as SnapshotRequests
     from .telling import Teller as Teller
     from .witness import Witness as Witness
@@ -62,7 +62,7 @@ _HOMES = {
     "OccupantPages": ".occupants",
     "PresenceFeed": ".feed.feed",
     "Register": "..register.register",
-    "RegisterLoop": ".register_loop",
+    "RegisterLoop": ".sharing.register_loop",
     "RegisterStats": ".heartbeat_manager",
     "RemoveChannelsOperation": "..protocol.channel_groups",
     "Roster": ".roster",
