@@ -18,7 +18,7 @@ class Scene:
     def __init__(self) -> None:
         self.member = Membership(Worker("sub-key", "worker"), 30, 10)
         self.member.is_up = True
-        self.pace = RegisterPace(self.member, random.Random(1))  # noqa: S311
+        self.pace = RegisterPace(self.member, random.Random(1))  # noqa: S311  # repeatable
         self.pace.attended(0, has_more=False)
 
     def beat(self) -> None:
@@ -32,7 +32,7 @@ def make_scene() -> Scene:
 
 def test_the_first_sign_of_life_is_due_at_once() -> None:
     member = Membership(Worker("sub-key", "worker"), 30, 10)
-    pace = RegisterPace(member, random.Random(1))  # noqa: S311
+    pace = RegisterPace(member, random.Random(1))  # noqa: S311  # repeatable
 
     assert pace.due_s(0) == -math.inf
 
