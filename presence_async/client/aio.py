@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -221,14 +221,10 @@ class TaskOwner:
 
     The event loop itself holds tasks weakly, and an exception in a task nobody awaits
     is only seen when it is collected.
-
-    Args:
-        on_ended: Called after each task, when it no longer counts.
     """
 
-    def __init__(self, on_ended: Callable[[], None] | None = None) -> None:
+    def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._on_ended = on_ended
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -269,5 +265,3 @@ class TaskOwner:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("%s crashed", task.get_name(), exc_info=error)
-        if self._on_ended is not None:
-            self._on_ended()
