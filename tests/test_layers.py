@@ -121,6 +121,7 @@ PROTOCOL_PARTS = {
     "presence_params",
     "presence_path",
     "rendered_message",
+    "signature",
     "splitting",
     "timetoken",
 }
