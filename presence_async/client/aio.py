@@ -1,4 +1,4 @@
-"""What asyncio lacks: gates, many time limits on one timer, and owners of tasks."""
+"""What asyncio lacks: gates, time limits on one timer, owners of tasks, a clock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Protocol, Self
 
 from .safe_log import SafeLogger
 
-__all__ = ["Admission", "Deadlines", "Gate", "TaskOwner", "TimeLimit"]
+__all__ = ["Admission", "Deadlines", "Gate", "TaskOwner", "TimeLimit", "loop_s"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
+
+
+def loop_s() -> float:
+    """Return the time of the running event loop."""
+    return asyncio.get_running_loop().time()
 
 
 class Admission(Protocol):
@@ -102,7 +107,7 @@ class Gate:
     async def _wait_for_turn(self) -> None:
         if not self._gap_s:
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         entry_s = max(now_s, self._next_entry_s)
         self._next_entry_s = entry_s + self._gap_s
         if entry_s > now_s:

@@ -15,6 +15,7 @@ from ...presence.listing import Ask, AskKind
 from ...presence.listings import Listings
 from ...register.register import Register
 from ...register.values import Departures
+from ..aio import loop_s
 from .pace import RegisterPace
 from .register_call import asked, asked_each
 
@@ -73,7 +74,7 @@ class RegisterExchange:
         Raises:
             RegisterError: There was no answer.
         """
-        sent_s = _now_s()
+        sent_s = loop_s()
         register, worker = self._register, self._member.worker
         attendance = self._member.attendance()
         try:
@@ -84,11 +85,11 @@ class RegisterExchange:
                 raise RegisterError(f"the {register.engine} register answered nonsense")
         finally:
             self.attended.set()
-        self._pace.attended(_now_s(), has_more=answer.has_more)
-        self._listings.attended(answer, sent_s, _now_s())
+        self._pace.attended(loop_s(), has_more=answer.has_more)
+        self._listings.attended(answer, sent_s, loop_s())
 
     async def _attend_if_due(self) -> None:
-        if self._pace.attend_s <= _now_s():
+        if self._pace.attend_s <= loop_s():
             await self.attend()
 
     # What was said to the service.
@@ -100,13 +101,13 @@ class RegisterExchange:
             RegisterError: The register failed; what was not noted is forgotten.
         """
         member, register = self._member, self._register
-        if self._pace.must_note(_now_s()) or len(member.beaten) >= self._at_once:
+        if self._pace.must_note(loop_s()) or len(member.beaten) >= self._at_once:
             await self._note_beaten()
         departed, member.departed = member.departed, []
         for gone in self._parts(departed):
             owed = await self._each(register.departed, gone)
             for leave, again in zip(gone, owed, strict=True):
-                self._listings.say_again(leave.user_id, again, _now_s())
+                self._listings.say_again(leave.user_id, again, loop_s())
         states, member.states = member.states, []
         for some in self._parts(states):
             await self._each(register.hold, some)
@@ -115,12 +116,12 @@ class RegisterExchange:
         beaten, self._member.beaten = self._member.beaten, []
         self._pace.noted()
         for part in self._parts(beaten):
-            now_s = _now_s()
+            now_s = loop_s()
             beats = [x._replace(age_s=max(0.0, now_s - sent_s)) for x, sent_s in part]
             answers = await self._each(self._register.beaten, beats)
             for beat, behind in zip(beats, answers, strict=True):
                 if behind:
-                    self._listings.noted(beat.user_id, behind, _now_s())
+                    self._listings.noted(beat.user_id, behind, loop_s())
 
     # What is asked.
 
@@ -144,7 +145,7 @@ class RegisterExchange:
         Raises:
             RegisterError: The question has waited for too long.
         """
-        if ask.taken_s + _ASKED_WITHIN_S < _now_s():
+        if ask.taken_s + _ASKED_WITHIN_S < loop_s():
             raise RegisterError(
                 f"the {self._register.engine} register is too slow; questions wait for"
                 f" more than {_ASKED_WITHIN_S:g} s"
@@ -162,7 +163,7 @@ class RegisterExchange:
         self, asks: Sequence[Ask], answers: Sequence[Any] | None
     ) -> RegisterError | None:
         """Take in answers, each whatever another one is; return if any is none."""
-        now_s, found = _now_s(), None
+        now_s, found = loop_s(), None
         for ask, answer in zip(asks, answers or [None] * len(asks), strict=True):
             try:
                 self._listings.answered(ask, answer, now_s)
@@ -195,7 +196,3 @@ class RegisterExchange:
             len(values),
             lambda: operation(worker, values, *more),
         )
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ from ...presence.listings import Listings
 from ...presence.membership import Membership
 from ...register.register import Register
 from ...register.values import Worker
-from ..aio import TaskOwner
+from ..aio import TaskOwner, loop_s
 from ..config import PresenceConfig
 from ..heartbeat_manager import RegisterStats
 from ..safe_log import SafeLogger
@@ -108,7 +108,7 @@ class RegisterLoop:
             await self._exchange.attend()
         except RegisterError as error:
             self._is_open = True
-            self.listings.lose(error, _now_s())
+            self.listings.lose(error, loop_s())
         except (ImportError, InvalidArgumentError):
             await self._close()
             raise
@@ -141,20 +141,20 @@ class RegisterLoop:
                     await self._sleep()
             except Exception as error:
                 logger.critical("the register loop crashed; restarting", exc_info=True)
-                self.listings.lose(error, _now_s())
+                self.listings.lose(error, loop_s())
             await asyncio.sleep(_RESTART_PAUSE_S)
 
     async def _speak(self) -> None:
         try:
             await self._exchange.speak()
         except RegisterError as error:
-            self._pace.failed(_now_s())
-            self.listings.lose(error, _now_s())
+            self._pace.failed(loop_s())
+            self.listings.lose(error, loop_s())
         self._pump()
 
     async def _sleep(self) -> None:
-        until_s = self._pace.begin_sleep(_now_s())
-        if until_s <= _now_s():
+        until_s = self._pace.begin_sleep(loop_s())
+        if until_s <= loop_s():
             await asyncio.sleep(0)
             return
         self._wake.clear()
@@ -168,7 +168,7 @@ class RegisterLoop:
 
     def hasten(self) -> None:
         """Wake the loop if there is something to say sooner than it sleeps."""
-        if self._pace.due_s(_now_s()) < self._sleeps_until_s:
+        if self._pace.due_s(loop_s()) < self._sleeps_until_s:
             self._wake.set()
 
     # The end.
@@ -210,7 +210,7 @@ class RegisterLoop:
             try:
                 await self._exchange.note()
             except RegisterError as error:
-                self.listings.lose(error, _now_s())
+                self.listings.lose(error, loop_s())
 
     def abort(self) -> None:
         """Cancel the task, without waiting."""
@@ -231,7 +231,3 @@ class RegisterLoop:
             await asked(register.engine, register.close, _CLOSED_WITHIN_S)
         except Exception as error:  # noqa: BLE001  # the client is closed all the same
             logger.warning("closing the register failed: %s", error)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
