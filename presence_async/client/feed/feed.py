@@ -24,8 +24,9 @@ from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
 from .patience import until_answered
 from .progress import Cursor, PollProgress
-from .routing import EventWitness, Subscription, WireName, as_listed
+from .routing import EventWitness
 from .subscribe_requests import SubscribeRequests
+from .subscription import Subscription, WireName, as_listed
 
 __all__ = ["PresenceFeed"]
 

@@ -27,8 +27,9 @@ from ..safe_log import SafeLogger
 from .listener import StreamHealth
 from .pace import PollPace
 from .progress import Loss, PollProgress
-from .routing import EventWitness, RoutingTable, WireName
+from .routing import EventWitness, RoutingTable
 from .subscribe_requests import Reply, SubscribeRequests
+from .subscription import WireName
 
 __all__ = ["LongPoll", "PollOwner"]
 
