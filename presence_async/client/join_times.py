@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["JoinTimes", "Moment", "forget", "joined_at"]
+__all__ = ["JoinTimes", "Moment", "forget", "moment_of"]
 
 _AT_ONCE_S = 0.5
 
@@ -43,10 +43,10 @@ class JoinTimes:
         lease._moment = latest  # noqa: SLF001
 
 
-def joined_at(lease: Any) -> float:  # noqa: ANN401
-    """Return the Unix time when a lease joined; 0.0 if that is not known."""
+def moment_of(lease: Any) -> Moment:  # noqa: ANN401
+    """Return what a lease has in common with those that joined when it did."""
     moment: Moment = lease._moment  # noqa: SLF001
-    return moment.joined_at
+    return moment
 
 
 def forget(lease: Any) -> None:  # noqa: ANN401

@@ -10,6 +10,10 @@ from presence_async.client import join_times
 from presence_async.client.join_times import JoinTimes, Moment
 
 
+def joined_at(lease: SimpleNamespace) -> float:
+    return join_times.moment_of(lease).joined_at
+
+
 @pytest.fixture(name="leases")
 def make_leases() -> list[SimpleNamespace]:
     calls = SimpleNamespace()
@@ -28,13 +32,13 @@ def test_only_leases_that_join_at_once_share_a_time(
         times.note(lease, now_s)
 
     one, two = leases
-    assert join_times.joined_at(one) == 1000
-    assert join_times.joined_at(two) == 1000 + expected
+    assert joined_at(one) == 1000
+    assert joined_at(two) == 1000 + expected
     assert (one._moment is two._moment) is (expected == 0)
 
 
 def test_a_lease_that_has_not_joined_has_no_time(leases: list[SimpleNamespace]) -> None:
-    assert join_times.joined_at(leases[0]) == 0
+    assert joined_at(leases[0]) == 0
 
 
 def test_a_time_is_forgotten_for_one_lease_alone(leases: list[SimpleNamespace]) -> None:
@@ -44,5 +48,5 @@ def test_a_time_is_forgotten_for_one_lease_alone(leases: list[SimpleNamespace]) 
 
     join_times.forget(leases[0])
 
-    assert [join_times.joined_at(lease) for lease in leases] == [0, 1000]
+    assert [joined_at(lease) for lease in leases] == [0, 1000]
     assert leases[0]._moment is leases[0]._moment.calls.moment
