@@ -74,22 +74,22 @@ async def loaded_by(code: str) -> Loaded:
 async def test_the_package_alone_loads_nothing_else() -> None:
     loaded = await loaded_by("import presence_async")
 
-    assert loaded.ours == {""}
+    assert loaded.ours == {"", "first_use"}
     assert not loaded.others & {"aiohttp", "asyncio", "attrs", "msgspec", "pytest"}
 
 
-@pytest.mark.parametrize("name", ["testing", "emulator"])
+@pytest.mark.parametrize("name", ["testing", "emulator", "register"])
 async def test_packages_with_lazy_names_load_nothing_else(name: str) -> None:
     loaded = await loaded_by(f"import presence_async.{name}")
 
-    assert loaded.ours == {"", name}
+    assert loaded.ours == {"", "first_use", name}
     assert not loaded.others & {"aiohttp", "asyncio", "attrs", "msgspec", "pytest"}
 
 
 async def test_the_pytest_plugin_loads_pytest_alone() -> None:
     loaded = await loaded_by("import presence_async.testing.plugin")
 
-    assert loaded.ours == {"", "testing", "testing.plugin"}
+    assert loaded.ours == {"", "first_use", "testing", "testing.plugin"}
     assert not loaded.others & {"aiohttp", "asyncio", "attrs", "msgspec"}
 
 

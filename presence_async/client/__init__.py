@@ -11,7 +11,8 @@ it on the wire, by way of ``direct``, over a connection that ``pool`` approves.
 
 Being present: a ``lease`` states wishes through ``presence_calls``. ``heartbeat_loop``
 hands them to the engine, sends what the engine returns (``presence_request``) and
-tells leases and logs (``presence_log``) what has changed.
+tells leases and logs (``presence_log``) what has changed. ``sharing`` speaks to a
+register, if there is one.
 
 Following others: the polls of ``feed`` deliver events to the ``event_buffer`` of an
 ``event_stream``, and to a ``roster_sync``, which keeps the list of a ``roster`` and

@@ -1,19 +1,24 @@
-"""What asyncio lacks: gates, many time limits on one timer, and owners of tasks."""
+"""What asyncio lacks: gates, time limits on one timer, owners of tasks, a clock."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Protocol, Self
 
 from .safe_log import SafeLogger
 
-__all__ = ["Admission", "Deadlines", "Gate", "TaskOwner", "TimeLimit"]
+__all__ = ["Admission", "Deadlines", "Gate", "TaskOwner", "TimeLimit", "loop_s"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
+
+
+def loop_s() -> float:
+    """Return the time of the running event loop."""
+    return asyncio.get_running_loop().time()
 
 
 class Admission(Protocol):
@@ -102,7 +107,7 @@ class Gate:
     async def _wait_for_turn(self) -> None:
         if not self._gap_s:
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         entry_s = max(now_s, self._next_entry_s)
         self._next_entry_s = entry_s + self._gap_s
         if entry_s > now_s:
@@ -221,14 +226,10 @@ class TaskOwner:
 
     The event loop itself holds tasks weakly, and an exception in a task nobody awaits
     is only seen when it is collected.
-
-    Args:
-        on_ended: Called after each task, when it no longer counts.
     """
 
-    def __init__(self, on_ended: Callable[[], None] | None = None) -> None:
+    def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._on_ended = on_ended
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -269,5 +270,3 @@ class TaskOwner:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("%s crashed", task.get_name(), exc_info=error)
-        if self._on_ended is not None:
-            self._on_ended()

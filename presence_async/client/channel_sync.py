@@ -19,6 +19,7 @@ from ..protocol.events import PresenceEvent
 from ..roster.schedule import SETTLE_S, SnapshotSchedule
 from ..roster.snapshot import Dated
 from . import wall_clock
+from .aio import loop_s
 from .call import Params
 from .feed.feed import PresenceFeed
 from .feed.listener import StreamHealth
@@ -140,7 +141,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
 
         Cancellation: opens nothing.
         """
-        self.schedule.begin(now_s=_now_s())
+        self.schedule.begin(now_s=loop_s())
         try:
             await self._attach(budget)
         except BaseException:
@@ -153,7 +154,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
             self, budget=budget, replay_s=SETTLE_S, params=self._params
         )
         # Events of the last seconds are replayed: all is known since now.
-        self.schedule.begin(now_s=_now_s())
+        self.schedule.begin(now_s=loop_s())
         await self._ask_and_reconcile(budget)
         if self.health is StreamHealth.CLOSED:
             raise ClientClosedError(f"closed while the {self.kind} was being opened")
@@ -179,7 +180,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
     def deliver(self, events: Sequence[PresenceEvent]) -> None:
         """Take in events."""
         with self._crash_contained("events"):
-            self._apply(events, now_s=_now_s())
+            self._apply(events, now_s=loop_s())
             self.heard_at_s = wall_clock.now_s()
             self._notify()
 
@@ -190,8 +191,8 @@ class ChannelSync(ABC, Generic[AnswerT]):
             if health is StreamHealth.CLOSED:
                 self._end_all()
             elif health is not StreamHealth.LIVE:
-                self._unreached_s = min(self._unreached_s, _now_s())
-                self.schedule.record_trouble(now_s=_now_s())
+                self._unreached_s = min(self._unreached_s, loop_s())
+                self.schedule.record_trouble(now_s=loop_s())
             elif self._unreached_s < math.inf:
                 self._reached_again()
             self._notify()
@@ -202,7 +203,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
         self._end_readers()
 
     def _reached_again(self) -> None:
-        now_s, schedule = _now_s(), self.schedule
+        now_s, schedule = loop_s(), self.schedule
         is_long = now_s - self._unreached_s > _LONG_OUTAGE_S
         (schedule.doubt if is_long else schedule.record_trouble)(now_s=now_s)
         self._unreached_s = math.inf
@@ -235,7 +236,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
         self._wake_waiters()
         self._alarm.set()
         # Last, as it may be the schedule that crashes.
-        self.schedule.doubt(now_s=_now_s())
+        self.schedule.doubt(now_s=loop_s())
 
     # Asking.
 
@@ -264,7 +265,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
                 await asyncio.sleep(SETTLE_S + self._random.random())
 
     async def _until_due(self) -> None:
-        while (due_s := self.schedule.due_s) > _now_s():
+        while (due_s := self.schedule.due_s) > loop_s():
             self._sleeps_until_s = due_s
             self._alarm.clear()
             with suppress(TimeoutError):
@@ -278,14 +279,14 @@ class ChannelSync(ABC, Generic[AnswerT]):
             await self._ask_and_reconcile(None)
         except RequestError as error:
             logger.info("the %s could not be checked: %s", self._name, error)
-            now_s, is_refused = _now_s(), not error.is_transient
+            now_s, is_refused = loop_s(), not error.is_transient
             self.schedule.failed(now_s=now_s, is_refused=is_refused)
             self._forget_old(now_s=now_s)
 
     async def _ask_and_reconcile(self, budget: Budget | None) -> None:
-        self.schedule.sent(now_s=_now_s())
+        self.schedule.sent(now_s=loop_s())
         answer = await self._ask(budget)
-        self._reconcile(answer, now_s=_now_s())
+        self._reconcile(answer, now_s=loop_s())
         self.heard_at_s = max(self.heard_at_s, answer.timestamp_ms / 1000)
         self._has_crashed = False
         self._notify()
@@ -293,7 +294,3 @@ class ChannelSync(ABC, Generic[AnswerT]):
             self._snapshots.note_occupancy(
                 self.channel, self.occupancy, shown_s=answer.sent_at_s
             )
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from . import wall_clock
+from .aio import loop_s
 
 __all__ = ["LONGEST_TICK_S", "ClockReport", "ClockWatch"]
 
@@ -48,7 +48,7 @@ class ClockWatch:
         Args:
             due_s: Loop time when this look should have been.
         """
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         readings = (now_s, wall_clock.boot_s(), wall_clock.now_s())
         last, self._last = self._last or readings, readings
         passed_s, boot_s, wall_s = (

@@ -50,7 +50,8 @@ class Lease:
 
     @property
     def _calls(self) -> PresenceCalls:
-        return self._moment.calls
+        calls: PresenceCalls = self._moment.calls
+        return calls
 
     @property
     def user_id(self) -> str:

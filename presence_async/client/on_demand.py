@@ -8,8 +8,9 @@ third of the time that our modules take to import.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from ..first_use import on_first_use
 
 if TYPE_CHECKING:
     from ..explain.story import Explanation as Explanation
@@ -35,54 +36,47 @@ if TYPE_CHECKING:
     from .lease import Lease as Lease
     from .live_count import LiveCount as LiveCount
     from .occupants import OccupantPages as OccupantPages
-    from .register_loop import RegisterLoop as RegisterLoop
     from .reports import CloseReport as CloseReport
     from .reports import report_of as report_of
     from .roster import Roster as Roster
+    from .sharing.register_loop import RegisterLoop as RegisterLoop
     from .snapshot_requests import SnapshotRequests as SnapshotRequests
     from .telling import Teller as Teller
     from .witness import Witness as Witness
 
 _HOMES = {
-    "AddChannelsOperation": "..protocol.channel_groups",
-    "ChannelOccupancy": "..protocol.occupancy",
-    "CloseReport": ".reports",
-    "DeleteGroupOperation": "..protocol.channel_groups",
-    "EventStream": ".event_stream",
-    "Explanation": "..explain.story",
-    "HeartbeatManager": ".heartbeat_manager",
-    "HereNow": "..protocol.occupancy",
-    "HereNowCounts": "..protocol.occupancy",
-    "HereNowOperation": "..protocol.here_now",
-    "Joining": ".joining",
-    "Lease": ".lease",
-    "ListChannelsOperation": "..protocol.channel_groups",
-    "ListGroupsOperation": "..protocol.channel_groups",
-    "LiveCount": ".live_count",
-    "OccupantPages": ".occupants",
-    "PresenceFeed": ".feed.feed",
-    "Register": "..register.register",
-    "RegisterLoop": ".register_loop",
-    "RegisterStats": ".heartbeat_manager",
-    "RemoveChannelsOperation": "..protocol.channel_groups",
-    "Roster": ".roster",
-    "SnapshotRequests": ".snapshot_requests",
-    "Teller": ".telling",
-    "WhereNow": "..protocol.where_now",
-    "WhereNowOperation": "..protocol.where_now",
-    "Witness": ".witness",
-    "report_of": ".reports",
+    "AddChannelsOperation": ".protocol.channel_groups",
+    "ChannelOccupancy": ".protocol.occupancy",
+    "CloseReport": "reports",
+    "DeleteGroupOperation": ".protocol.channel_groups",
+    "EventStream": "event_stream",
+    "Explanation": ".explain.story",
+    "HeartbeatManager": "heartbeat_manager",
+    "HereNow": ".protocol.occupancy",
+    "HereNowCounts": ".protocol.occupancy",
+    "HereNowOperation": ".protocol.here_now",
+    "Joining": "joining",
+    "Lease": "lease",
+    "ListChannelsOperation": ".protocol.channel_groups",
+    "ListGroupsOperation": ".protocol.channel_groups",
+    "LiveCount": "live_count",
+    "OccupantPages": "occupants",
+    "PresenceFeed": "feed.feed",
+    "Register": ".register.register",
+    "RegisterLoop": "sharing.register_loop",
+    "RegisterStats": "heartbeat_manager",
+    "RemoveChannelsOperation": ".protocol.channel_groups",
+    "Roster": "roster",
+    "SnapshotRequests": "snapshot_requests",
+    "Teller": "telling",
+    "WhereNow": ".protocol.where_now",
+    "WhereNowOperation": ".protocol.where_now",
+    "Witness": "witness",
+    "report_of": "reports",
 }
 
 __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
     *sorted(_HOMES)
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    found = globals()[name] = getattr(importlib.import_module(home, __package__), name)
-    return found
+__getattr__, __dir__ = on_first_use(globals(), _HOMES)

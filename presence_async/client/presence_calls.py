@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..presence.claims import Claim, Order, OrderKind, Params, Patience, State
 from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.user_state import SetStateOperation
 from .config import PresenceConfig
 from .heartbeat_loop import HeartbeatLoop
+from .join_times import Moment
 from .limits import check_fits
 from .pipeline import RequestPipeline
 from .presence_log import log_unlisted
 
-__all__ = ["Moment", "PresenceCalls"]
-
-
-class Moment(NamedTuple):
-    """What a lease has in common with those that were joined at the same moment.
-
-    So that the time takes no memory of its own, where there are very many leases.
-
-    Attributes:
-        calls: What the methods of the leases ask of the engine.
-        joined_at: Unix time of the first acknowledged heartbeat, for ``explain``; 0.0
-            before, or if nothing is kept for it.
-    """
-
-    calls: PresenceCalls
-    joined_at: float = 0.0
+__all__ = ["PresenceCalls"]
 
 
 class PresenceCalls:

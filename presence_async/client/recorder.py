@@ -18,6 +18,7 @@ from ..presence.wire import Acknowledged, Outcome, Send
 from . import wall_clock
 from .clock_watch import ClockReport
 from .config import PresenceConfig
+from .join_times import JoinTimes
 from .safe_log import SafeLogger
 
 __all__ = ["Recorder"]
@@ -25,7 +26,6 @@ __all__ = ["Recorder"]
 logger: SafeLogger = SafeLogger("presence_async.client")
 
 _ALIVE_EVERY_S = 30.0
-_MOMENT_S = 0.5
 
 
 class Recorder:
@@ -39,7 +39,7 @@ class Recorder:
     def __init__(self, config: PresenceConfig, make_witness: Callable[[], Any]) -> None:
         self._make_witness = make_witness
         self._has_file = config.explain_to is not None
-        self._moment: Any = None
+        self._join_times = JoinTimes()
         self._alive_at_s = -math.inf
         self._is_failing = False
 
@@ -53,18 +53,11 @@ class Recorder:
         if isinstance(change, (Settled, UserForgotten)):
             return
         if isinstance(change, HealthChanged) and change.previous is None:
-            self._joined(change)
+            if change.claim.owner is not None:
+                self._join_times.note(change.claim.owner, wall_clock.now_s())
             if not self._has_file:
                 return
         self._tell("change", change)
-
-    def _joined(self, change: HealthChanged) -> None:
-        lease, now_s = change.claim.owner, wall_clock.now_s()
-        if lease is None:
-            return
-        if self._moment is None or not 0 <= now_s - self._moment.joined_at < _MOMENT_S:
-            self._moment = lease._moment._replace(joined_at=now_s)  # noqa: SLF001  # it is there for this
-        lease._moment = self._moment  # noqa: SLF001  # likewise
 
     def answered(self, send: Send, outcome: Outcome) -> None:
         """Note the outcome of a request, unless it is what is expected of it."""

@@ -10,6 +10,7 @@ from ..presence.claims import Claim
 from ..presence.records import Told
 from ..presence.user import UserTable
 from .fact_keeper import rounded, unix_now_s
+from .join_times import moment_of
 
 __all__ = ["gone", "joined", "standing", "told", "unix_s"]
 
@@ -22,7 +23,7 @@ def unix_s(loop_s: float) -> float:
 
 def joined(claim: Claim, names: Names) -> list[Joined]:
     """Return the join of a lease that held some names, unless memory has it."""
-    at = claim.owner._moment.joined_at  # noqa: SLF001  # it is there for this
+    at = moment_of(claim.owner).joined_at
     if not at or not names:
         return []
     timeout_s = claim.presence_timeout_s

@@ -18,6 +18,7 @@ from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
 from ..presence.user import UserTable
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
+from . import join_times
 from .config import PresenceConfig
 from .fact_keeper import FactKeeper, unix_now_s
 from .overheard import Overheard
@@ -115,10 +116,9 @@ class Witness:
 
     def _remember_join(self, claim: Claim, names: f.Names) -> None:
         """Keep a join in memory before its lease can tell of it no more."""
-        lease = claim.owner
         for join in joined(claim, names):
             self._memory.add(claim.user_id, join)
-            lease._moment = lease._moment.calls.moment  # noqa: SLF001  # as recorder
+            join_times.forget(claim.owner)
 
     def _still(self, user_id: str, names: f.Names) -> f.Names:
         """Return which names leases of a user hold."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 import attrs
 
 from ..checks import known_fields, number, validator, whole_number
 from ..errors import InvalidArgumentError
+from .active_faults import ActiveFaults
 
-__all__ = ["ActiveEventFault", "EventFault", "EventFaults"]
+__all__ = ["EventFault", "EventFaults"]
 
 _share = validator(number, least=0, most=1)
 _seconds = validator(number, least=0)
@@ -95,59 +94,8 @@ class EventFault:
         return [delay_s]
 
 
-@attrs.define(eq=False)
-class ActiveEventFault:
-    """A fault in force.
-
-    Attributes:
-        number: Tells it from the others, also from those before it.
-        fault: What goes wrong.
-        subscribe_key: The key concerned; ``None``: every key.
-        until_s: When it ends.
-        random: Decides which events it hits.
-    """
-
-    number: int
-    fault: EventFault
-    subscribe_key: str | None
-    until_s: float
-    random: random.Random
-
-
-class EventFaults:
+class EventFaults(ActiveFaults[EventFault]):
     """The event faults in force; the newest that matches decides."""
-
-    def __init__(self) -> None:
-        self._active: list[ActiveEventFault] = []
-        self._numbers = count(1)
-
-    def inject(
-        self, fault: EventFault, *, now_s: float, subscribe_key: str | None = None
-    ) -> int:
-        """Put a fault in force, for one subscribe key or for all; return its number."""
-        until_s = math.inf if fault.for_s is None else now_s + fault.for_s
-        chance = random.Random(fault.seed)  # noqa: S311  # repeatable, guards nothing
-        which = next(self._numbers)
-        active = ActiveEventFault(which, fault, subscribe_key, until_s, chance)
-        self._active.insert(0, active)
-        return which
-
-    def lift(self, number: int) -> None:
-        """Remove the fault of a number, if it is still in force."""
-        self._active = [a for a in self._active if a.number != number]
-
-    def active(self, *, now_s: float) -> tuple[ActiveEventFault, ...]:
-        """Return what may still strike, newest first."""
-        self._active = [active for active in self._active if now_s < active.until_s]
-        return tuple(self._active)
-
-    def in_force(self, *, now_s: float) -> list[EventFault]:
-        """Return the faults that may still strike, newest first."""
-        return [active.fault for active in self.active(now_s=now_s)]
-
-    def clear(self) -> None:
-        """Remove every fault."""
-        self._active.clear()
 
     def delays_s(self, subscribe_key: str, channel: str, now_s: float) -> list[float]:
         """Return the delay of each copy of an event, in seconds; none if it is lost."""

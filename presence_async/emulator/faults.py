@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping
-from itertools import count
 from typing import Any, Literal
 
 import attrs
@@ -14,9 +12,10 @@ import msgspec
 from ..checks import flag, known_fields, number, validator, whole_number
 from ..errors import InvalidArgumentError
 from ..protocol.json_codec import JsonError, decode_object
+from .active_faults import ActiveFaults
 from .router import OPERATION_NAMES
 
-__all__ = ["ActiveFault", "Fault", "Faults", "short_value"]
+__all__ = ["Fault", "Faults", "short_value"]
 
 _NEVER = "inf"
 _MOMENTS = ("before_effect", "after_effect")
@@ -181,67 +180,11 @@ def short_value(text: str) -> object:
     return value
 
 
-@attrs.define(eq=False)
-class ActiveFault:
-    """A fault in force.
+class Faults(ActiveFaults[Fault]):
+    """The faults of requests in force."""
 
-    Attributes:
-        number: Tells it from the others, also from those before it.
-        fault: What goes wrong.
-        subscribe_key: The key concerned; ``None``: every key.
-        until_s: When it ends.
-        left: The number of requests that it still hits.
-        random: Decides which requests it hits.
-        hits: The number of requests that it has hit.
-    """
-
-    number: int
-    fault: Fault
-    subscribe_key: str | None
-    until_s: float
-    left: float
-    random: random.Random
-    hits: int = 0
-
-
-class Faults:
-    """The faults in force, newest first."""
-
-    def __init__(self) -> None:
-        self._active: list[ActiveFault] = []
-        self._numbers = count(1)
-
-    def inject(
-        self, fault: Fault, *, now_s: float, subscribe_key: str | None = None
-    ) -> int:
-        """Put a fault in force, for one subscribe key or for all; return its number."""
-        active = ActiveFault(
-            next(self._numbers),
-            fault,
-            subscribe_key,
-            math.inf if fault.for_s is None else now_s + fault.for_s,
-            math.inf if fault.times is None else fault.times,
-            random.Random(fault.seed),  # noqa: S311  # repeatable, guards nothing
-        )
-        self._active.insert(0, active)
-        return active.number
-
-    def lift(self, number: int) -> None:
-        """Remove the fault of a number, if it is still in force."""
-        self._active = [a for a in self._active if a.number != number]
-
-    def clear(self) -> None:
-        """Remove every fault."""
-        self._active.clear()
-
-    def active(self, *, now_s: float) -> tuple[ActiveFault, ...]:
-        """Return what may still strike, newest first, with what it did so far."""
-        self._active = [a for a in self._active if a.left > 0 and now_s < a.until_s]
-        return tuple(self._active)
-
-    def in_force(self, *, now_s: float) -> tuple[Fault, ...]:
-        """Return the faults that may still strike, newest first."""
-        return tuple([active.fault for active in self.active(now_s=now_s)])
+    def _most_hits(self, fault: Fault) -> float:
+        return math.inf if fault.times is None else fault.times
 
     def strike(
         self, operation: str, subscribe_key: str = "", *, now_s: float

@@ -90,9 +90,6 @@ class Grant:
         return any(covers(pattern, name) for pattern in patterns)
 
 
-Grants = Grant | Iterable[Grant]
-
-
 def access_table(
     access: Mapping[str, Grant | Iterable[Grant]] | None,
 ) -> dict[str, tuple[Grant, ...]] | None:

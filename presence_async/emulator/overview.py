@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from ..protocol.exchange import HttpRequest
 from ..protocol.identity import loggable
-from .event_faults import ActiveEventFault
-from .faults import ActiveFault
+from .active_faults import ActiveFault
+from .event_faults import EventFault
+from .faults import Fault
 from .journal import Journal, JournalEntry
 from .keyset import Keyset
 from .occupancy import OccupancyChange
@@ -152,7 +153,7 @@ def _request_row(numbered: tuple[int, JournalEntry]) -> Row:
     ]
 
 
-def _fault(active: ActiveFault) -> dict[str, object]:
+def _fault(active: ActiveFault[Fault]) -> dict[str, object]:
     return {
         "id": active.number,
         "subscribe_key": active.subscribe_key,
@@ -163,7 +164,7 @@ def _fault(active: ActiveFault) -> dict[str, object]:
     }
 
 
-def _event_fault(active: ActiveEventFault) -> dict[str, object]:
+def _event_fault(active: ActiveFault[EventFault]) -> dict[str, object]:
     return {
         "id": active.number,
         "subscribe_key": active.subscribe_key,

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ..protocol.encoding import decode_query, encode_name, encode_names, split_list
 from ..protocol.exchange import HttpReply, HttpRequest
-from ..protocol.identity import signature_v2, signed_query
+from ..protocol.signature import signature_v2, signed_query
 from .refusals import access_denied
 
 __all__ = ["signature_refusal"]

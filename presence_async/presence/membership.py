@@ -38,6 +38,8 @@ class Membership:
         worker: With the present life.
         attempt_s: As given.
         is_up: Whether the register answers.
+        is_closing: Whether this client takes no users any more.
+        is_last: Whether it looks after departures that are not due yet as well.
         asks: Questions to be asked, by kind.
         beaten: Acknowledged heartbeats to be noted.
         departed: Acknowledged leaves to be noted.
@@ -58,6 +60,8 @@ class Membership:
         self.worker: Worker = worker
         self.attempt_s: float = attempt_s
         self.is_up: bool = False
+        self.is_closing: bool = False
+        self.is_last: bool = False
         self.asks: dict[str, list[Ask]] = {
             AskKind.HOLD: [],
             AskKind.CLAIM: [],
@@ -93,9 +97,9 @@ class Membership:
 
     # Signs of life.
 
-    def attendance(self, *, is_closing: bool, is_last: bool) -> Attendance:
+    def attendance(self) -> Attendance:
         """Return the next sign of life."""
-        return Attendance(self.attempt_s, self._epoch, is_closing, is_last)
+        return Attendance(self.attempt_s, self._epoch, self.is_closing, self.is_last)
 
     def attended(self, answer: Departures, sent_s: float) -> bool:
         """Take in the answer to one; return if everybody has to be held again."""

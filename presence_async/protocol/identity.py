@@ -6,10 +6,7 @@ for each attempt, and ``timestamp`` and ``signature`` with a secret key.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
-import hmac
 import json
 import math
 import re
@@ -22,17 +19,15 @@ import msgspec
 from ..errors import InvalidArgumentError
 from .encoding import decode_name, decode_query, encode_name, encode_query
 from .exchange import HttpRequest
+from .signature import signature_v2
 
 __all__ = [
     "RESERVED_PARAMS",
     "Identity",
     "checked_query_params",
-    "is_signed",
     "loggable",
     "redacted",
     "secrets_of",
-    "signature_v2",
-    "signed_query",
 ]
 
 _SDK: Final = "presence-async/0.1.0"
@@ -175,54 +170,6 @@ def secrets_of(request: HttpRequest) -> tuple[str, ...]:
     ])
 
 
-def signature_v2(
-    *,
-    path: str,
-    params: Iterable[tuple[str, str]],
-    publish_key: str,
-    secret_key: str,
-    method: str = "GET",
-    body: str = "",
-) -> str:
-    """Sign a request: HMAC-SHA256 over method, key, path, sorted query and body.
-
-    Args:
-        path: Exactly as on the wire.
-        params: Decoded names and values, without ``signature``.
-        publish_key: May be empty.
-        secret_key: The key of the HMAC.
-        method: Upper case.
-        body: Empty for GET.
-
-    Source: https://www.pubnub.com/docs/sdks/rest-api/signature (read 2026-11).
-    """
-    text = f"{method}\n{publish_key}\n{path}\n{signed_query(params)}\n{body}"
-    digest = hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).digest()
-    return "v2." + base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def signed_query(params: Iterable[tuple[str, str]]) -> str:
-    """Return a query as signatures contain it: sorted, and escaped throughout."""
-    return "&".join(f"{name}={_signed(value)}" for name, value in sorted(params))
-
-
-def is_signed(request: HttpRequest, *, publish_key: str, secret_key: str) -> bool:
-    """Return True if a request is signed correctly.
-
-    Raises:
-        InvalidArgumentError: The query's escapes are broken.
-    """
-    params = decode_query(request.query)
-    expected = signature_v2(
-        path=request.path,
-        params=[(name, value) for name, value in params if name != "signature"],
-        publish_key=publish_key,
-        secret_key=secret_key,
-    )
-    given = dict(params).get("signature", "")
-    return hmac.compare_digest(given.encode(), expected.encode())
-
-
 def checked_query_params(
     query_params: Mapping[str, str | float] | None,
 ) -> Params:
@@ -279,11 +226,6 @@ def _forms(secret: str) -> tuple[str, ...]:
         secret.translate(_ESCAPED_IN_HTML),
     }
     return tuple(sorted(forms, key=len, reverse=True))
-
-
-def _signed(value: str) -> str:
-    # Unlike elsewhere a tilde is escaped too.
-    return encode_name(value).replace("~", "%7E")
 
 
 def _name(name: object) -> str:

@@ -42,12 +42,11 @@ PRESENCE_SUFFIX = "-pnpres"
 Names = str | Iterable[str] | None
 
 
-def channel_names(names: Names, argument: str = "channels") -> tuple[str, ...]:
+def channel_names(names: Names) -> tuple[str, ...]:
     """Check channel names; one ``str`` is one name, ``None`` names nothing.
 
     Args:
         names: One name or an iterable of names, read once.
-        argument: The name of the caller's argument, for the error.
 
     Returns:
         The names in the order given, without duplicates.
@@ -56,12 +55,12 @@ def channel_names(names: Names, argument: str = "channels") -> tuple[str, ...]:
         InvalidArgumentError: A name is empty, blank or over 2,048 characters, or
             contains a lone surrogate, a comma or a ``.``/``..`` segment.
     """
-    return _names(names, argument)
+    return _names(names, "channels")
 
 
-def group_names(names: Names, argument: str = "channel_groups") -> tuple[str, ...]:
+def group_names(names: Names) -> tuple[str, ...]:
     """Check channel-group names, by the rules of ``channel_names``."""
-    return _names(names, argument)
+    return _names(names, "channel_groups")
 
 
 def without_presence(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,21 +68,21 @@ def without_presence(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([name for name in names if not is_presence_name(name)])
 
 
-def one_channel(name: str, argument: str = "channel") -> str:
+def one_channel(name: str) -> str:
     """Check one channel name, by the rules of ``channel_names``."""
-    return _checked_in_list(_text(name, argument), argument)
+    return _checked_in_list(_text(name, "channel"), "channel")
 
 
-def one_group(name: str, argument: str = "group") -> str:
+def one_group(name: str) -> str:
     """Check one channel-group name, by the rules of ``channel_names``."""
-    return _checked_in_list(_text(name, argument), argument)
+    return _checked_in_list(_text(name, "group"), "group")
 
 
-def some_channels(names: Names, argument: str = "channels") -> tuple[str, ...]:
+def some_channels(names: Names) -> tuple[str, ...]:
     """Check channel names; there must be at least one."""
-    checked = _names(names, argument)
+    checked = channel_names(names)
     if not checked:
-        raise InvalidArgumentError(argument, "names nothing; name at least one")
+        raise InvalidArgumentError("channels", "names nothing; name at least one")
     return checked
 
 

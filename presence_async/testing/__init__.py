@@ -6,8 +6,9 @@ plugin in every run.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from ..first_use import on_first_use
 
 if TYPE_CHECKING:
     from .clients import MakePresenceClient as MakePresenceClient
@@ -28,14 +29,4 @@ __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
     *sorted(_HOMES)
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(importlib.import_module(f".{home}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = on_first_use(globals(), _HOMES)

@@ -9,7 +9,8 @@ import msgspec
 
 from presence_async import PresenceEvent, RequestError, StreamHealth, UserEvent
 from presence_async.client.feed.listener import gap
-from presence_async.client.feed.routing import RoutingTable, Subscription
+from presence_async.client.feed.routing import RoutingTable
+from presence_async.client.feed.subscription import Subscription
 from presence_async.protocol.messages import Message, Published
 
 

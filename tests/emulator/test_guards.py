@@ -14,7 +14,8 @@ from presence_async.emulator import Fault, Grant, PresenceEmulator
 from presence_async.emulator.rate_limit import RateLimit
 from presence_async.emulator.signatures import signature_refusal
 from presence_async.protocol.exchange import HttpRequest
-from presence_async.protocol.identity import Identity, signature_v2
+from presence_async.protocol.identity import Identity
+from presence_async.protocol.signature import signature_v2
 
 KEY = "/v2/presence/sub-key/demo"
 SUBSCRIBE = "/v2/subscribe/demo"

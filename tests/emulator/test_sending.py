@@ -16,7 +16,7 @@ from presence_async.emulator import PresenceEmulator
 from presence_async.emulator.options import Options
 from presence_async.emulator.request_guard import RequestGuard
 from presence_async.protocol.exchange import HttpReply, HttpRequest
-from presence_async.protocol.identity import signature_v2
+from presence_async.protocol.signature import signature_v2
 
 POST = "/publish/demo/demo/0/a/0?uuid=bob"
 SIGNAL = "/signal/demo/demo/0/a/0"

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presence_async import InvalidArgumentError
+from presence_async.emulator.signatures import signature_refusal
 from presence_async.protocol.encoding import decode_query
 from presence_async.protocol.exchange import HttpReply, HttpRequest
 from presence_async.protocol.identity import (
     RESERVED_PARAMS,
     Identity,
     checked_query_params,
-    is_signed,
     loggable,
     redacted,
-    signature_v2,
 )
+from presence_async.protocol.signature import signature_v2
 
 KEYS: dict[str, Any] = {"publish_key": "demo-pub", "secret_key": "demo-secret"}
 COMMON = [
@@ -87,8 +87,8 @@ def test_a_signature_is_verified_and_a_change_is_noticed(user_id: str) -> None:
     )
     changed = HttpRequest(path=request.path, query=request.query.replace("a=1", "a=2"))
 
-    assert is_signed(request, **KEYS)
-    assert not is_signed(changed, **KEYS)
+    assert signature_refusal(request, **KEYS, unix_s=1) is None
+    assert signature_refusal(changed, **KEYS, unix_s=1) is not None
 
 
 def test_a_stamp_carries_what_is_common() -> None:

@@ -465,7 +465,7 @@ async def test_who_is_left_just_after_joining_is_back_within_an_attempt(
 async def test_signs_of_life_do_not_wait_for_long_questions(
     emulator: PresenceEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("presence_async.client.register_loop._AT_ONCE", 2)
+    monkeypatch.setattr("presence_async.client.sharing.exchange._AT_ONCE", 2)
     scene = Scene(emulator, presence_timeout_s=60)
     one, two = await scene.start(), await scene.start()
     for number in range(100):

@@ -3,6 +3,6 @@
 A ``PresenceFeed`` attaches listeners and gives their names to as few ``LongPoll`` tasks
 as possible. Each of these sends its requests through ``SubscribeRequests``. Its
 ``PollProgress`` knows where the next poll continues and whether events were lost; its
-``RoutingTable`` knows who listens to which name. ``progress``, ``routing`` and ``pace``
-are pure.
+``RoutingTable`` knows who listens to which name; a ``Subscription`` is one who does.
+``progress``, ``routing``, ``subscription`` and ``pace`` are pure.
 """

@@ -14,7 +14,7 @@ from typing import Final
 
 from ...errors import ClientClosedError, RequestError
 from ...protocol.timetoken import TIMETOKENS_PER_S
-from ..aio import TaskOwner
+from ..aio import TaskOwner, loop_s
 from ..call import Params
 from ..config import PresenceConfig
 from ..observers import Observers
@@ -24,8 +24,9 @@ from .listener import Listener, StreamHealth
 from .long_poll import LongPoll
 from .patience import until_answered
 from .progress import Cursor, PollProgress
-from .routing import EventWitness, Subscription, WireName, as_listed
+from .routing import EventWitness
 from .subscribe_requests import SubscribeRequests
+from .subscription import Subscription, WireName, as_listed
 
 __all__ = ["PresenceFeed"]
 
@@ -139,7 +140,7 @@ class PresenceFeed:
         if on_stream is not None:
             for subscription in self._subscriptions.values():
                 if subscription.health is not None:
-                    facts = (None, subscription.health, None, _now_s())
+                    facts = (None, subscription.health, None, loop_s())
                     on_stream(subscription.listener, *facts)
 
     def create_task(
@@ -244,7 +245,7 @@ class PresenceFeed:
         for name in subscription.names:
             poll = self._poll_for(name, params)
             if poll is None:
-                progress = PollProgress.begin(begin, now_s=_now_s())
+                progress = PollProgress.begin(begin, now_s=loop_s())
                 poll = LongPoll(self._requests, params, progress, self)
                 self._polls.append(poll)
                 new_polls.append(poll)
@@ -298,7 +299,7 @@ class PresenceFeed:
     ) -> None:
         on_stream = self._observers.on_stream
         if on_stream is not None:
-            now_s = asyncio.get_running_loop().time()
+            now_s = loop_s()
             before = subscription.health
             on_stream(subscription.listener, before, health, error, now_s)
 
@@ -314,7 +315,3 @@ def _portions(names: Iterable[WireName]) -> Iterator[list[WireName]]:
         portion.append(name)
         size += name.size
     yield portion
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

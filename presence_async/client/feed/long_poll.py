@@ -21,14 +21,15 @@ from ...errors import (
     RequestError,
     ServiceError,
 )
-from ..aio import Deadlines, TimeLimit
+from ..aio import Deadlines, TimeLimit, loop_s
 from ..call import Params
 from ..safe_log import SafeLogger
 from .listener import StreamHealth
 from .pace import PollPace
 from .progress import Loss, PollProgress
-from .routing import EventWitness, RoutingTable, WireName
+from .routing import EventWitness, RoutingTable
 from .subscribe_requests import Reply, SubscribeRequests
+from .subscription import WireName
 
 __all__ = ["LongPoll", "PollOwner"]
 
@@ -165,12 +166,12 @@ class LongPoll:
     async def _ask(self, *, is_check: bool) -> Reply | None:
         """Send one request; return ``None`` if it failed or was cut."""
         limit = TimeLimit(self._cuts, math.inf)
-        sent_at_s = _now_s()
+        sent_at_s = loop_s()
         try:
             with limit:
                 if pause_s := self._pace.take_pause_s():
                     await asyncio.sleep(pause_s)
-                sent_at_s = _now_s()
+                sent_at_s = loop_s()
                 listed = self.table.listed()
                 if is_check:
                     return await self._requests.check(listed, self.params)
@@ -191,7 +192,7 @@ class LongPoll:
 
     def _checked(self, reply: Reply) -> None:
         loss = self.progress.checked(
-            reply.cursor, sent_at_s=reply.sent_at_s, now_s=_now_s()
+            reply.cursor, sent_at_s=reply.sent_at_s, now_s=loop_s()
         )
         self._report(loss)
         self._needs_check = False
@@ -199,7 +200,7 @@ class LongPoll:
         self._owner.merge(self)
 
     def _received(self, reply: Reply) -> None:
-        now_s, messages = _now_s(), reply.messages
+        now_s, messages = loop_s(), reply.messages
         self._report(self.progress.find_loss(reply.cursor, messages))
         has_news = self.table.deliver(messages, self._owner.witness)
         # An idle poll may end with the cursor it began with, however old that is.
@@ -221,7 +222,7 @@ class LongPoll:
     # Failures.
 
     def _failed(self, error: RequestError, sent_at_s: float, *, is_check: bool) -> None:
-        lasted_s = _now_s() - sent_at_s
+        lasted_s = loop_s() - sent_at_s
         if not is_check and _is_idle_end(error, lasted_s):
             # A service that restarts ends its polls the same way: check.
             logger.debug("an idle event poll is repeated: %s", error)
@@ -288,7 +289,3 @@ def _is_idle_end(error: RequestError, lasted_s: float) -> bool:
 
 def _is_too_long(error: RequestError) -> bool:
     return isinstance(error, ServiceError) and error.status == _HTTP_TOO_LONG
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

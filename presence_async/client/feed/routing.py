@@ -3,133 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
 
-from ...errors import RequestError
-from ...protocol.encoding import encode_name
 from ...protocol.events import GapEvent, PresenceEvent
 from ...protocol.messages import Message, read_event
-from ...protocol.names import PRESENCE_SUFFIX
-from ..safe_log import SafeLogger
-from .listener import Listener, StreamHealth, gap
+from .subscription import EventKey, Listed, Subscription, WireName, as_listed
 
-__all__ = [
-    "EventWitness",
-    "RoutingTable",
-    "Subscription",
-    "WireName",
-    "as_listed",
-    "wire_names",
-]
-
-logger: SafeLogger = SafeLogger("presence_async.client")
-
-_REMEMBERED: Final = 4096
-_COMMA_BYTES: Final = 3
-
-Listed = tuple[tuple[str, ...], tuple[str, ...]]
-"""Channels and groups, as a request lists them."""
-
-_EventKey = tuple[str, int, int]
+__all__ = ["EventWitness", "RoutingTable"]
 
 EventWitness = Callable[[Sequence[PresenceEvent]], None]
-
-
-class WireName(NamedTuple):
-    """A name as a poll lists it, with ``-pnpres``."""
-
-    text: str
-    is_group: bool
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes in a request."""
-        return len(encode_name(self.text)) + _COMMA_BYTES
-
-
-def wire_names(listener: Listener) -> tuple[WireName, ...]:
-    """Return the names that a poll has to list for a listener."""
-    return (
-        *(WireName(f"{x}{PRESENCE_SUFFIX}", is_group=False) for x in listener.channels),
-        *(
-            WireName(f"{x}{PRESENCE_SUFFIX}", is_group=True)
-            for x in listener.channel_groups
-        ),
-    )
-
-
-def as_listed(names: Iterable[WireName]) -> Listed:
-    """Divide names into channels and groups, as a request lists them."""
-    channels: list[str] = []
-    groups: list[str] = []
-    for name in names:
-        (groups if name.is_group else channels).append(name.text)
-    return tuple(channels), tuple(groups)
-
-
-class Subscription:
-    """One listener with its names, which may be spread over several polls.
-
-    Remembers the events it has delivered, since polls are repeated: at least the last
-    4,096, by channel, timetoken and payload.
-
-    Attributes:
-        listener: Receives the events.
-        names: Its names, as polls list them.
-        health: The health that the listener knows.
-    """
-
-    __slots__ = (
-        "_has_missed",
-        "_seen",
-        "_seen_before",
-        "health",
-        "listener",
-        "names",
-    )
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener: Listener = listener
-        self.names: tuple[WireName, ...] = wire_names(listener)
-        self.health: StreamHealth | None = None
-        self._seen: set[_EventKey] = set()
-        self._seen_before: set[_EventKey] = set()
-        # Events were lost when the listener crashed.
-        self._has_missed = False
-
-    def is_new(self, key: _EventKey) -> bool:
-        """Return True the first time that an event comes."""
-        if key in self._seen or key in self._seen_before:
-            return False
-        if len(self._seen) >= _REMEMBERED:
-            self._seen, self._seen_before = set(), self._seen
-        self._seen.add(key)
-        return True
-
-    def deliver(self, events: Sequence[PresenceEvent]) -> None:
-        """Hand events to the listener, whose crash does not harm other listeners.
-
-        After a crash the events are lost to it; a gap precedes the next ones.
-        """
-        if self._has_missed:
-            events = (gap("reconnect", events[0].timetoken), *events)
-        try:
-            self.listener.deliver(events)
-        except Exception:
-            logger.critical("a listener to presence events crashed", exc_info=True)
-            self._has_missed = True
-        else:
-            self._has_missed = False
-
-    def set_health(self, health: StreamHealth, error: RequestError | None) -> None:
-        """Tell the listener a new health."""
-        if health is self.health:
-            return
-        self.health = health
-        try:
-            self.listener.set_health(health, error)
-        except Exception:
-            logger.critical("a listener to presence events crashed", exc_info=True)
 
 
 class RoutingTable:
@@ -223,7 +104,7 @@ class RoutingTable:
         """Return the names of this table among some, with or without ``-pnpres``."""
         given = [WireName(x, is_group=False) for x in channels]
         given += [WireName(x, is_group=True) for x in channel_groups]
-        names = dict.fromkeys(_with_suffix(name) for name in given)
+        names = dict.fromkeys(name.with_suffix() for name in given)
         return [name for name in names if name in self._since]
 
     # Delivery.
@@ -244,7 +125,7 @@ class RoutingTable:
             if (routes := self._routes(message))
         ]
         batches: dict[Subscription, list[PresenceEvent]] = {}
-        news: dict[_EventKey, PresenceEvent] = {}
+        news: dict[EventKey, PresenceEvent] = {}
         for event, key, routes in routed:
             for subscription, since in routes.items():
                 is_old = 0 < event.timetoken <= since
@@ -285,8 +166,8 @@ class RoutingTable:
             return self._since.get(WireName(channel, is_group=False), {})
         # A group, or a wildcard, which recordings show without the suffix. One name may
         # be both, and then the message is for both.
-        group = _with_suffix(WireName(match, is_group=True))
-        wildcard = _with_suffix(WireName(match, is_group=False))
+        group = WireName(match, is_group=True).with_suffix()
+        wildcard = WireName(match, is_group=False).with_suffix()
         through_group = self._since.get(group, {})
         through_wildcard = self._since.get(wildcard, {})
         if through_group and through_wildcard:
@@ -294,11 +175,5 @@ class RoutingTable:
         return through_group or through_wildcard
 
 
-def _key(message: Message) -> _EventKey:
+def _key(message: Message) -> EventKey:
     return message.channel, message.published.t, hash(bytes(message.payload))
-
-
-def _with_suffix(name: WireName) -> WireName:
-    if name.text.endswith(PRESENCE_SUFFIX):
-        return name
-    return name._replace(text=name.text + PRESENCE_SUFFIX)

@@ -14,7 +14,7 @@ from ..config import PresenceConfig
 from ..pipeline import Budget, RequestPipeline
 from ..retry import NoRetry, RetryPolicy
 from .progress import Cursor
-from .routing import Listed
+from .subscription import Listed
 
 __all__ = ["Reply", "SubscribeRequests"]
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from ..errors import InvalidArgumentError, RegisterError
+from ...errors import InvalidArgumentError, RegisterError
 
 __all__ = ["asked", "asked_each"]
 
