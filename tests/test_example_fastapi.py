@@ -135,15 +135,20 @@ async def register(tmp_path: Path) -> AsyncIterator[SqliteRegister]:
 
 async def tabs_on_two_workers(
     server: Server, register: SqliteRegister
-) -> tuple[list[aiohttp.ClientWebSocketResponse], aiohttp.ClientWebSocketResponse]:
-    """Open tabs of alice; returns those on one worker, and the only one on another."""
-    tabs = [await server.open_tab("alice")]
-    for _ in range(200):
-        tab = await server.open_tab("alice")
-        if len((await register.holders("demo", "alice")).holders) > 1:
-            return tabs, tab
-        tabs.append(tab)
-    raise AssertionError("one worker took all connections")
+) -> list[aiohttp.ClientWebSocketResponse]:
+    """Open a tab of alice on each of two workers.
+
+    The first worker is stopped meanwhile; an idle one might take every connection.
+    """
+    first = await server.open_tab("alice")
+    (holder,) = (await register.holders("demo", "alice")).holders
+    process = int(holder.label.rpartition(":")[2])
+    os.kill(process, signal.SIGSTOP)
+    try:
+        second = await server.open_tab("alice")
+    finally:
+        os.kill(process, signal.SIGCONT)
+    return [first, second]
 
 
 def seen(emulator: PresenceEmulator) -> list[str]:
@@ -158,6 +163,7 @@ async def test_closing_the_only_tab_on_one_of_two_workers_is_seen_by_nobody(
     ) as server:
         await server.wait_until_up()
         on_one, on_another = await tabs_on_two_workers(server, register)
+        held_by = (await register.holders("demo", "alice")).holders
 
         async def is_held_by_one() -> bool:
             return len((await register.holders("demo", "alice")).holders) == 1
@@ -168,10 +174,10 @@ async def test_closing_the_only_tab_on_one_of_two_workers_is_seen_by_nobody(
         await on_another.close()
         await eventually(is_held_by_one)
         between = seen(emulator)
-        for tab in on_one:
-            await tab.close()
+        await on_one.close()
         await eventually(has_left)
 
+    assert len(held_by) == 2
     assert between == ["join"]
     assert seen(emulator) == ["join", "leave"]
     assert server.process.returncode == 0

@@ -155,7 +155,12 @@ async def test_the_gateways_workers_share_users_and_are_replaced_unseen(
         found = await register.holders("demo", "alice")
         return {holder.label for holder in found.holders}
 
-    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+    # However many connections one worker takes before the other takes one.
+    unlimited = aiohttp.TCPConnector(limit=0)
+    async with (
+        aiohttp.ClientSession(connector=unlimited) as session,
+        asyncio.timeout(30),
+    ):
         tabs = []
         while len(before := await workers()) < 2:
             tabs.append(asyncio.create_task(browse(session, url)))
