@@ -16,6 +16,7 @@ from ..presence.claims import Claim, LeaseHealth, Order, OrderKind
 from ..presence.closing import Departure
 from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
+from ..presence.returning import LEFT, TIMED_OUT
 from ..presence.user import UserTable
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
 from .config import PresenceConfig
@@ -83,6 +84,9 @@ class Witness:
                 change.is_shared
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
+            case LeaseHealth.LOST if change.reason in {LEFT, TIMED_OUT}:
+                # Of that the event tells more.
+                pass
             case LeaseHealth.LOST:
                 for lost in gone(self._user(claim.user_id), change.names, at):
                     self._keeper.add(lost)

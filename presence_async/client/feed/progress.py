@@ -98,6 +98,10 @@ class PollProgress:
             self.cursor = cursor
         return is_earlier
 
+    def loop_s(self, timetoken: int) -> float:
+        """Return the loop time of a publication; rather too late than too early."""
+        return (timetoken - self._service_ahead) / TIMETOKENS_PER_S
+
     def slept(self, seconds: float) -> None:
         """Count time that loop time did not see."""
         self._complete_until_s -= seconds

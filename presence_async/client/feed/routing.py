@@ -32,7 +32,8 @@ Listed = tuple[tuple[str, ...], tuple[str, ...]]
 
 _EventKey = tuple[str, int, int]
 
-EventWitness = Callable[[Sequence[PresenceEvent]], None]
+EventWitness = Callable[[Sequence[PresenceEvent], Callable[[int], float]], None]
+"""Takes events, and what turns their timetokens into loop time."""
 
 
 class WireName(NamedTuple):
@@ -229,7 +230,9 @@ class RoutingTable:
     # Delivery.
 
     def deliver(
-        self, messages: Iterable[Message], witness: EventWitness | None = None
+        self,
+        messages: Iterable[Message],
+        witness: Callable[[Sequence[PresenceEvent]], None] | None = None,
     ) -> bool:
         """Deliver messages to everybody they concern; return True if any was new.
 
