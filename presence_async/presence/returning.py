@@ -17,6 +17,7 @@ from ..protocol.leave import LeaveOperation
 from . import health
 from .dispatch import Dispatcher
 from .lately import Lately
+from .merging import Beat
 from .names import Name, names_of
 from .records import Told
 from .settings import Shared
@@ -150,10 +151,16 @@ def _is_undone(told: Told, user: UserTable, happened_s: float, now_s: float) -> 
     """Return True if no heartbeat for a name has followed, nor is on its way."""
     if told.is_refused or told.until_s <= now_s:
         return False
-    out = user.out
-    if isinstance(out, Send) and out.beat is not None and out.taken_s > happened_s:
-        return told.name not in out.beat.names
+    beat = _beat_since(user, happened_s)
+    if beat is not None and told.name in beat.names:
+        return False
     return told.until_s - told.timeout_s <= happened_s + _ROUGH_S
+
+
+def _beat_since(user: UserTable, happened_s: float) -> Beat | None:
+    """Return the heartbeat under way, if it was sent after something happened."""
+    out = user.out
+    return out.beat if isinstance(out, Send) and out.taken_s > happened_s else None
 
 
 def _due_s(before: _Answer | None, now_s: float) -> float:

@@ -302,9 +302,20 @@ def test_a_heartbeat_at_once_that_fails_is_tried_again(heard: Heard) -> None:
 
     heard.busy(heard.take_next())
 
-    assert claim.health is LOST
     assert heard.next_beat_s() < 5
-    assert claim.health is FRESH
+    assert [x.health for x in heard.changes(HealthChanged)] == [LOST, FRESH]
+    assert heard.engine.expires_s(claim) == heard.now_s + 300
+
+
+def test_a_heartbeat_on_its_way_for_another_name_proves_nothing(heard: Heard) -> None:
+    heard.join("u", "a", presence_timeout_s=60)
+    heard.join("u", "b", presence_timeout_s=300)
+    (out,) = heard.take_next().operation.channels
+    other = "b" if out == "a" else "a"
+
+    assert not heard.gone(other, after_s=0.5, ago_s=heard.now_s - 990), "old news"
+    assert not heard.gone(out, ago_s=0.6)
+    assert heard.gone(other, ago_s=0.6)
 
 
 def test_what_is_kept_lately_is_forgotten() -> None:
