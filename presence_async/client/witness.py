@@ -84,16 +84,13 @@ class Witness:
                 change.is_shared
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
-            case LeaseHealth.LOST if change.reason in {LEFT, TIMED_OUT}:
-                # Of that the event tells more.
-                pass
-            case LeaseHealth.LOST:
+            case LeaseHealth.LOST if change.reason not in {LEFT, TIMED_OUT}:
                 for lost in gone(self._user(claim.user_id), change.names, at):
                     self._keeper.add(lost)
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:
-                # At risk or refused: of that the failed request tells more.
+                # Of anything else the failed request, or the event, tells more.
                 pass
 
     def _released(self, change: c.HealthChanged, at: float) -> None:

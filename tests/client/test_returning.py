@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from presence_async import Lease, LeaseHealth, PresenceClient
 from presence_async.client.hearing import Hearing
 from presence_async.emulator import EventFault, Fault, PresenceEmulator
 from presence_async.presence.returning import LEFT, Returning
+from presence_async.protocol.events import IntervalEvent
 from presence_async.register import MemoryRegister
 
 
@@ -122,6 +124,46 @@ async def test_with_a_group_the_event_tells_which_lease_it_is_about(
         await asyncio.sleep(1)
 
         assert emulator.occupants("lobby") == {"alice": {}}
+
+
+async def test_an_interval_event_that_names_the_user_is_an_event_like_others() -> None:
+    async with PresenceEmulator(announce_max=0, presence_deltas=True) as crowd:
+        config = crowd.config(user_id="alice")
+        async with (
+            PresenceClient(config) as client,
+            PresenceClient(config) as stranger,
+            client.join("lobby"),
+            client.events("lobby"),
+        ):
+            await asyncio.sleep(30)
+            await stranger.leave("lobby")
+            await asyncio.sleep(11)
+            assert crowd.occupants("lobby") == {"alice": {}}
+
+
+async def test_who_left_and_joined_in_one_interval_may_be_there_again(
+    alice: PresenceClient, emulator: PresenceEmulator
+) -> None:
+    await alice.join(["lobby", "news"])
+    await asyncio.sleep(20)
+    hearing = Hearing(alice._core.heartbeats)
+    both = IntervalEvent(
+        channel="lobby",
+        occupancy=9,
+        timetoken=1,
+        timestamp_ms=0,
+        joined=("alice",),
+        left=("alice",),
+        timed_out=("alice",),
+    )
+
+    hearing.hear([both], lambda _: now_s())
+    await asyncio.sleep(1)
+    assert len(beats(emulator)) == 1
+
+    hearing.hear([msgspec.structs.replace(both, joined=())], lambda _: now_s())
+    await asyncio.sleep(1)
+    assert len(beats(emulator)) == 2
 
 
 async def test_meanwhile_the_lease_says_that_the_user_is_offline(
