@@ -56,23 +56,23 @@ class Hearing:
             return
         if gone:
             log_gone(list(dict.fromkeys(gone)))
-            self._heartbeats.pump()
 
     def _gone(
         self, event: PresenceEvent, loop_s: Callable[[int], float]
     ) -> Iterator[str]:
-        """Return the users of this client who are sent a heartbeat because of it."""
+        """Return the users of this client who are offline by an event."""
         for user_id, is_timeout in _ended(event):
             if self._heartbeats.engine.dispatch.user(user_id) is None:
                 continue
-            is_news = self._returning.gone(
+            is_over = self._returning.gone(
                 user_id,
                 _names(event),
                 is_timeout=is_timeout,
                 happened_s=loop_s(event.timetoken),
                 now_s=self._heartbeats.now_s(),
             )
-            if is_news:
+            self._heartbeats.pump()
+            if is_over:
                 yield user_id
 
 

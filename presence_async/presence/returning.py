@@ -96,7 +96,8 @@ class Returning:
             now_s: Loop time.
 
         Returns:
-            Whether the user is held, and will be sent a heartbeat because of it.
+            Whether a user who is held is offline by that. Where it is in doubt if a
+            heartbeat came later, one more is sent and nothing else is said.
         """
         user = self._dispatch.user(user_id)
         if user is None or self._is_seen_to(user):
@@ -113,11 +114,11 @@ class Returning:
             return False
         due_s = _due_s(before, now_s)
         self._answers.put(user_id, _Answer(due_s, happened_s), now_s)
-        _end(told, TIMED_OUT if is_timeout else LEFT, happened_s)
+        is_over = _end(told, TIMED_OUT if is_timeout else LEFT, happened_s)
         health.update(user, now_s, is_shared=True)
         user.hasten(due_s)
         self._dispatch.plan(user, now_s)
-        return True
+        return is_over
 
     def _is_seen_to(self, user: UserTable) -> bool:
         """Return True if there is nothing to keep, or retries are on their way."""
@@ -172,8 +173,9 @@ def _due_s(before: _Answer | None, now_s: float) -> float:
     return max(due_s, before.due_s + _PAUSE_S)
 
 
-def _end(told: Iterable[Told], trouble: str, happened_s: float) -> None:
-    """Note that presence is over, unless a heartbeat may have followed."""
-    for each in told:
-        if each.until_s - each.timeout_s <= happened_s:
-            each.until_s, each.trouble = happened_s, trouble
+def _end(told: Iterable[Told], trouble: str, happened_s: float) -> bool:
+    """Note what is over, unless a heartbeat may have followed; return if any is."""
+    over = [each for each in told if each.until_s - each.timeout_s <= happened_s]
+    for each in over:
+        each.until_s, each.trouble = happened_s, trouble
+    return bool(over)

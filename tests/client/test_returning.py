@@ -243,6 +243,26 @@ async def test_the_events_of_an_outage_of_the_feed_are_old_news(
     assert "somebody else" not in caplog.text
 
 
+@pytest.mark.parametrize("pause_s", [0.5, 3])
+async def test_the_leave_of_the_process_before_is_old_news(
+    emulator: PresenceEmulator, pause_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A roster is shown events of five seconds before it was opened."""
+    config = emulator.config(user_id="alice")
+    async with PresenceClient(config) as before, before.join("lobby"):
+        await asyncio.sleep(20)
+    await asyncio.sleep(pause_s)
+    async with PresenceClient(config) as after:
+        lease = await after.join("lobby")
+        async with after.roster("lobby"), following(lease) as told:
+            await asyncio.sleep(5)
+
+    assert told == ["heartbeat acknowledged"]
+    assert "somebody else" not in caplog.text
+    in_doubt = pause_s < 1
+    assert len(beats(emulator)) == 2 + in_doubt
+
+
 async def test_with_a_register_every_client_that_hears_of_it_sends_one(
     emulator: PresenceEmulator, other: PresenceClient
 ) -> None:

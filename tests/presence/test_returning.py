@@ -148,17 +148,21 @@ def test_one_event_counts_once(heard: Heard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "counts", "health"),
-    [(4.9, True, LOST), (5.5, True, FRESH), (9, False, 0)],
+    ("ago_s", "is_over", "is_answered"),
+    [(4.9, True, True), (5.5, False, True), (9, False, False)],
 )
 def test_an_event_older_than_the_last_heartbeat_is_old_news(
-    heard: Heard, ago_s: float, counts: object, health: object
+    heard: Heard, ago_s: float, *, is_over: bool, is_answered: bool
 ) -> None:
-    """Within a second it is in doubt: a heartbeat is sent, the health is as it was."""
+    """Within a second it is in doubt: a heartbeat is sent, the health is as it was.
+
+    So it is when a process starts within a second of the end of the one before.
+    """
     claim = heard.join("u", "a")
 
-    assert heard.gone("a", after_s=5, ago_s=ago_s) is counts
-    assert claim.health is (health or FRESH)
+    assert heard.gone("a", after_s=5, ago_s=ago_s) is is_over
+    assert claim.health is (LOST if is_over else FRESH)
+    assert (heard.next_beat_s() < 1) is is_answered
 
 
 def test_an_event_of_the_future_is_one_of_now(heard: Heard) -> None:

@@ -79,7 +79,7 @@ class PollProgress:
 
     @classmethod
     def begin(cls, cursor: Cursor, *, now_s: float) -> Self:
-        """Begin at the cursor that a handshake has just returned."""
+        """Begin at a cursor that was the service's present time at a loop time."""
         ahead = cursor.timetoken - _timetokens(now_s)
         return cls(cursor, complete_until_s=now_s, service_ahead=ahead)
 
