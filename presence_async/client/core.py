@@ -103,12 +103,9 @@ class ClientCore:
     def feed(self) -> on_demand.PresenceFeed:
         """The polls behind the client's streams and rosters."""
         if self._feed is None:
-            recorder = self.heartbeats.news.recorder
+            hearing = on_demand.Hearing(self.heartbeats)
             self._feed = on_demand.PresenceFeed(
-                self.config,
-                self.pipeline,
-                self._observers,
-                witness=None if recorder is None else recorder.events,
+                self.config, self.pipeline, self._observers, witness=hearing.hear
             )
         return self._feed
 

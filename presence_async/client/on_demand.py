@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..register.register import Register as Register
     from .event_stream import EventStream as EventStream
     from .feed.feed import PresenceFeed as PresenceFeed
+    from .hearing import Hearing as Hearing
     from .heartbeat_manager import HeartbeatManager as HeartbeatManager
     from .heartbeat_manager import RegisterStats as RegisterStats
     from .joining import Joining as Joining
@@ -51,6 +52,7 @@ _HOMES = {
     "DeleteGroupOperation": ".protocol.channel_groups",
     "EventStream": "event_stream",
     "Explanation": ".explain.story",
+    "Hearing": "hearing",
     "HeartbeatManager": "heartbeat_manager",
     "HereNow": ".protocol.occupancy",
     "HereNowCounts": ".protocol.occupancy",

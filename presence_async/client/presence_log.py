@@ -27,6 +27,7 @@ __all__ = [
     "log_blocked",
     "log_change",
     "log_failed_leave",
+    "log_gone",
     "log_handing_over",
     "log_slept",
     "log_unlisted",
@@ -159,6 +160,18 @@ def log_failed_leave(user_id: str, error: Exception, *, is_shared: bool) -> None
     level = logging.DEBUG if is_shared else logging.WARNING
     extra = {"user": user_id}
     logger.log(level, "%s may stay present: %s", user_id, error, extra=extra)
+
+
+def log_gone(user_ids: Sequence[str]) -> None:
+    """Write which users who are held are gone, once for what is heard together."""
+    who = ", ".join(user_ids[:_MOST_NAMED])
+    more = ", …" if len(user_ids) > _MOST_NAMED else ""
+    logger.warning(
+        "somebody else has left users who are held here, or they were timed out (%s%s);"
+        " a heartbeat for each follows",
+        who,
+        more,
+    )
 
 
 def log_handing_over(departures: Sequence[Departure]) -> None:

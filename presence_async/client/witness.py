@@ -16,6 +16,7 @@ from ..presence.claims import Claim, LeaseHealth, Order, OrderKind
 from ..presence.closing import Departure
 from ..presence.engine import PresenceEngine
 from ..presence.names import names_of
+from ..presence.returning import LEFT, TIMED_OUT
 from ..presence.user import UserTable
 from ..presence.wire import Acknowledged, Failed, Outcome, Refused, Send
 from . import join_times
@@ -84,13 +85,13 @@ class Witness:
                 change.is_shared
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
-            case LeaseHealth.LOST:
+            case LeaseHealth.LOST if change.reason not in {LEFT, TIMED_OUT}:
                 for lost in gone(self._user(claim.user_id), change.names, at):
                     self._keeper.add(lost)
             case LeaseHealth.RELEASED:
                 self._released(change, at)
             case _:
-                # At risk or refused: of that the failed request tells more.
+                # Of anything else the failed request, or the event, tells more.
                 pass
 
     def _released(self, change: c.HealthChanged, at: float) -> None:

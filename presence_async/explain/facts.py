@@ -6,7 +6,7 @@ there is one each minute of each user, and what is calm follows from the rest.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -30,6 +30,8 @@ __all__ = [
     "Turn",
     "What",
 ]
+
+_AT_ONCE_S: Final = 2.0
 
 Names: TypeAlias = tuple[str, ...]
 """Channels, and channel groups with a comma in front, which no name contains."""
@@ -133,6 +135,11 @@ class Back(Fact, frozen=True, kw_only=True):
     names: Names
     was: str
 
+    def is_answer_to(self, other: Fact) -> bool:
+        """Return True if it followed at once what somebody else had done."""
+        is_theirs = isinstance(other, Seen) and other.is_undoing
+        return is_theirs and self.at - other.at <= _AT_ONCE_S
+
 
 class Released(Fact, frozen=True, kw_only=True):
     """A lease ended.
@@ -215,6 +222,11 @@ class Seen(Fact, frozen=True, kw_only=True):
     action: str
     name: str
     is_held: bool = False
+
+    @property
+    def is_undoing(self) -> bool:
+        """Whether it ended what a lease held."""
+        return self.is_held and self.action != "join"
 
 
 class Turn(Fact, frozen=True, kw_only=True):

@@ -61,12 +61,14 @@ class _Scene:
         since = self._facts[self._place].at - _SOON_S
         return list(takewhile(lambda earlier: earlier.at > since, self.before()))
 
-    def lost(self) -> Lost | RanOut | None:
+    def lost(self) -> Lost | RanOut | Seen | None:
         """Return what made the user go offline, unless it was put right since."""
         for earlier in self.before():
             if isinstance(earlier, (Back, Joined)):
                 return None
             if isinstance(earlier, (Lost, RanOut)):
+                return earlier
+            if isinstance(earlier, Seen) and earlier.is_undoing:
                 return earlier
         return None
 
@@ -113,11 +115,12 @@ def _back(fact: Back, scene: _Scene) -> str:
     lost = scene.lost()
     if lost is None:
         return "A heartbeat was acknowledged again, before the presence ran out."
+    again = f"{scene.who} was shown online on {words.names(fact.names)} again"
+    if fact.is_answer_to(lost):
+        return f"A heartbeat was sent at once and acknowledged: {again}."
     since = lost.until if isinstance(lost, Lost) else lost.at
-    return (
-        f"A heartbeat was acknowledged: {scene.who} was shown online on"
-        f" {words.names(fact.names)} again, after {words.lasting(fact.at - since)}."
-    )
+    span = words.lasting(fact.at - since)
+    return f"A heartbeat was acknowledged: {again}, after {span}."
 
 
 def _released(fact: Released, scene: _Scene) -> str:

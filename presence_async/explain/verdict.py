@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 from . import words
 from .circumstances import Closed, Ended
-from .facts import Asked, Fact, GaveUp, Kept, Left, Released, Seen, StillHeld, What
+from .facts import (
+    Asked,
+    Back,
+    Fact,
+    GaveUp,
+    Kept,
+    Left,
+    Released,
+    Seen,
+    StillHeld,
+    What,
+)
 from .reasons import because
 from .timeline import Spell, Timeline, is_unknown
 
@@ -120,16 +131,24 @@ def _spell(case: _Case, spell: Spell, where: str) -> str:
         begins = f"about {begins}"
     told = f"{who} has been shown offline on {where} since {begins}"
     if ends is not None:
-        told = f"{who} was shown offline on {where} from {begins} to {case.clock(ends)}"
+        when = f"from {begins} to {case.clock(ends)}"
+        if case.clock(ends) == begins:
+            when = f"for a moment at {begins}"
+        told = f"{who} was shown offline on {where} {when}"
     return f"{told} because {because(spell, case.facts)}{_way_back(case, spell)}."
 
 
 def _way_back(case: _Case, spell: Spell) -> str:
-    """Return when a user who is kept will be online again, if others made them go."""
-    if spell.ends is not None or not isinstance(spell.cause, Seen):
+    """Return how a user who is kept came or will come back if others made them go."""
+    if not isinstance(spell.cause, Seen):
         return ""
-    for fact in case.facts:
-        if isinstance(fact, Kept) and spell.name in fact.names and fact.due:
+    own = [fact for fact in case.facts if isinstance(fact, (Back, Kept))]
+    for fact in own:
+        if fact.at < spell.begins or spell.name not in fact.names:
+            continue
+        if isinstance(fact, Back) and fact.is_answer_to(spell.cause):
+            return f"; a heartbeat sent at once brought {case.who} back"
+        if isinstance(fact, Kept) and fact.due and spell.ends is None:
             due = case.clock(fact.due)
             return f"; the next heartbeat, due at {due}, brings {case.who} back"
     return ""

@@ -50,7 +50,8 @@ class LeaseHealth(enum.StrEnum):
     AT_RISK = "at_risk"
     """A heartbeat failed; the presence timeout has not passed."""
     LOST = "lost"
-    """The presence timeout has passed; the client keeps trying and will join again."""
+    """The presence timeout has passed, or somebody else has left the user, as an event
+    told; the client keeps trying and will join again."""
     REFUSED = "refused"
     """The service refuses the heartbeat, which will not change by itself."""
     RELEASED = "released"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from ..protocol.leave import LeaveOperation
 from . import health, lone, orders, repeats, rounds
 from .backoff import Backoff
 from .changes import UserForgotten
@@ -34,6 +35,7 @@ class Dispatcher:
         is_closing: Whether nothing is kept any more.
         heartbeats_sent: Heartbeats that kept claims, since the start.
         heartbeats_failed: Of these, how many were not acknowledged.
+        on_leave: Called with each leave that has ended; ``None``: nobody wants it.
     """
 
     def __init__(self, shared: Shared, users: dict[str, UserTable]) -> None:
@@ -46,6 +48,7 @@ class Dispatcher:
         self.is_closing: bool = False
         self.heartbeats_sent: int = 0
         self.heartbeats_failed: int = 0
+        self.on_leave: Callable[[Send, Outcome, float], None] | None = None
 
     def take(self, now_s: float) -> Send | None:
         """Return the next request to send now; ``None`` if there is none."""
@@ -106,6 +109,8 @@ class Dispatcher:
         is_acknowledged = isinstance(outcome, Acknowledged)
         if send.purpose is Purpose.KEEP and not is_acknowledged:
             self.heartbeats_failed += 1
+        if self.on_leave is not None and isinstance(send.operation, LeaveOperation):
+            self.on_leave(send, outcome, now_s)
         if not repeats.confirm(user, send, outcome):
             if send.purpose is Purpose.KEEP:
                 rounds.kept(user, send, outcome, now_s)

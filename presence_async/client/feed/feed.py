@@ -117,7 +117,7 @@ class PresenceFeed:
         timetoken = begin.timetoken - int(replay_s * TIMETOKENS_PER_S)
         begin = Cursor(max(1, timetoken), begin.region)
         self._subscriptions[listener] = subscription
-        self._place(subscription, begin, params)
+        self._place(subscription, begin, loop_s() - replay_s, params)
         self._update_health(subscription)
 
     def detach(self, listener: Listener) -> None:
@@ -239,13 +239,16 @@ class PresenceFeed:
 
     # Which poll has which name.
 
-    def _place(self, subscription: Subscription, begin: Cursor, params: Params) -> None:
+    def _place(
+        self, subscription: Subscription, begin: Cursor, begin_s: float, params: Params
+    ) -> None:
+        """Give names to polls; ``begin_s`` is the loop time of the cursor."""
         since = begin.timetoken - _SLACK
         new_polls: list[LongPoll] = []
         for name in subscription.names:
             poll = self._poll_for(name, params)
             if poll is None:
-                progress = PollProgress.begin(begin, now_s=loop_s())
+                progress = PollProgress.begin(begin, now_s=begin_s)
                 poll = LongPoll(self._requests, params, progress, self)
                 self._polls.append(poll)
                 new_polls.append(poll)

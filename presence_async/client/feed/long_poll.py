@@ -21,6 +21,7 @@ from ...errors import (
     RequestError,
     ServiceError,
 )
+from ...protocol.events import PresenceEvent
 from ..aio import Deadlines, TimeLimit, loop_s
 from ..call import Params
 from ..safe_log import SafeLogger
@@ -202,7 +203,7 @@ class LongPoll:
     def _received(self, reply: Reply) -> None:
         now_s, messages = loop_s(), reply.messages
         self._report(self.progress.find_loss(reply.cursor, messages))
-        has_news = self.table.deliver(messages, self._owner.witness)
+        has_news = self.table.deliver(messages, self._tell_witness)
         # An idle poll may end with the cursor it began with, however old that is.
         self._needs_check = not messages and (
             reply.cursor.timetoken == self.progress.cursor.timetoken
@@ -212,6 +213,10 @@ class LongPoll:
         took_s = now_s - reply.sent_at_s
         self._pace.answered(took_s, len(messages), has_news=has_news)
         self._set_health(StreamHealth.LIVE, None)
+
+    def _tell_witness(self, events: Sequence[PresenceEvent]) -> None:
+        if self._owner.witness is not None:
+            self._owner.witness(events, self.progress.loop_s)
 
     def _report(self, loss: Loss) -> None:
         if loss.is_restart:

@@ -79,7 +79,7 @@ class PollProgress:
 
     @classmethod
     def begin(cls, cursor: Cursor, *, now_s: float) -> Self:
-        """Begin at the cursor that a handshake has just returned."""
+        """Begin at a cursor that was the service's present time at a loop time."""
         ahead = cursor.timetoken - _timetokens(now_s)
         return cls(cursor, complete_until_s=now_s, service_ahead=ahead)
 
@@ -97,6 +97,10 @@ class PollProgress:
         if is_earlier:
             self.cursor = cursor
         return is_earlier
+
+    def loop_s(self, timetoken: int) -> float:
+        """Return the loop time of a publication; rather too late than too early."""
+        return (timetoken - self._service_ahead) / TIMETOKENS_PER_S
 
     def slept(self, seconds: float) -> None:
         """Count time that loop time did not see."""

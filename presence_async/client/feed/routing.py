@@ -10,7 +10,8 @@ from .subscription import EventKey, Listed, Subscription, WireName, as_listed
 
 __all__ = ["EventWitness", "RoutingTable"]
 
-EventWitness = Callable[[Sequence[PresenceEvent]], None]
+EventWitness = Callable[[Sequence[PresenceEvent], Callable[[int], float]], None]
+"""Takes events, and what turns their timetokens into loop time."""
 
 
 class RoutingTable:
@@ -110,7 +111,9 @@ class RoutingTable:
     # Delivery.
 
     def deliver(
-        self, messages: Iterable[Message], witness: EventWitness | None = None
+        self,
+        messages: Iterable[Message],
+        witness: Callable[[Sequence[PresenceEvent]], None] | None = None,
     ) -> bool:
         """Deliver messages to everybody they concern; return True if any was new.
 
