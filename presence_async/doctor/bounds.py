@@ -64,5 +64,5 @@ class Bounds(NamedTuple):
 
     def __str__(self) -> str:
         if self.most_s == math.inf:
-            return f"{self.least_s:.1f} s or more"
+            return f"{max(0.0, self.least_s):.1f} s or more"
         return f"{max(0.0, self.least_s):.1f} to {self.most_s:.1f} s"

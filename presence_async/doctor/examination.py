@@ -63,6 +63,7 @@ _OPEN = ("keys", "access")
 _SERVED = (*_OPEN, "presence")
 _PLACED = (*_SERVED, "token")
 _GRACE_S = 20.0
+_PASSES_S = 5.0
 _TRIES = 3
 _TRACKING = Probe("tracking", tracking.tracking, _PLACED)
 
@@ -171,6 +172,8 @@ class _Examination:
         """Run the probes of a phase at once; their findings come in order."""
         needs_place = any(probe.needs_place for probe in phase.probes)
         if needs_place and _TRACKING.name in self._unclear:
+            # Nearly all that is left depends on it, and trouble passes.
+            await asyncio.sleep(_PASSES_S)
             await self._run((_TRACKING,), 0.0)
         await self._run(phase.probes, phase.lasts_s(self._subject.limits))
 

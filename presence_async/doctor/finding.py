@@ -12,6 +12,7 @@ from ..emulator.profile import EmulatorProfile
 
 __all__ = [
     "ACCEPTED",
+    "MAXIMUM",
     "PROFILE_FIELDS",
     "Finding",
     "Report",
@@ -29,7 +30,8 @@ PROFILE_FIELDS: tuple[str, ...] = tuple(EmulatorProfile().to_dict())
 ACCEPTED = "accepted_timeout_s"
 """The name of the longest timeout that was waited for, if it was not lowered."""
 
-_MAXIMUM = "max_presence_timeout_s"
+MAXIMUM = "max_presence_timeout_s"
+"""The field of a profile to which longer timeouts are lowered."""
 
 
 class Verdict(enum.StrEnum):
@@ -135,7 +137,7 @@ class Report:
     @property
     def apparent(self) -> dict[str, Any]:
         """The same, and no maximum where none was found up to the longest timeout."""
-        no_maximum = {_MAXIMUM: None} if ACCEPTED in self._figures else {}
+        no_maximum = {MAXIMUM: None} if ACCEPTED in self._figures else {}
         return {**self.measured, **no_maximum}
 
     @property

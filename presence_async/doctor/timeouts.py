@@ -8,15 +8,16 @@ late as each other.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import RequestError
 from .bounds import Bounds, UnclearError
-from .finding import ACCEPTED, Finding, ok, unknown
+from .finding import ACCEPTED, MAXIMUM, Finding, ok, unknown
 from .subject import Subject
 
-__all__ = ["timeouts"]
+__all__ = ["judged", "timeouts"]
 
 _SHORTEST_S = 1
 # Further apart than timeouts are late, so that to be as late is no coincidence.
@@ -32,11 +33,27 @@ Held = Mapping[int, Bounds]
 async def timeouts(subject: Subject) -> Finding:
     """Ask for several timeouts at once, and see when the users are gone."""
     longest_s = subject.limits.longest_timeout_s
-    held = await _all_held(subject, longest_s)
+    finding = judged(await _all_held(subject, longest_s), longest_s)
+    subject.largest_timeout_s = finding.measured.get(MAXIMUM, math.inf)
+    return finding
+
+
+def judged(held: Held, longest_s: int) -> Finding:
+    """Return the finding, from how long users stay by what each asks for. Pure."""
     least, most = _least_s(held), _most_s(held, longest_s)
-    if isinstance(most, int):
-        subject.largest_timeout_s = most
-    return _judged(least, most, longest_s)
+    measured: dict[str, int] = {}
+    if isinstance(least, int):
+        # A client asks for whole seconds, so a minimum of one is none.
+        measured["min_presence_timeout_s"] = least if least > _SHORTEST_S else 0
+    if isinstance(most, int) and most < longest_s:
+        measured[MAXIMUM] = most
+    if isinstance(most, int) and most == longest_s:
+        measured[ACCEPTED] = longest_s
+    lines = [_said(_SHORTEST_S, least), _said(longest_s, most)]
+    if ACCEPTED in measured:
+        lines.append("not measured: a maximum above it (--longest-timeout)")
+    verdict = ok if measured else unknown
+    return verdict("timeouts", "; ".join(lines), **measured)
 
 
 async def _all_held(subject: Subject, longest_s: int) -> Held:
@@ -129,24 +146,6 @@ def _seen(held: Held, asked_s: int) -> Bounds:
     if asked_s not in held:
         raise UnclearError("nobody who asked for it was seen to come and go")
     return held[asked_s] - _late(held, asked_s)
-
-
-def _judged(
-    least: int | UnclearError, most: int | UnclearError, longest_s: int
-) -> Finding:
-    measured: dict[str, int] = {}
-    if isinstance(least, int):
-        # A client asks for whole seconds, so a minimum of one is none.
-        measured["min_presence_timeout_s"] = least if least > _SHORTEST_S else 0
-    if isinstance(most, int) and most < longest_s:
-        measured["max_presence_timeout_s"] = most
-    if isinstance(most, int) and most == longest_s:
-        measured[ACCEPTED] = longest_s
-    lines = [_said(_SHORTEST_S, least), _said(longest_s, most)]
-    if ACCEPTED in measured:
-        lines.append("not measured: a maximum above it (--longest-timeout)")
-    verdict = ok if measured else unknown
-    return verdict("timeouts", "; ".join(lines), **measured)
 
 
 def _said(asked_s: int, given: int | UnclearError) -> str:
