@@ -154,8 +154,8 @@ async def _intervals(
         return is_interval and all(_apart_s(one, event) > _APART_S for one in found)
 
     within_s = crowd.limits.interval_s
-    async with asyncio.TaskGroup() as group:
-        staying = group.create_task(crowd.stay(), name="doctor keeps a crowd")
+    staying = asyncio.create_task(crowd.stay(), name="doctor keeps a crowd")
+    try:
         while len(found) < _INTERVALS:
             until_s = asyncio.get_running_loop().time() + within_s
             seen = await sight.event(is_next, since_s, until_s - since_s)
@@ -164,7 +164,9 @@ async def _intervals(
             found.append(seen.event)
             if len(found) < _INTERVALS:
                 await crowd.join_one()
+    finally:
         staying.cancel()
+        await asyncio.gather(staying, return_exceptions=True)
     return found
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ..client import wall_clock
-from ..errors import DeadlineError, ReplyFormatError, RequestError, ServiceError
+from ..errors import (
+    ConnectionLostError,
+    DeadlineError,
+    ReplyFormatError,
+    RequestError,
+    ServiceError,
+)
 from .finding import Finding, ok, problem, unknown, warning
 from .service_time import ServiceTimeOperation
 from .subject import Subject
@@ -20,6 +27,8 @@ _LARGEST_SKEW_S = 60.0
 _NOTICED_SKEW_S = 5.0
 _OTHER_DESCRIPTORS = 64
 _LOOKUP_S = 10.0
+_TRIES = 3
+_PASSES_S = 4.0
 
 
 async def name(subject: Subject) -> Finding:
@@ -48,8 +57,7 @@ async def connection(subject: Subject) -> Finding:
     url = subject.config.base_url
     started_s = asyncio.get_running_loop().time()
     try:
-        # Long enough for another attempt.
-        await _service_time(subject, 1.5 * subject.config.attempt_timeout_s)
+        await _first_answer(subject)
     except ServiceError as error:
         return problem(
             "connection",
@@ -114,6 +122,18 @@ async def descriptors(subject: Subject) -> Finding:
         f"{limit} allowed, {needed} needed at most",
         f"raise the limit: ulimit -n {max(1024, needed)}",
     )
+
+
+async def _first_answer(subject: Subject) -> None:
+    """Get one answer; a service may be in trouble for some seconds."""
+    # Long enough for another attempt.
+    limit_s = 1.5 * subject.config.attempt_timeout_s
+    for _ in range(_TRIES - 1):
+        with suppress(ServiceError, ConnectionLostError):
+            await _service_time(subject, limit_s)
+            return
+        await asyncio.sleep(_PASSES_S)
+    await _service_time(subject, limit_s)
 
 
 async def _service_time(subject: Subject, timeout_s: float | None) -> Heard[float]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from ..errors import InvalidArgumentError, ReplyFormatError, ServiceError
+from ..protocol.envelope import whole_seconds
 from ..protocol.exchange import HttpReply, HttpRequest
 from ..protocol.json_codec import JsonError, decode
 from ..protocol.timetoken import TIMETOKENS_PER_S
@@ -51,8 +52,9 @@ class ServiceTimeOperation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the time that a reply tells."""
         words = f"{_PATH} was answered {reply.status}, without a time"
         if reply.status in _PASSING:
-            raise ServiceError(words, status=reply.status, operation=self.name)
+            wait_s = whole_seconds(reply.headers.get("retry-after"))
+            raise ServiceError(words, status=reply.status, retry_after_s=wait_s)
         with suppress(JsonError, ValueError, OverflowError):
             ticks, *_ = decode(reply.body, _REPLY)
             return ticks / TIMETOKENS_PER_S
-        raise ReplyFormatError(words, operation=self.name)
+        raise ReplyFormatError(words)

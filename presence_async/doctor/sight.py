@@ -89,6 +89,8 @@ class Sight:
             try:
                 await stack.enter_async_context(stream)
             except ServiceError as error:
+                if error.is_transient:
+                    raise
                 self.refusal = error
             else:
                 self._tasks.start(self._read(stream), name="doctor reads events")

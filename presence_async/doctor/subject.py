@@ -75,6 +75,7 @@ class Subject:
         self._present: set[tuple[str, str]] = set()
         self._groups: set[str] = set()
         self._sight: Sight | None = None
+        self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -144,10 +145,15 @@ class Subject:
         return self.place
 
     async def sight(self) -> Sight:
-        """Return what is seen of the place, which is watched from now on."""
-        if self._sight is None:
-            sight = Sight(self.config, self.wire, self.here)
-            self._sight = await self._stack.enter_async_context(sight)
+        """Return what is seen of the place, which is watched from now on.
+
+        Raises:
+            RequestError: The service could not be asked for events.
+        """
+        async with self._opening:
+            if self._sight is None:
+                sight = Sight(self.config, self.wire, self.here)
+                self._sight = await self._stack.enter_async_context(sight)
         return self._sight
 
     async def announce(

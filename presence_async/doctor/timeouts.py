@@ -15,6 +15,7 @@ from contextlib import suppress
 from ..errors import RequestError
 from .bounds import Bounds, UnclearError
 from .finding import ACCEPTED, MAXIMUM, Finding, ok, unknown
+from .sight import Sight
 from .subject import Subject
 
 __all__ = ["judged", "timeouts"]
@@ -60,11 +61,12 @@ async def _all_held(subject: Subject, longest_s: int) -> Held:
     """Return for how long users stay, by the timeout that each asks for."""
     apart_s = max(_APART_S, longest_s // _MOST_STEPS)
     between = range(apart_s, longest_s - apart_s + 1, apart_s)
+    sight = await subject.sight()
     async with asyncio.TaskGroup() as group:
         waits = {}
         for asked_s in (longest_s, *between, _SHORTEST_S):
             waits[asked_s] = group.create_task(
-                _held(subject, asked_s), name=f"doctor waits {asked_s}"
+                _held(subject, sight, asked_s), name=f"doctor waits {asked_s}"
             )
             await asyncio.sleep(1 / subject.limits.per_s)
     return {
@@ -74,9 +76,9 @@ async def _all_held(subject: Subject, longest_s: int) -> Held:
     }
 
 
-async def _held(subject: Subject, asked_s: int) -> Bounds | None:
+async def _held(subject: Subject, sight: Sight, asked_s: int) -> Bounds | None:
     """Return how long a user stays who is announced once; ``None``: not seen."""
-    sight, loop = await subject.sight(), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     until_s = loop.time() + subject.limits.longest_timeout_s + _SPARE_S
     held: Bounds | None = None
     for _ in range(_TRIES):

@@ -29,18 +29,17 @@ _Tracked = Mapping[str, bool | None]
 async def tracking(subject: Subject) -> Finding:
     """Announce a throw-away user on channels, and look whether the user is there."""
     candidates = [c for c in (subject.room, subject.sibling, subject.channel) if c]
-    try:
-        async with asyncio.TaskGroup() as group:
-            looks = {
-                channel: group.create_task(
-                    _is_tracked(subject, channel), name=f"doctor looks at {channel}"
-                )
-                for channel in candidates
-            }
-    except BaseExceptionGroup as errors:
-        # The first one has ended the others.
-        raise errors.exceptions[0] from None
-    tracked = {channel: look.result() for channel, look in looks.items()}
+    # No task group: in Python 3.11 one that fails leaves this task half cancelled, and
+    # this probe may run again in it.
+    found = await asyncio.gather(
+        *[_is_tracked(subject, channel) for channel in candidates],
+        return_exceptions=True,
+    )
+    tracked: dict[str, bool | None] = {}
+    for channel, end in zip(candidates, found, strict=True):
+        if isinstance(end, BaseException):
+            raise end
+        tracked[channel] = end
     subject.place = next((c for c in candidates if tracked[c]), None)
     finding = _judged(subject, tracked)
     if subject.place == subject.channel and await _others(subject):

@@ -117,11 +117,11 @@ async def test_a_debounce_that_a_timeout_cuts_short_is_not_measured(
 async def test_a_cache_is_found_from_one_second_on(
     probe: Callable[[Subject], Awaitable[Finding]], seconds: int
 ) -> None:
-    option = f"{probe.__name__}_s"
+    options: dict[str, Any] = {f"{probe.__name__}_s": seconds}
 
-    finding = await probed(probe, **{option: seconds})
+    finding = await probed(probe, **options)
 
-    assert finding.measured == {option: seconds}
+    assert finding.measured == options
 
 
 @pytest.mark.parametrize(
