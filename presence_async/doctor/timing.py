@@ -33,10 +33,9 @@ async def delays(subject: Subject) -> Finding:
     gone = await sight.gone(user_id, left.least_s, limits.leave_s)
     if gone is None:
         raise UnclearError(f"a leave is not seen within {limits.leave_s:g} s")
-    within_s = gone.most_s - left.least_s + limits.event_s
     leave_s = None
     if join_s is not None:
-        leave_s = await sight.of_user(user_id, "leave", left.least_s, within_s)
+        leave_s = await _leave_event_s(subject, sight, user_id, left, gone)
     if not await sight.is_there(stayer, gone.most_s, limits.event_s):
         raise UnclearError("users time out before a leave is seen")
     await subject.leave_quietly(stayer, subject.here)
@@ -47,6 +46,28 @@ async def delays(subject: Subject) -> Finding:
         None if join_s is None else join_s - joined.least_s,
         None if leave_s is None else leave_s - left.least_s,
     )
+
+
+async def _leave_event_s(
+    subject: Subject, sight: Sight, user_id: str, left: Bounds, gone: Bounds
+) -> float | None:
+    """Return when the event of a leave arrived; ``None``: there is none.
+
+    Raises:
+        UnclearError: Nor is there an event after it.
+    """
+    limits = subject.limits
+    within_s = gone.most_s - left.least_s + limits.event_s
+    leave_s = await sight.of_user(user_id, "leave", left.least_s, within_s)
+    if leave_s is not None:
+        return leave_s
+    later_id, came = await subject.newcomer("comes-later", limits.longest_timeout_s)
+    later_s = await sight.of_user(later_id, "join", came.least_s, limits.event_s)
+    await subject.leave_quietly(later_id, subject.here)
+    if later_s is None:
+        raise UnclearError(f"events come more than {limits.event_s:g} s late")
+    # Events come in order.
+    return await sight.of_user(user_id, "leave", left.least_s, 0)
 
 
 def _seen(

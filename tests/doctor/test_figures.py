@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from presence_async.doctor.finding import Finding, Report, unknown
 from presence_async.doctor.subject import Subject
 from presence_async.doctor.timeouts import judged, timeouts
 from presence_async.doctor.timing import delays
-from presence_async.emulator import Fault, PresenceEmulator
+from presence_async.emulator import EventFault, Fault, PresenceEmulator
 
 
 async def report_of(limits: Limits | None = None, **options: Any) -> Report:
@@ -110,6 +111,39 @@ async def test_a_debounce_that_a_timeout_cuts_short_is_not_measured(
     assert finding.text.endswith(says)
     expected = debounce_s if says.startswith("which") else None
     assert finding.measured.get("debounce_s") == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        # The poll that is held when the user joins brings the join; the next one waits.
+        (
+            Fault(operation="subscribe", delay_s=40, at="after_effect"),
+            "events come more than 5 s late",
+        ),
+        # As rules that leave out the events of leaves.
+        (EventFault(drop=1, for_s=2), "a leave has no event within 5 s"),
+    ],
+    ids=["late", "none"],
+)
+async def test_a_leave_without_event_is_told_from_a_late_one(
+    fault: Fault | EventFault, says: str
+) -> None:
+    async with (
+        PresenceEmulator(debounce_s=2) as emulator,
+        Subject(emulator.config(), "lobby") as subject,
+    ):
+        subject.place = "lobby"
+        await subject.sight()
+        asyncio.get_running_loop().call_later(1, emulator.inject, fault)
+        await asyncio.sleep(0 if isinstance(fault, EventFault) else 2)
+
+        try:
+            text = (await delays(subject)).text
+        except UnclearError as error:
+            text = str(error)
+
+    assert text.endswith(says)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 3])
