@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 from presence_async.doctor.bounds import Bounds, UnclearError
 from presence_async.doctor.caches import heartbeat_cache, here_now_cache
 from presence_async.doctor.comparison import compared
+from presence_async.doctor.crowd import announce_maximum
 from presence_async.doctor.examination import Limits, examine
 from presence_async.doctor.finding import Finding, Report, unknown
 from presence_async.doctor.subject import Subject
 from presence_async.doctor.timeouts import judged, timeouts
 from presence_async.doctor.timing import delays
+from presence_async.doctor.tracking import tracking
 from presence_async.emulator import EventFault, Fault, PresenceEmulator
+from presence_async.errors import UnavailableError
 
 
 async def report_of(limits: Limits | None = None, **options: Any) -> Report:
@@ -209,9 +213,9 @@ async def test_probes_after_an_outage_are_tried_once_it_has_passed() -> None:
 
         report = await examine(emulator.config(), "lobby", on_finding=strike)
 
-    tracking = [text for text in told if text.startswith("tracking")]
-    assert tracking[0].startswith("tracking: not measured: heartbeat failed after 4")
-    assert tracking[-1] == "tracking: every channel is tracked"
+    looks = [text for text in told if text.startswith("tracking")]
+    assert looks[0].startswith("tracking: not measured: heartbeat failed after 4")
+    assert looks[-1] == "tracking: every channel is tracked"
     assert found(report, "tracking").text == "every channel is tracked"
     assert {"announce_max", "implicit_heartbeats"} < set(report.measured)
 
@@ -236,3 +240,54 @@ def test_where_timeouts_are_late_at_random_the_figures_still_hold() -> None:
     assert unclear.measured == {"accepted_timeout_s": 60}
     assert unclear.text.startswith("not measured: what becomes of 1 s (it may be 2.9")
     assert judged({}, 60).measured == {}
+
+
+async def test_when_a_request_acted_is_open_while_an_attempt_may_still_act(
+    emulator: PresenceEmulator,
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with Subject(emulator.config(), "lobby") as subject:
+        subject.place, started_s = "lobby", loop.time()
+        emulator.inject(Fault(operation="heartbeat", status=503, times=1))
+        refused = await subject.announce("a", 60)
+        emulator.inject(Fault(operation="heartbeat", delay_s=15, times=1))
+        stalled = await subject.announce("b", 60)
+
+    assert refused.least_s == started_s
+    assert started_s < refused.most_s < started_s + 1
+    assert stalled.most_s == math.inf
+
+
+async def test_events_that_fail_for_a_moment_are_not_refused(
+    emulator: PresenceEmulator,
+) -> None:
+    emulator.inject(Fault(operation="subscribe", status=503, times=50))
+    async with Subject(emulator.config(), "lobby") as subject:
+        subject.place = "lobby"
+        with pytest.raises(UnavailableError):
+            await subject.sight()
+
+
+async def test_who_may_have_timed_out_is_not_called_untracked() -> None:
+    slow = Fault(operation="here now", delay_s=6)
+
+    finding = await probed(tracking, fault=slow, max_presence_timeout_s=3)
+
+    assert finding.text == "an answer took 6.0 s"
+
+
+async def test_a_join_without_event_is_no_maximum_while_no_event_comes(
+    emulator: PresenceEmulator,
+) -> None:
+    async with Subject(emulator.config(), "lobby") as subject:
+        subject.place = "lobby"
+        await subject.sight()
+        emulator.inject(
+            Fault(operation="subscribe", delay_s=math.inf, at="after_effect")
+        )
+        await asyncio.sleep(2)
+        await subject.announce("first", 60)  # whose event the poll brings that is held
+        await asyncio.sleep(2)
+
+        with pytest.raises(UnclearError, match="no event came"):
+            await announce_maximum(subject)
