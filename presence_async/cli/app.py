@@ -103,7 +103,14 @@ app.command("verify-emulator")(verify_emulator)
 
 
 def run() -> None:
-    """Run the command named on the command line."""
+    """Run the command named on the command line.
+
+    None runs without its output: its stdout would be the first file or connection that
+    it opens.
+    """
+    if sys.stdout is None:
+        complain("stdout is closed; write >/dev/null to have no output")
+        sys.exit(1)
     try:
         app()
     except OSError as error:

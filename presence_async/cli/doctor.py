@@ -74,10 +74,10 @@ def doctor(
     """Examine a keyset, and say what to do.
 
     What works and what does not: a line for each finding; after '->' stands what to do.
-    Takes less than three minutes, and some seconds with --quick. Sends 300 to 900
-    requests, about 25 in a second at most, and announces up to 102 throw-away users at
-    once. Their names and those of their channels are 'doctor-' and a random part. They
-    leave at the end, also on Ctrl-C.
+    Takes less than three minutes, and some seconds with --quick; longer where requests
+    fail or are slow. Sends 200 to 1000 requests, about 25 in a second at most, and
+    announces up to 102 throw-away users at once. Their names and those of their
+    channels are 'doctor-' and a random part. They leave at the end, also on Ctrl-C.
 
     Name a CHANNEL of yours, since many keysets track selected channels only. One
     throw-away user joins it for a moment; the others do only if no throw-away channel

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -27,6 +28,9 @@ from .set_state import parsed_state
 from .tracking import warn_if_untracked
 
 __all__ = ["join"]
+
+# The presence timeout of a last heartbeat is no shorter.
+_SHORTEST_S = 20
 
 
 def join(
@@ -97,6 +101,8 @@ def join(
                     await _end(client, lease, hand_over)
                 finally:
                     await asyncio.gather(following, return_exceptions=True)
+                if hand_over and not as_json:
+                    _say_until_when(client, lease, hand_over, is_shared=bool(register))
             following.result()
 
     run(stay, until_stopped=True, hand_over_s=hand_over)
@@ -119,6 +125,28 @@ async def _end(
     for presence in report.failed:
         if presence.error is not None:
             raise presence.error
+
+
+def _say_until_when(
+    client: presence_async.PresenceClient,
+    lease: presence_async.Lease,
+    hand_over_s: float,
+    *,
+    is_shared: bool,
+) -> None:
+    """Say until when a user stays who was handed over."""
+    report = client.close_report
+    if report is None or not report.handed_over:
+        return
+    seconds = max(math.ceil(hand_over_s), _SHORTEST_S)
+    until = datetime.now() + timedelta(seconds=seconds)  # noqa: DTZ005  # for people
+    # With a register the last heartbeat may have been of an earlier, longer timeout.
+    about = "at least" if is_shared else "about"
+    where = shown(", ".join(_names(lease)))
+    say(
+        f"{shown(lease.user_id)} stays on {where} until {about} {until:%H:%M:%S}"
+        " unless somebody takes over"
+    )
 
 
 async def _follow(

@@ -47,7 +47,7 @@ class ChannelView:
             ClientClosedError: It was never entered.
         """
         if not self._sync.heard_at_s:
-            raise ClientClosedError(f"the {self._kind} is not open; use 'async with'")
+            raise self._not_open()
         return datetime.fromtimestamp(self._sync.heard_at_s, UTC)
 
     @property
@@ -63,6 +63,23 @@ class ChannelView:
     @property
     def _kind(self) -> str:
         return self._sync.kind
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether it was never open, so that it knows nothing."""
+        return self._sync.is_closed and not self._sync.heard_at_s
+
+    def _check_open(self) -> None:
+        """Refuse to tell who is there before anybody has been asked.
+
+        Raises:
+            ClientClosedError: It was never entered.
+        """
+        if self._is_new:
+            raise self._not_open()
+
+    def _not_open(self) -> ClientClosedError:
+        return ClientClosedError(f"the {self._kind} is not open; use 'async with'")
 
     # Opening and closing.
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
-from ..errors import ClientClosedError
 from ..protocol.events import PresenceEvent
 from ..roster.count import CountState
 from ..roster.snapshot import Count
@@ -58,12 +57,19 @@ class LiveCount(ChannelView):
         self._sync = _CountSync(feed, snapshots, channel=channel, params=params)
 
     def __repr__(self) -> str:
+        if self._is_new:
+            return f"<LiveCount of {self.channel!r}: not open>"
         sync = "in sync" if self.is_synced else "not in sync"
         return f"<LiveCount of {self.channel!r}: {self.count} here, {sync}>"
 
     @property
     def count(self) -> int:
-        """How many are on the channel; 0 before it is entered."""
+        """How many are on the channel.
+
+        Raises:
+            ClientClosedError: It was never entered.
+        """
+        self._check_open()
         return self._sync.occupancy
 
     @property
@@ -86,7 +92,7 @@ class LiveCount(ChannelView):
         """
         check_loop(self._loop, "the live count")
         if not self._sync.heard_at_s:
-            raise ClientClosedError("the live count is not open; use 'async with'")
+            raise self._not_open()
         return LiveCountChanges(self._sync, self._loop)
 
     def __aiter__(self) -> LiveCountChanges:

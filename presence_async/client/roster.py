@@ -65,22 +65,39 @@ class Roster(ChannelView):
         self._sync = RosterSync(feed, snapshots, channel=channel, params=params)
 
     def __repr__(self) -> str:
+        if self._is_new:
+            return f"<Roster of {self.channel!r}: not open>"
         sync = "in sync" if self.is_synced else "not in sync"
         return f"<Roster of {self.channel!r}: {self.occupancy} here, {sync}>"
 
     @property
     def occupants(self) -> tuple[Occupant, ...]:
-        """Who is here, with states; ``state`` is ``None`` until it is known."""
+        """Who is here, with states; ``state`` is ``None`` until it is known.
+
+        Raises:
+            ClientClosedError: It was never entered.
+        """
+        self._check_open()
         return self._sync.occupants
 
     @property
     def user_ids(self) -> frozenset[str]:
-        """The IDs of everybody who is here."""
+        """The IDs of everybody who is here.
+
+        Raises:
+            ClientClosedError: It was never entered.
+        """
+        self._check_open()
         return self._sync.user_ids
 
     @property
     def occupancy(self) -> int:
-        """How many are here."""
+        """How many are here.
+
+        Raises:
+            ClientClosedError: It was never entered.
+        """
+        self._check_open()
         return self._sync.occupancy
 
     @property

@@ -76,10 +76,19 @@ class Transport:
         config: Says where requests go, and sets their limits.
         session: A session of the caller's, used and never closed. ``None``: make one
             at ``open`` and close it at ``close``.
+        may_be_direct: Whether answers may be read the quick way, which drops an ``Age``
+            of 0.
     """
 
-    def __init__(self, config: PresenceConfig, session: Session | None) -> None:
+    def __init__(
+        self,
+        config: PresenceConfig,
+        session: Session | None,
+        *,
+        may_be_direct: bool = True,
+    ) -> None:
         self._config = config
+        self._may_be_direct = may_be_direct and config.proxy is None
         self._scheme, _, self._authority = config.base_url.partition("://")
         url = URL(config.base_url)
         self._host = url.raw_host, url.port
@@ -153,7 +162,7 @@ class Transport:
         )
         if self._connector is None:
             return
-        if self._config.proxy is None and DirectGet.is_possible():
+        if self._may_be_direct and DirectGet.is_possible():
             self._direct = DirectGet(
                 self._connector,
                 self._config.base_url,
@@ -236,7 +245,7 @@ class Transport:
         if len(body) > self._config.max_reply_bytes or "Content-Encoding" in headers:
             body = self._unpacked(answer)
         kept = _NO_HEADERS
-        if headers and (headers.get("Age", "0") != "0" or "Retry-After" in headers):
+        if headers and ("Age" in headers or "Retry-After" in headers):
             kept = _kept(headers)
         return HttpReply(status=status, body=body, headers=kept)
 
@@ -266,7 +275,9 @@ class Transport:
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that mean something to the pipeline, in lower case."""
-    kept = {"age": headers.get("Age", "0")}
+    kept = {}
+    if "Age" in headers:
+        kept["age"] = headers["Age"]
     if "Retry-After" in headers:
         kept["retry-after"] = _seconds(headers["Retry-After"])
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -58,13 +59,19 @@ class Comparison:
 
 def compared(keyset: Report, emulator: Report) -> Comparison:
     """Compare what was measured of a keyset and of an emulator."""
-    here, there = keyset.measured, emulator.measured
-    both = [option for option in PROFILE_FIELDS if option in here and option in there]
+    here, there = keyset.apparent, emulator.apparent
+    differing = [o for o in PROFILE_FIELDS if _differ(o, here, there)]
+    measured = keyset.measured.keys() & emulator.measured.keys()
     return Comparison(
         differences=tuple([
             Difference(option=option, keyset=here[option], emulator=there[option])
-            for option in both
-            if here[option] != there[option]
+            for option in differing
         ]),
-        not_compared=tuple([o for o in PROFILE_FIELDS if o not in both]),
+        not_compared=tuple([
+            o for o in PROFILE_FIELDS if o not in measured and o not in differing
+        ]),
     )
+
+
+def _differ(option: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    return option in here and option in there and here[option] != there[option]

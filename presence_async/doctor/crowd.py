@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Sequence
+from contextlib import suppress
 
+from ..errors import RequestError
 from ..protocol.events import IntervalEvent, JoinEvent, PresenceEvent
+from ..protocol.timetoken import TIMETOKENS_PER_S
+from .bounds import Bounds, UnclearError
 from .finding import Finding, ok, unknown
-from .limits import whole
-from .sight import Seen, Sight
+from .limits import first_time
+from .sight import Sight
 from .subject import Subject
 
 __all__ = ["announce_maximum"]
@@ -17,6 +23,7 @@ _NAME = "announce maximum"
 _STEPS = (1, 6, 26)
 _TIMEOUT_S = 200
 _APART_S = 0.1
+_INTERVALS = 2
 
 
 async def announce_maximum(subject: Subject) -> Finding:
@@ -24,30 +31,50 @@ async def announce_maximum(subject: Subject) -> Finding:
     sight = await subject.sight()
     if sight.refusal is not None:
         return unknown(_NAME, f"no events: {sight.refusal.problem}")
-    # Users of other probes whose leave is held back still count.
-    await asyncio.sleep(subject.debounce_s)
-    finding = await _measured(_Crowd(subject), sight)
+    await _emptied(subject)
+    try:
+        finding = await _measured(_Crowd(subject), sight)
+    except UnclearError:
+        await subject.leave_all()
+        raise
     # Otherwise the subject leaves with them at its end.
     await subject.leave_all()
     return finding
 
 
+async def _emptied(subject: Subject) -> None:
+    """Wait until users of other probes are gone, since they would count.
+
+    Raises:
+        UnclearError: They stay.
+    """
+
+    async def is_empty() -> bool:
+        return not await subject.user_ids(subject.here)
+
+    await subject.leave_all()
+    within_s = subject.limits.leave_s + subject.limits.event_s
+    if await first_time(is_empty, within_s=within_s) is None:
+        raise UnclearError(f"users who have left are still there after {within_s:g} s")
+
+
 async def _measured(crowd: _Crowd, sight: Sight) -> Finding:
     started_s = asyncio.get_running_loop().time()
-    is_exceeded = await _exceeded(crowd, sight)
-    largest, size = _largest_announced(sight, started_s), crowd.limits.crowd
-    if not is_exceeded and largest < size:
-        return unknown(_NAME, f"users time out before there are {size}")
-    if not is_exceeded:
+    if not await _exceeded(crowd, sight):
+        largest, size = _largest_announced(sight, started_s), crowd.limits.crowd
+        if largest < size:
+            return unknown(_NAME, f"users time out before there are {size}")
         text = f"each of {size} users has events of their own"
         return ok(_NAME, text, announce_max=largest)
-    if not crowd.can_stay:
-        text = f"above {largest} users joins have no events of their own"
-        return ok(_NAME, text, announce_max=largest)
-    first, second = await _two_intervals(crowd, sight, started_s)
-    if _largest_announced(sight, started_s) > largest:
-        return unknown(_NAME, f"events come more than {crowd.limits.event_s:g} s late")
-    return _judged(largest, first, second)
+    intervals = await _intervals(crowd, sight, started_s) if crowd.can_stay else []
+    if not intervals and not await crowd.has_event_of_leaving(sight):
+        raise UnclearError("no event came after the joins without events")
+    # Events come in order, so none of a join is still to come.
+    largest = _largest_announced(sight, started_s)
+    if largest >= crowd.size:
+        late = f"events come more than {crowd.limits.event_s:g} s late"
+        return unknown(_NAME, f"not measured: {late}")
+    return _judged(largest, intervals, can_stay=crowd.can_stay)
 
 
 class _Crowd:
@@ -58,11 +85,16 @@ class _Crowd:
         self._subject = subject
         self._users: list[str] = []
 
+    @property
+    def size(self) -> int:
+        """How many were announced."""
+        return len(self._users)
+
     async def grow(self, size: int) -> tuple[str, float]:
-        """Announce users up to a number; return the last, and when it was sent."""
+        """Announce users up to a number; return the last, and from when on."""
         user_id, sent_s = "", 0.0
         while len(self._users) < size:
-            user_id = self._subject.named(f"crowd-{len(self._users)}")
+            user_id = self._subject.another("crowd")
             self._users.append(user_id)
             sent_s = await self._announce(user_id)
         return user_id, sent_s
@@ -82,13 +114,23 @@ class _Crowd:
         timeout_s = min(_TIMEOUT_S, self._subject.largest_timeout_s)
         while True:
             for user_id in list(self._users):
-                await self._announce(user_id)
+                with suppress(RequestError, UnclearError):
+                    await self._announce(user_id)
             await asyncio.sleep(timeout_s / 3)
 
+    async def has_event_of_leaving(self, sight: Sight) -> bool:
+        """Let all leave; return whether an event came, as it does once few are left."""
+        since_s, limits = asyncio.get_running_loop().time(), self.limits
+        await self._subject.leave_all()
+        within_s = self.size / limits.per_s + limits.leave_s + limits.event_s
+        return await sight.event(lambda _: True, since_s, within_s) is not None
+
     async def _announce(self, user_id: str) -> float:
-        sent_s = await self._subject.announce(user_id, _TIMEOUT_S)
+        acted = await self._subject.announce(user_id, _TIMEOUT_S)
+        if self.limits.event_s < acted.width_s < math.inf:
+            raise UnclearError(f"a heartbeat took {acted.width_s:.1f} s")
         await asyncio.sleep(1 / self.limits.per_s)
-        return sent_s
+        return acted.least_s
 
 
 async def _exceeded(crowd: _Crowd, sight: Sight) -> bool:
@@ -101,20 +143,36 @@ async def _exceeded(crowd: _Crowd, sight: Sight) -> bool:
     return False
 
 
-async def _two_intervals(
+async def _intervals(
     crowd: _Crowd, sight: Sight, since_s: float
-) -> tuple[Seen | None, Seen | None]:
-    """Return the next two interval events, with a join in between."""
-    within_s, second = crowd.limits.interval_s, None
-    async with asyncio.TaskGroup() as group:
-        staying = group.create_task(crowd.stay(), name="doctor keeps a crowd")
-        now_s = asyncio.get_running_loop().time()
-        first = await _interval(sight, since_s, now_s - since_s + within_s)
-        if first is not None:
-            await crowd.join_one()
-            second = await _interval(sight, first.at_s + _APART_S, within_s)
+) -> list[IntervalEvent]:
+    """Return the next two interval events, or fewer, with a join in between."""
+    found: list[IntervalEvent] = []
+
+    def is_next(event: PresenceEvent) -> bool:
+        is_interval = isinstance(event, IntervalEvent)
+        return is_interval and all(_apart_s(one, event) > _APART_S for one in found)
+
+    within_s = crowd.limits.interval_s
+    staying = asyncio.create_task(crowd.stay(), name="doctor keeps a crowd")
+    try:
+        while len(found) < _INTERVALS:
+            until_s = asyncio.get_running_loop().time() + within_s
+            seen = await sight.event(is_next, since_s, until_s - since_s)
+            if seen is None or not isinstance(seen.event, IntervalEvent):
+                break
+            found.append(seen.event)
+            if len(found) < _INTERVALS:
+                await crowd.join_one()
+    finally:
         staying.cancel()
-    return first, second
+        await asyncio.gather(staying, return_exceptions=True)
+    return found
+
+
+def _apart_s(one: PresenceEvent, later: PresenceEvent) -> float:
+    """Return the seconds between events by the service's clock."""
+    return (later.timetoken - one.timetoken) / TIMETOKENS_PER_S
 
 
 def _largest_announced(sight: Sight, since_s: float) -> int:
@@ -128,32 +186,30 @@ def _largest_announced(sight: Sight, since_s: float) -> int:
     )
 
 
-async def _interval(sight: Sight, since_s: float, within_s: float) -> Seen | None:
-    return await sight.event(_is_interval, since_s, within_s)
-
-
-def _is_interval(event: PresenceEvent) -> bool:
-    return isinstance(event, IntervalEvent)
-
-
-def _judged(largest: int, first: Seen | None, second: Seen | None) -> Finding:
+def _judged(
+    largest: int, intervals: Sequence[IntervalEvent], *, can_stay: bool
+) -> Finding:
+    measured: dict[str, object] = {"announce_max": largest}
+    if not can_stay:
+        text = "joins have no events of their own; users time out before intervals"
+        return ok(_NAME, f"above {largest} users {text}", **measured)
     text = f"above {largest} users there are interval events"
-    if first is None or second is None:
-        missing = "but none came" if first is None else "but only one came"
-        return ok(_NAME, f"{text}, {missing}", announce_max=largest)
-    interval_s = whole(second.at_s - first.at_s)
-    has_deltas = any(map(_has_deltas, (first.event, second.event)))
+    if len(intervals) < _INTERVALS:
+        missing = "only one came" if intervals else "none came"
+        text = f"{text}, but {missing}; not measured: how often"
+        return ok(_NAME, text, **measured)
+    try:
+        seconds = _apart_s(*intervals)
+        measured["interval_s"] = Bounds(seconds, seconds).whole_s()
+        often = f"every {measured['interval_s']} s"
+    except UnclearError as error:
+        often = f"not measured: how often ({error})"
+    has_deltas = any(map(_has_deltas, intervals))
+    measured["presence_deltas"] = has_deltas
     who = "with" if has_deltas else "without"
-    return ok(
-        _NAME,
-        f"{text} every {interval_s} s, {who} the names of who came and went",
-        announce_max=largest,
-        interval_s=interval_s,
-        presence_deltas=has_deltas,
-    )
+    text = f"{text} {often}, {who} the names of who came and went"
+    return ok(_NAME, text, **measured)
 
 
-def _has_deltas(event: PresenceEvent) -> bool:
-    return isinstance(event, IntervalEvent) and bool(
-        event.joined or event.left or event.timed_out or event.here_now_refresh
-    )
+def _has_deltas(event: IntervalEvent) -> bool:
+    return bool(event.joined or event.left or event.timed_out or event.here_now_refresh)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
 from ..client.config import PresenceConfig
 from ..errors import RequestError
 from ..protocol.identity import redacted
-from . import caches, crowd, features, keys, reach, rights, timing, tracking
+from . import (
+    caches,
+    crowd,
+    features,
+    keys,
+    reach,
+    rights,
+    timeouts,
+    timing,
+    tracking,
+)
+from .bounds import UnclearError
 from .finding import Finding, Report, Verdict, not_tried, unknown
 from .limits import Limits
 from .subject import Subject
@@ -26,7 +37,6 @@ class Probe(NamedTuple):
         needs: Names of findings without which there is no point in asking.
         needs_tokens: Whether it is asked only if Access Manager is on.
         needs_place: Whether it needs a tracked channel on which nobody else is.
-        is_timed: Whether slow answers make its figures wrong.
     """
 
     name: str
@@ -34,7 +44,6 @@ class Probe(NamedTuple):
     needs: tuple[str, ...] = ()
     needs_tokens: bool = False
     needs_place: bool = False
-    is_timed: bool = False
 
 
 class Phase(NamedTuple):
@@ -54,7 +63,9 @@ _OPEN = ("keys", "access")
 _SERVED = (*_OPEN, "presence")
 _PLACED = (*_SERVED, "token")
 _GRACE_S = 20.0
-_SLOW_S = 1.0
+_PASSES_S = 5.0
+_TRIES = 3
+_TRACKING = Probe("tracking", tracking.tracking, _PLACED)
 
 QUICK: tuple[Phase, ...] = (
     Phase((Probe("name", reach.name), Probe("descriptors", reach.descriptors))),
@@ -69,14 +80,14 @@ QUICK: tuple[Phase, ...] = (
     )),
     Phase(
         (
-            Probe("tracking", tracking.tracking, _PLACED),
+            _TRACKING,
             Probe("global here now", features.global_here_now, _PLACED),
             Probe("stream filtering", features.stream_filtering, _OPEN),
         ),
         lambda limits: limits.event_s,
     ),
     Phase(
-        (Probe("delays", timing.delays, _PLACED, needs_place=True, is_timed=True),),
+        (Probe("delays", timing.delays, _PLACED, needs_place=True),),
         lambda limits: limits.event_s + limits.leave_s,
     ),
 )
@@ -85,9 +96,9 @@ QUICK: tuple[Phase, ...] = (
 LONG: tuple[Phase, ...] = (
     Phase(
         tuple([
-            Probe(name, run, _PLACED, needs_place=True, is_timed=True)
+            Probe(name, run, _PLACED, needs_place=True)
             for name, run in (
-                ("timeouts", timing.timeouts),
+                ("timeouts", timeouts.timeouts),
                 ("implicit heartbeats", timing.implicit_heartbeats),
                 ("disconnect", timing.disconnect),
                 ("here now cache", caches.here_now_cache),
@@ -139,7 +150,7 @@ async def examine(
             if on_phase is not None:
                 on_phase(phase)
             await examination.run(phase)
-    return Report(tuple(examination.findings))
+    return Report(examination.findings)
 
 
 class _Examination:
@@ -149,31 +160,44 @@ class _Examination:
         self._subject = subject
         self._on_finding = on_finding
         self._failed: set[str] = set()
-        self.findings: list[Finding] = []
+        self._unclear: set[str] = set()
+        self._found: dict[str, Finding] = {}
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings so far, in order."""
+        return tuple(self._found.values())
 
     async def run(self, phase: Phase) -> None:
         """Run the probes of a phase at once; their findings come in order."""
-        due = [probe for probe in phase.probes if self._applies(probe)]
-        most_s = phase.lasts_s(self._subject.limits) + _GRACE_S
-        self._subject.wire.slowest_s = 0.0
+        needs_place = any(probe.needs_place for probe in phase.probes)
+        if needs_place and _TRACKING.name in self._unclear:
+            # Nearly all that is left depends on it, and trouble passes.
+            await asyncio.sleep(_PASSES_S)
+            await self._run((_TRACKING,), 0.0)
+        await self._run(phase.probes, phase.lasts_s(self._subject.limits))
+
+    async def _run(self, probes: Iterable[Probe], lasts_s: float) -> None:
+        due = [probe for probe in probes if self._applies(probe)]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        self._finding(probe, most_s), name=f"doctor: {probe.name}"
+                        self._finding(probe, lasts_s + _GRACE_S),
+                        name=f"doctor: {probe.name}",
                     )
                     for probe in due
                 ]
         except BaseExceptionGroup as errors:
             # The first one has ended the others.
             raise errors.exceptions[0] from None
-        self.findings += [task.result() for task in tasks]
+        self._found |= {task.result().name: task.result() for task in tasks}
 
     def _applies(self, probe: Probe) -> bool:
         """Return False for a question that does not arise."""
         if not probe.needs_tokens:
             return True
-        return Report(tuple(self.findings)).measured.get("access_manager") is True
+        return Report(self.findings).measured.get("access_manager") is True
 
     async def _finding(self, probe: Probe, most_s: float) -> Finding:
         finding = self._not_tried(probe)
@@ -188,21 +212,38 @@ class _Examination:
 
     async def _tried(self, probe: Probe, most_s: float) -> Finding:
         """Run a probe, for as long as it may take."""
-        limit = asyncio.timeout(most_s)
+        limit, why = asyncio.timeout(most_s), f"it takes over {most_s:.0f} s"
+        self._unclear.discard(probe.name)
         try:
             async with limit:
-                finding = await probe.run(self._subject)
+                return await self._repeated(probe, most_s)
+        except UnclearError as error:
+            why = str(error)
         except (RequestError, BaseExceptionGroup) as error:
-            return unknown(probe.name, self._without_secrets(_failure(error)))
+            why = self._without_secrets(_failure(error))
         except TimeoutError:
             if not limit.expired():
                 raise
-            return unknown(probe.name, f"not measured: it takes over {most_s:.0f} s")
-        slowest_s = self._subject.wire.slowest_s
-        if probe.is_timed and slowest_s > _SLOW_S:
-            words = f"not measured: an answer took {slowest_s:.1f} s"
-            return unknown(probe.name, words)
-        return finding
+        self._unclear.add(probe.name)
+        return unknown(probe.name, f"not measured: {why}")
+
+    async def _repeated(self, probe: Probe, most_s: float) -> Finding:
+        """Run a probe, and again if it saw too little and there is time.
+
+        Raises:
+            UnclearError: It always saw too little.
+        """
+        loop = asyncio.get_running_loop()
+        until_s, tries = loop.time() + most_s, 1
+        while True:
+            began_s = loop.time()
+            try:
+                return await probe.run(self._subject)
+            except UnclearError:
+                took_s = loop.time() - began_s
+                if tries == _TRIES or loop.time() + took_s > until_s:
+                    raise
+            tries += 1
 
     def _without_secrets(self, words: str) -> str:
         """Remove what a service may have repeated; requests remove their own."""
@@ -214,6 +255,8 @@ class _Examination:
         missing = [name for name in probe.needs if name in self._failed]
         if missing:
             return not_tried(probe.name, f"see {missing[0]}")
+        if probe.needs_place and _TRACKING.name in self._unclear:
+            return not_tried(probe.name, f"see {_TRACKING.name}")
         if probe.needs_place and self._subject.place is None:
             return not_tried(probe.name, "no channel is both tracked and without users")
         return None
@@ -226,7 +269,7 @@ def _failure(error: RequestError | BaseExceptionGroup[BaseException]) -> str:
         if others is not None or failures is None:
             raise error
         return _failure(failures.exceptions[0])
-    return f"not measured: {error}"
+    return str(error)
 
 
 def _nothing(_: Finding) -> None:

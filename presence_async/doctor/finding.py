@@ -11,6 +11,8 @@ import attrs
 from ..emulator.profile import EmulatorProfile
 
 __all__ = [
+    "ACCEPTED",
+    "MAXIMUM",
     "PROFILE_FIELDS",
     "Finding",
     "Report",
@@ -24,6 +26,12 @@ __all__ = [
 
 PROFILE_FIELDS: tuple[str, ...] = tuple(EmulatorProfile().to_dict())
 """The names of what makes a profile."""
+
+ACCEPTED = "accepted_timeout_s"
+"""The name of the longest timeout that was waited for, if it was not lowered."""
+
+MAXIMUM = "max_presence_timeout_s"
+"""The field of a profile to which longer timeouts are lowered."""
 
 
 class Verdict(enum.StrEnum):
@@ -124,12 +132,17 @@ class Report:
     @property
     def measured(self) -> dict[str, Any]:
         """The fields of ``EmulatorProfile`` that were measured."""
-        return {
-            name: value
-            for finding in self.findings
-            for name, value in finding.measured.items()
-            if name in PROFILE_FIELDS
-        }
+        return {n: value for n, value in self._figures.items() if n in PROFILE_FIELDS}
+
+    @property
+    def apparent(self) -> dict[str, Any]:
+        """The same, and no maximum where none was found up to the longest timeout."""
+        no_maximum = {MAXIMUM: None} if ACCEPTED in self._figures else {}
+        return {**self.measured, **no_maximum}
+
+    @property
+    def _figures(self) -> dict[str, Any]:
+        return {n: x for finding in self.findings for n, x in finding.measured.items()}
 
     @property
     def not_measured(self) -> tuple[str, ...]:

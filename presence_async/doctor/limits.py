@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 
 import attrs
 
-__all__ = ["Limits", "first_time", "whole"]
+__all__ = ["ASK_EVERY_S", "Limits", "first_time"]
 
-_ASK_EVERY_S = 0.25
+ASK_EVERY_S = 0.25
+"""Seconds between two questions about the same thing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,10 +52,5 @@ async def first_time(
     while (asked_s := loop.time()) < until_s:
         if await is_so():
             return asked_s
-        await asyncio.sleep(_ASK_EVERY_S)
+        await asyncio.sleep(ASK_EVERY_S)
     return None
-
-
-def whole(seconds: float) -> int:
-    """Round measured seconds to whole ones, half a second upwards."""
-    return math.floor(seconds + 0.5)

@@ -9,9 +9,17 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ..client import wall_clock
-from ..errors import DeadlineError, ReplyFormatError, RequestError, ServiceError
+from ..errors import (
+    ConnectionLostError,
+    DeadlineError,
+    ReplyFormatError,
+    RequestError,
+    ServiceError,
+)
 from .finding import Finding, ok, problem, unknown, warning
+from .service_time import ServiceTimeOperation
 from .subject import Subject
+from .wire import Heard
 
 __all__ = ["clock", "connection", "descriptors", "name"]
 
@@ -20,7 +28,7 @@ _NOTICED_SKEW_S = 5.0
 _OTHER_DESCRIPTORS = 64
 _LOOKUP_S = 10.0
 _TRIES = 3
-_TRY_AGAIN_S = 1.0
+_PASSES_S = 4.0
 
 
 async def name(subject: Subject) -> Finding:
@@ -84,9 +92,9 @@ async def connection(subject: Subject) -> Finding:
 
 async def clock(subject: Subject) -> Finding:
     """Compare this machine's clock with the service's."""
-    before_s = wall_clock.now_s()
-    service_s = await subject.wire.service_time_s()
-    skew_s = (before_s + wall_clock.now_s()) / 2 - service_s
+    heard = await _service_time(subject, None)
+    asked_s = (heard.heard_at_s - heard.sent_at_s) / 2
+    skew_s = wall_clock.now_s() - asked_s - heard.value
     text = f"{abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} the service's"
     remedy = "set the clock of this machine by NTP"
     if abs(skew_s) <= _NOTICED_SKEW_S:
@@ -117,13 +125,20 @@ async def descriptors(subject: Subject) -> Finding:
 
 
 async def _first_answer(subject: Subject) -> None:
-    """Get one answer; a service may be overloaded for a moment."""
+    """Get one answer; a service may be in trouble for some seconds."""
+    # Long enough for another attempt.
+    limit_s = 1.5 * subject.config.attempt_timeout_s
     for _ in range(_TRIES - 1):
-        with suppress(ServiceError):
-            await subject.wire.service_time_s()
+        with suppress(ServiceError, ConnectionLostError):
+            await _service_time(subject, limit_s)
             return
-        await asyncio.sleep(_TRY_AGAIN_S)
-    await subject.wire.service_time_s()
+        await asyncio.sleep(_PASSES_S)
+    await _service_time(subject, limit_s)
+
+
+async def _service_time(subject: Subject, timeout_s: float | None) -> Heard[float]:
+    operation = ServiceTimeOperation(subscribe_key=subject.config.subscribe_key)
+    return await subject.stray.send(operation, timeout_s=timeout_s)
 
 
 def _host(subject: Subject) -> str:

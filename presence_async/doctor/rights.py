@@ -140,6 +140,8 @@ async def leave_right(subject: Subject) -> Finding:
     except AccessDeniedError:
         return ok("leave right", "a leave needs a token, too", leave_needs_read=True)
     except ServiceError as error:
+        if error.is_transient:
+            raise
         return unknown("leave right", error.problem)
     return ok("leave right", "a leave needs no token", leave_needs_read=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -17,13 +18,15 @@ from ..client.event_stream import EventStream
 from ..errors import RequestError, ServiceError
 from ..protocol.events import IntervalEvent, JoinEvent, PresenceEvent, UserEvent
 from ..protocol.here_now import HereNowOperation
-from .wire import Wire
+from .bounds import Bounds
+from .limits import ASK_EVERY_S
+from .wire import ONCE, Wire
 
 __all__ = ["Seen", "Sight"]
 
 FoundT = TypeVar("FoundT")
 
-_ASK_EVERY_S = 0.4
+_LOOK_S = 2.0
 _ENDS = frozenset({"leave", "timeout"})
 
 
@@ -32,6 +35,14 @@ class Seen(NamedTuple):
 
     at_s: float
     event: PresenceEvent
+
+
+class _Look(NamedTuple):
+    """Who was there at some time between question and answer."""
+
+    asked_s: float
+    answered_s: float
+    user_ids: frozenset[str]
 
 
 class Sight:
@@ -59,8 +70,9 @@ class Sight:
         self._tasks = TaskOwner()
         self._changed = asyncio.Event()
         self._waiting = 0
-        self._asked_at_s = -1.0
-        self._present: frozenset[str] = frozenset()
+        self._look = _Look(-math.inf, -math.inf, frozenset())
+        # When the last question was put whose answer listed a user.
+        self._listed_s: dict[str, float] = {}
         self._known: set[str] = set()
         self._numbers = itertools.count()
         self._run = secrets.token_hex(4)
@@ -77,6 +89,8 @@ class Sight:
             try:
                 await stack.enter_async_context(stream)
             except ServiceError as error:
+                if error.is_transient:
+                    raise
                 self.refusal = error
             else:
                 self._tasks.start(self._read(stream), name="doctor reads events")
@@ -136,8 +150,10 @@ class Sight:
 
         return await self._asking(found, _now_s() + within_s) is not None
 
-    async def gone(self, user_id: str, since_s: float, within_s: float) -> float | None:
-        """Return when a user who was seen is no longer there; ``None``: not in time.
+    async def gone(
+        self, user_id: str, since_s: float, within_s: float
+    ) -> Bounds | None:
+        """Return when a user who was seen was no longer there; ``None``: not in time.
 
         Args:
             user_id: The user.
@@ -147,18 +163,42 @@ class Sight:
         Cancellation: ends the waiting.
         """
 
-        def found() -> float | None:
-            for at_s, event in self.seen:
-                is_theirs = isinstance(event, UserEvent) and event.user_id == user_id
-                if at_s >= since_s and is_theirs and event.action in _ENDS:
-                    return at_s
-            # Who has just come may not be listed yet.
-            is_absent = user_id in self._known and user_id not in self._present
-            return (
-                self._asked_at_s if is_absent and self._asked_at_s > since_s else None
-            )
+        def found() -> Bounds | None:
+            latest_s = self._gone_by_s(user_id, since_s)
+            if latest_s is None:
+                return None
+            listed_s = max(since_s, self._listed_s.get(user_id, since_s))
+            return Bounds(min(listed_s, latest_s), latest_s)
 
         return await self._asking(found, since_s + within_s)
+
+    def _gone_by_s(self, user_id: str, since_s: float) -> float | None:
+        for at_s, event in self.seen:
+            is_theirs = isinstance(event, UserEvent) and event.user_id == user_id
+            if at_s >= since_s and is_theirs and event.action in _ENDS:
+                return at_s
+        # Who has just come may not be listed yet.
+        is_absent = user_id in self._known and user_id not in self._look.user_ids
+        is_since = self._look.asked_s > since_s
+        return self._look.answered_s if is_absent and is_since else None
+
+    async def is_there(self, user_id: str, at_s: float, within_s: float) -> bool:
+        """Return True once an answer to a later question lists a user.
+
+        Args:
+            user_id: The user.
+            at_s: The loop time from which on it is asked.
+            within_s: Seconds after which it is given up, with False.
+
+        Cancellation: ends the waiting.
+        """
+
+        def found() -> bool | None:
+            if self._look.asked_s <= at_s:
+                return None
+            return user_id in self._look.user_ids
+
+        return await self._asking(found, _now_s() + within_s) or False
 
     async def _asking(
         self, found: Callable[[], FoundT | None], deadline_s: float
@@ -203,23 +243,24 @@ class Sight:
         while True:
             while not self._waiting:
                 await self._changed.wait()
+            next_s = _now_s() + ASK_EVERY_S
             with suppress(RequestError):
-                await self._look()
-            await asyncio.sleep(_ASK_EVERY_S)
+                await self._ask_once()
+            await asyncio.sleep(next_s - _now_s())
 
-    async def _look(self) -> None:
+    async def _ask_once(self) -> None:
         # A parameter of its own, so that no cache can answer.
         number = f"{self._run}-{next(self._numbers)}"
         operation = HereNowOperation(
             subscribe_key=self._config.subscribe_key, channels=(self._channel,)
         )
-        answer = await self._wire.send(operation, params=(("doctor", number),))
-        here = answer.value.channels[self._channel]
-        self._known.update(here.user_ids or ())
-        self._asked_at_s, self._present = (
-            answer.sent_at_s,
-            frozenset(here.user_ids or ()),
+        answer = await self._wire.send(
+            operation, params=(("doctor", number),), retry=ONCE, timeout_s=_LOOK_S
         )
+        user_ids = frozenset(answer.value.channels[self._channel].user_ids or ())
+        self._look = _Look(answer.sent_at_s, answer.heard_at_s, user_ids)
+        self._known |= user_ids
+        self._listed_s.update(dict.fromkeys(user_ids, answer.sent_at_s))
         self._wake()
 
 

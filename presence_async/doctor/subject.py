@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import secrets
 from contextlib import AsyncExitStack, suppress
@@ -19,14 +20,17 @@ from ..protocol.heartbeat import HeartbeatOperation
 from ..protocol.here_now import HereNowOperation
 from ..protocol.leave import LeaveOperation
 from ..protocol.subscribe import Delivery, SubscribeOperation
+from .bounds import Bounds, UnclearError
 from .limits import Limits
 from .sight import Sight
-from .wire import Wire
+from .wire import Heard, Wire
 
 __all__ = ["Subject", "checked_channel"]
 
 _CLEANUP_S = 15.0
 _TRIES = 3
+_NARROW_S = 0.4
+_SLOW_S = 2.0
 
 
 class Subject:
@@ -48,7 +52,7 @@ class Subject:
         wire: What sends requests.
         stray: The same without token and signature.
         place: The channel where users are measured, once one is found that is tracked.
-        debounce_s: For how long a leave is held back, once measured.
+        debounce_s: For how long a leave is held back; ``None`` until it is measured.
         largest_timeout_s: To what presence timeouts are lowered, once measured.
     """
 
@@ -64,12 +68,14 @@ class Subject:
         self.wire: Wire = Wire(config)
         self.stray: Wire = Wire(attrs.evolve(config, auth=None, secret_key=None))
         self.place: str | None = None
-        self.debounce_s: float = 0.0
+        self.debounce_s: int | None = None
         self.largest_timeout_s: float = math.inf
+        self._numbers = itertools.count(1)
         self._prefix = f"doctor-{secrets.token_hex(4)}"
         self._present: set[tuple[str, str]] = set()
         self._groups: set[str] = set()
         self._sight: Sight | None = None
+        self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -95,6 +101,10 @@ class Subject:
     def named(self, part: str) -> str:
         """Return a throw-away name; ``part`` tells it from the others of this run."""
         return f"{self._prefix}-{part}"
+
+    def another(self, part: str) -> str:
+        """Return a throw-away name that has not been used."""
+        return self.named(f"{part}-{next(self._numbers)}")
 
     def is_own(self, user_id: str) -> bool:
         """Return True if it is one of the throw-away names."""
@@ -135,16 +145,21 @@ class Subject:
         return self.place
 
     async def sight(self) -> Sight:
-        """Return what is seen of the place, which is watched from now on."""
-        if self._sight is None:
-            sight = Sight(self.config, self.wire, self.here)
-            self._sight = await self._stack.enter_async_context(sight)
+        """Return what is seen of the place, which is watched from now on.
+
+        Raises:
+            RequestError: The service could not be asked for events.
+        """
+        async with self._opening:
+            if self._sight is None:
+                sight = Sight(self.config, self.wire, self.here)
+                self._sight = await self._stack.enter_async_context(sight)
         return self._sight
 
     async def announce(
         self, user_id: str, timeout_s: int, channel: str | None = None
-    ) -> float:
-        """Announce a throw-away user, and return when the heartbeat was sent.
+    ) -> Bounds:
+        """Announce a throw-away user, and return when that took effect.
 
         Raises:
             RequestError: The service did not acknowledge it.
@@ -157,10 +172,10 @@ class Subject:
             channels=(where,),
             presence_timeout_s=timeout_s,
         )
-        return (await self.wire.send(operation)).sent_at_s
+        return (await self.wire.send(operation)).acted
 
-    async def leave(self, user_id: str, channel: str | None = None) -> float:
-        """Leave with a throw-away user, and return when the leave was sent.
+    async def leave(self, user_id: str, channel: str | None = None) -> Bounds:
+        """Leave with a throw-away user, and return when that took effect.
 
         Raises:
             RequestError: The service did not acknowledge it.
@@ -173,11 +188,30 @@ class Subject:
         )
         answer = await self.wire.send(operation)
         self._present.discard((user_id, where))
-        return answer.sent_at_s
+        return answer.acted
+
+    async def newcomer(self, part: str, timeout_s: int) -> tuple[str, Bounds]:
+        """Announce a new throw-away user; return the name, and when it took effect.
+
+        If that is not known well enough to measure by, another user takes their place.
+
+        Raises:
+            RequestError: The service did not acknowledge it.
+            UnclearError: It is known of no user.
+        """
+        for _ in range(_TRIES):
+            user_id = self.another(part)
+            acted = await self.announce(user_id, timeout_s)
+            if acted.width_s <= _NARROW_S:
+                return user_id, acted
+            await self.leave_quietly(user_id, self.here)
+            if _SLOW_S < acted.width_s < math.inf:
+                break
+        raise UnclearError("heartbeats are slow, or have to be sent again")
 
     async def subscribe(
         self, user_id: str, timeout_s: int, wire: Wire, cursor: Delivery | None = None
-    ) -> Delivery:
+    ) -> Heard[Delivery]:
         """Subscribe with a throw-away user, who is present by it.
 
         Args:
@@ -198,10 +232,7 @@ class Subject:
             region=cursor.region if cursor else None,
             presence_timeout_s=timeout_s,
         )
-        delivery = await wire.ask(operation)
-        if cursor is None:
-            self.wire.slowest_s = max(self.wire.slowest_s, wire.slowest_s)
-        return delivery
+        return await wire.send(operation)
 
     async def user_ids(self, channel: str) -> tuple[str, ...]:
         """Return who is on a channel now, never from a cache.

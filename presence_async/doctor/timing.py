@@ -1,173 +1,183 @@
-"""When the service shows who came, who left and who timed out."""
+"""When the service shows who came, who left, and whose connection ended."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 
+from .bounds import Bounds, UnclearError
 from .finding import Finding, ok, unknown, warning
-from .limits import whole
 from .sight import Sight
 from .subject import Subject
 from .wire import Wire
 
-__all__ = ["delays", "disconnect", "implicit_heartbeats", "timeouts"]
+__all__ = ["delays", "disconnect", "implicit_heartbeats"]
 
-_SHORTEST_S = 3
-_EXACT_S = 1.5
 _SUBSCRIBED_S = 6
 _AGAIN_S = 4.0
-_HELD_S = 0.3
+_HELD_S = 0.5
 _DISCONNECT_S = 4.0
 
 
 async def delays(subject: Subject) -> Finding:
     """Measure how long a join and a leave take to be seen, and so the debounce."""
-    sight, user_id = await subject.sight(), subject.named("passer-by")
+    sight, limits = await subject.sight(), subject.limits
+    user_id, joined = await subject.newcomer("passes-by", limits.longest_timeout_s)
+    join_s = await sight.of_user(user_id, "join", joined.least_s, limits.event_s)
+    if join_s is None and not await sight.there(user_id, limits.event_s):
+        raise UnclearError(f"nobody is seen within {2 * limits.event_s:g} s")
+    # Who comes second may have no join event. And whoever came first may time out soon.
+    stayer, _ = await subject.newcomer("stays", limits.longest_timeout_s)
+    await subject.announce(user_id, limits.longest_timeout_s)
+    left = await subject.leave(user_id)
+    gone = await sight.gone(user_id, left.least_s, limits.leave_s)
+    if gone is None:
+        raise UnclearError(f"a leave is not seen within {limits.leave_s:g} s")
+    leave_s = None
+    if join_s is not None:
+        leave_s = await _leave_event_s(subject, sight, user_id, left, gone)
+    if not await sight.is_there(stayer, gone.most_s, limits.event_s):
+        raise UnclearError("users time out before a leave is seen")
+    await subject.leave_quietly(stayer, subject.here)
+    subject.debounce_s = (gone - left).whole_s()
+    return _seen(
+        subject,
+        sight,
+        None if join_s is None else join_s - joined.least_s,
+        None if leave_s is None else leave_s - left.least_s,
+    )
+
+
+async def _leave_event_s(
+    subject: Subject, sight: Sight, user_id: str, left: Bounds, gone: Bounds
+) -> float | None:
+    """Return when the event of a leave arrived; ``None``: there is none.
+
+    Raises:
+        UnclearError: Nor is there an event after it.
+    """
     limits = subject.limits
-    joined_s = await subject.announce(user_id, limits.longest_timeout_s)
-    join_seen_s = await sight.of_user(user_id, "join", joined_s, limits.event_s)
-    is_seen = join_seen_s is not None or await sight.there(user_id, limits.event_s)
-    if join_seen_s is None:
-        # Meanwhile the user may be about to time out.
-        await subject.announce(user_id, limits.longest_timeout_s)
-    left_s = await subject.leave(user_id)
-    if not is_seen:
-        return unknown("delays", f"nobody is seen within {2 * limits.event_s:g} s")
-    if join_seen_s is None:
-        gone_s = await sight.gone(user_id, left_s, limits.leave_s)
-        return _without_join_event(subject, sight, gone_s and gone_s - left_s)
-    join_s = join_seen_s - joined_s
-    leave_seen_s = await sight.of_user(user_id, "leave", left_s, limits.leave_s)
-    if leave_seen_s is None:
+    within_s = gone.most_s - left.least_s + limits.event_s
+    leave_s = await sight.of_user(user_id, "leave", left.least_s, within_s)
+    if leave_s is not None:
+        return leave_s
+    later_id, came = await subject.newcomer("comes-later", limits.longest_timeout_s)
+    later_s = await sight.of_user(later_id, "join", came.least_s, limits.event_s)
+    await subject.leave_quietly(later_id, subject.here)
+    if later_s is None:
+        raise UnclearError(f"events come more than {limits.event_s:g} s late")
+    # Events come in order.
+    return await sight.of_user(user_id, "leave", left.least_s, 0)
+
+
+def _seen(
+    subject: Subject, sight: Sight, join_s: float | None, leave_s: float | None
+) -> Finding:
+    """Return the finding about events that came after some seconds, or not at all."""
+    limits, debounce_s = subject.limits, subject.debounce_s
+    if join_s is None:
+        why = "the announce maximum may be 0"
+        if sight.refusal is not None:
+            why = sight.refusal.problem
+        text = f"no join event within {limits.event_s:g} s: {why}"
+        return unknown("delays", text, debounce_s=debounce_s)
+    text = f"a join is seen after {join_s:.1f} s, a leave"
+    if leave_s is None:
         return warning(
             "delays",
-            f"a join is seen after {join_s:.1f} s, a leave not within"
-            f" {limits.leave_s:g} s",
+            f"{text} has no event within {limits.event_s:g} s",
             "see whether Presence Management leaves out leave events",
             join_seen_s=round(join_s, 3),
+            debounce_s=debounce_s,
         )
-    leave_s = leave_seen_s - left_s
-    subject.debounce_s = whole(max(0.0, leave_s - join_s))
-    held = f", which is held back for {subject.debounce_s} s"
+    held = f", which is held back for {debounce_s} s" if debounce_s else ""
     return ok(
         "delays",
-        f"a join is seen after {join_s:.1f} s, a leave after {leave_s:.1f} s"
-        f"{held if subject.debounce_s else ''}",
+        f"{text} after {leave_s:.1f} s{held}",
         join_seen_s=round(join_s, 3),
         leave_seen_s=round(leave_s, 3),
-        debounce_s=subject.debounce_s,
+        debounce_s=debounce_s,
     )
-
-
-def _without_join_event(
-    subject: Subject, sight: Sight, gone_s: float | None
-) -> Finding:
-    """Return the finding where only here now tells when a user is gone."""
-    why = "the announce maximum may be 0"
-    if sight.refusal is not None:
-        why = sight.refusal.problem
-    text = f"no join event within {subject.limits.event_s:g} s: {why}"
-    if gone_s is None:
-        return unknown("delays", text)
-    subject.debounce_s = whole(gone_s)
-    return unknown("delays", text, debounce_s=subject.debounce_s)
-
-
-async def timeouts(subject: Subject) -> Finding:
-    """Ask for the shortest and the longest timeout, and see when the users are gone."""
-    least_s, most_s = _SHORTEST_S, subject.limits.longest_timeout_s
-    async with asyncio.TaskGroup() as group:
-        short, long = [
-            group.create_task(_held_s(subject, asked_s), name=f"doctor waits {asked_s}")
-            for asked_s in (least_s, most_s)
-        ]
-    short_s, long_s = short.result(), long.result()
-    if short_s is None:
-        return unknown("timeouts", f"{least_s} s have become over {most_s} s")
-    late_s = 0.0 if long_s is None else max(0.0, long_s - most_s)
-    raised_s = short_s - late_s
-    is_accepted = raised_s - least_s < _EXACT_S
-    if is_accepted:
-        late_s, raised_s = short_s - least_s, 0.0
-    is_lowered = long_s is not None and long_s < most_s - _EXACT_S
-    lowered_s = whole(long_s) if is_lowered and long_s is not None else None
-    if lowered_s is not None:
-        subject.largest_timeout_s = lowered_s
-    return ok(
-        "timeouts",
-        f"{least_s} s are {_given(raised_s or None)}, {most_s} s are"
-        f" {_given(lowered_s)}; up to {max(0.0, late_s):.1f} s late",
-        min_presence_timeout_s=whole(raised_s),
-        max_presence_timeout_s=lowered_s,
-        timeout_late_s=round(late_s, 3),
-    )
-
-
-def _given(seconds: float | None) -> str:
-    return "accepted" if seconds is None else f"made {whole(seconds)} s"
-
-
-async def _held_s(subject: Subject, asked_s: int) -> float | None:
-    """Return how long a user stays who is announced once; ``None``: over the limit."""
-    sight, user_id = await subject.sight(), subject.named(f"asks-{asked_s}")
-    sent_s = await subject.announce(user_id, asked_s)
-    within_s = subject.limits.longest_timeout_s + subject.debounce_s + 2 * _EXACT_S
-    gone_s = await sight.gone(user_id, sent_s + _SHORTEST_S / 2, within_s)
-    await subject.leave(user_id)
-    return None if gone_s is None else gone_s - sent_s
 
 
 async def implicit_heartbeats(subject: Subject) -> Finding:
     """Subscribe with two users, with one of them again; see who times out first."""
-    sight, name = await subject.sight(), "implicit heartbeats"
-    once, twice = subject.named("subscribes-once"), subject.named("subscribes-twice")
-    limit_s = subject.limits.longest_timeout_s
-    started_s = asyncio.get_running_loop().time()
+    sight, limit_s = await subject.sight(), subject.limits.longest_timeout_s
+    once, twice = [subject.another(f"subscribes-{n}") for n in ("once", "twice")]
     async with Wire(subject.config) as wire:
-        for user_id in (once, twice):
-            await subject.subscribe(user_id, _SUBSCRIBED_S, wire)
+        first, second = [
+            (await subject.subscribe(user_id, _SUBSCRIBED_S, wire)).acted
+            for user_id in (once, twice)
+        ]
         await asyncio.sleep(_AGAIN_S)
-        await subject.subscribe(twice, _SUBSCRIBED_S, wire)
-        once_s = await sight.gone(once, started_s + 1, limit_s)
-        if once_s is None:
-            return unknown(name, f"no timeout within {limit_s} s")
-        if once_s - started_s < _AGAIN_S + _EXACT_S / 2:
-            return unknown(name, f"users time out within {once_s - started_s:.1f} s")
-        twice_s = await sight.gone(twice, started_s + 1, once_s - started_s + _AGAIN_S)
-    is_kept = twice_s is None or twice_s - once_s > _AGAIN_S / 2
+        again = (await subject.subscribe(twice, _SUBSCRIBED_S, wire)).acted
+        if math.inf in {first.most_s, second.most_s, again.most_s}:
+            # Its connection has ended, and that may have been a leave.
+            raise UnclearError("a subscribe had to be sent again")
+        once_gone = await sight.gone(once, first.least_s, limit_s)
+        if once_gone is None:
+            raise UnclearError(f"no timeout within {limit_s} s")
+        if once_gone.least_s < again.most_s:
+            raise UnclearError("users time out too soon to tell")
+        lasts = once_gone - first
+        within_s = lasts.most_s + _AGAIN_S
+        twice_gone = await sight.gone(twice, again.most_s, within_s)
+    is_kept = _is_kept(twice_gone, second, again, lasts)
     words = "keeps" if is_kept else "does not keep"
     return ok(
-        name, f"subscribing again {words} a user present", implicit_heartbeats=is_kept
+        "implicit heartbeats",
+        f"subscribing again {words} a user present",
+        implicit_heartbeats=is_kept,
     )
+
+
+def _is_kept(gone: Bounds | None, first: Bounds, again: Bounds, lasts: Bounds) -> bool:
+    """Return whether it is the second subscribe after which a user timed out.
+
+    Raises:
+        UnclearError: It may be either.
+    """
+    if gone is not None:
+        by_first = (gone - first).overlaps(lasts)
+        by_second = (gone - again).overlaps(lasts)
+        if by_first != by_second:
+            return by_second
+    raise UnclearError("it cannot be told after which subscribe a user timed out")
 
 
 async def disconnect(subject: Subject) -> Finding:
     """Subscribe, wait for events, cut the connection, and see whether it leaves."""
-    sight, user_id = await subject.sight(), subject.named("hangs-up")
-    other = subject.named("hangs-on")
-    longest_s = subject.limits.longest_timeout_s
+    if subject.debounce_s is None:
+        raise UnclearError("for how long a leave is held back is not known")
+    sight, longest_s = await subject.sight(), subject.limits.longest_timeout_s
+    user_id, other = subject.another("hangs-up"), subject.another("hangs-on")
     async with Wire(subject.config) as wire:
-        cursor = await subject.subscribe(user_id, longest_s, wire)
+        heard = await subject.subscribe(user_id, longest_s, wire)
         await subject.announce(other, longest_s)
         poll = asyncio.create_task(
-            subject.subscribe(user_id, longest_s, wire, cursor), name="doctor polls"
+            subject.subscribe(user_id, longest_s, wire, heard.value),
+            name="doctor polls",
         )
         try:
-            await sight.there(user_id, subject.limits.event_s)
-            await asyncio.sleep(_HELD_S)
+            is_seen = await sight.there(user_id, subject.limits.event_s)
+            await asyncio.sleep(_HELD_S + heard.acted.width_s)
         finally:
             poll.cancel()
             await asyncio.gather(poll, return_exceptions=True)
     cut_s = asyncio.get_running_loop().time()
+    if not is_seen:
+        raise UnclearError("the user is not seen")
     within_s = _DISCONNECT_S + subject.debounce_s
-    gone_s = await sight.gone(user_id, cut_s, within_s)
-    is_gone = gone_s is not None
-    if gone_s is not None and await sight.gone(other, cut_s, gone_s - cut_s + 1):
-        return unknown("disconnect", "users time out too soon to tell")
-    await subject.leave_quietly(other, subject.here)
-    words = "leaves at once" if is_gone else "stays until the timeout"
+    gone = await sight.gone(user_id, cut_s, within_s)
+    now_s = asyncio.get_running_loop().time()
+    judges = other if gone is not None else user_id
+    if not await sight.is_there(judges, now_s, subject.limits.event_s):
+        raise UnclearError("users time out too soon to tell")
+    for one in (user_id, other):
+        await subject.leave_quietly(one, subject.here)
+    words = "stays until the timeout" if gone is None else "leaves at once"
     return ok(
         "disconnect",
         f"a user whose connection ends {words}",
-        leave_on_disconnect=is_gone,
+        leave_on_disconnect=gone is not None,
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import AccessDeniedError
+from .bounds import UnclearError
 from .finding import Finding, ok, problem, unknown, warning
 from .limits import first_time
 from .subject import Subject
@@ -18,6 +19,7 @@ from .subject import Subject
 __all__ = ["tracking"]
 
 _TIMEOUT_S = 60
+_SLOW_S = 1.0
 _RULES = "Presence Management in the Admin Portal"
 
 # Of each channel whether it is tracked; ``None``: the token may not ask.
@@ -27,14 +29,17 @@ _Tracked = Mapping[str, bool | None]
 async def tracking(subject: Subject) -> Finding:
     """Announce a throw-away user on channels, and look whether the user is there."""
     candidates = [c for c in (subject.room, subject.sibling, subject.channel) if c]
-    async with asyncio.TaskGroup() as group:
-        looks = {
-            channel: group.create_task(
-                _is_tracked(subject, channel), name=f"doctor looks at {channel}"
-            )
-            for channel in candidates
-        }
-    tracked = {channel: look.result() for channel, look in looks.items()}
+    # No task group: in Python 3.11 one that fails leaves this task half cancelled, and
+    # this probe may run again in it.
+    found = await asyncio.gather(
+        *[_is_tracked(subject, channel) for channel in candidates],
+        return_exceptions=True,
+    )
+    tracked: dict[str, bool | None] = {}
+    for channel, end in zip(candidates, found, strict=True):
+        if isinstance(end, BaseException):
+            raise end
+        tracked[channel] = end
     subject.place = next((c for c in candidates if tracked[c]), None)
     finding = _judged(subject, tracked)
     if subject.place == subject.channel and await _others(subject):
@@ -49,15 +54,35 @@ async def _is_tracked(subject: Subject, channel: str) -> bool | None:
         if channel == subject.channel and await _others(subject):
             return True
         await subject.announce(user_id, _TIMEOUT_S, channel)
-        seen_s = await first_time(
-            lambda: subject.lists(user_id, channel), within_s=subject.limits.event_s
-        )
+        return await _shows(subject, user_id, channel)
     except AccessDeniedError:
         return None
-    else:
-        return seen_s is not None
     finally:
         await subject.leave_quietly(user_id, channel)
+
+
+async def _shows(subject: Subject, user_id: str, channel: str) -> bool:
+    """Return whether a user who was announced is there.
+
+    Raises:
+        RequestError: The service did not answer.
+        UnclearError: It answered so slowly that the user may have timed out.
+    """
+    loop = asyncio.get_running_loop()
+    slowest_s = 0.0
+
+    async def lists() -> bool:
+        nonlocal slowest_s
+        asked_s = loop.time()
+        is_there = await subject.lists(user_id, channel)
+        slowest_s = max(slowest_s, loop.time() - asked_s)
+        return is_there
+
+    if await first_time(lists, within_s=subject.limits.event_s) is not None:
+        return True
+    if slowest_s > _SLOW_S:
+        raise UnclearError(f"an answer took {slowest_s:.1f} s")
+    return False
 
 
 async def _others(subject: Subject) -> bool:

@@ -1,60 +1,72 @@
-"""Wire: one request at a time, without retries, heartbeats or leases around it.
+"""Wire: one request at a time, without heartbeats or leases around it.
 
-A ``PresenceClient`` repeats, merges and paces what it is told. A measurement has to
-know what was sent, when, and over which connection.
+A ``PresenceClient`` merges and paces what it is told. A measurement has to know what
+was sent, when, and over which connection. What fails for a moment is sent again as a
+client's calls are, by the config's ``retry``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
-
-import msgspec
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from ..client import wall_clock
-from ..client.call import Answer, Params
+from ..client.call import Params
 from ..client.config import PresenceConfig
 from ..client.observers import Observers
 from ..client.pipeline import RequestPipeline
-from ..client.retry import NoRetry
+from ..client.retry import NoRetry, RetryPolicy
 from ..client.tokens import Tokens
 from ..client.transport import Transport
-from ..errors import DeadlineError, ReplyFormatError, ServiceError
+from ..errors import DeadlineError, ServiceError
 from ..protocol.exchange import HttpReply, HttpRequest, Operation
 from ..protocol.identity import Identity
-from ..protocol.json_codec import JsonError, decode
-from ..protocol.timetoken import TIMETOKENS_PER_S
+from .bounds import Bounds
 
-__all__ = ["Repeatable", "Wire"]
+__all__ = ["ONCE", "Heard", "Repeatable", "Wire"]
 
 ReplyT = TypeVar("ReplyT")
 
-_PASSING = frozenset({429, *range(500, 600)})
+_SUCCESS = 200
 _AGE = re.compile(r"[0-9]{1,9}")
-_TIME = HttpRequest(path="/time/0")
-_TIME_REPLY = msgspec.json.Decoder(list[int])
+
+ONCE: RetryPolicy = NoRetry()
+"""For requests that are made again and again anyway."""
+
+
+class Heard(NamedTuple, Generic[ReplyT]):
+    """An answer, and what is known of when the service acted.
+
+    Attributes:
+        value: What the operation read.
+        acted: When the service acted; no end if an attempt without a reply may still
+            take effect.
+        sent_at_s: When the attempt was sent that was answered.
+        heard_at_s: When it was answered.
+    """
+
+    value: ReplyT
+    acted: Bounds
+    sent_at_s: float
+    heard_at_s: float
 
 
 class Wire:
     """Connections of its own to a service: ``async with Wire(config) as wire``.
 
     Args:
-        config: Keys, user, token and limits.
-
-    Attributes:
-        slowest_s: The longest that an answer has taken; whoever asks may set it to 0.
+        config: Keys, user, token, limits, and when to try again.
     """
 
     def __init__(self, config: PresenceConfig) -> None:
-        self.slowest_s: float = 0.0
         self._config = config
         self._tokens = Tokens(config.auth)
-        self._transport = Transport(config, None)
+        self._transport = Transport(config, None, may_be_direct=False)
         self._identity = Identity(
             subscribe_key=config.subscribe_key,
             user_id=config.user_id,
@@ -88,51 +100,34 @@ class Wire:
         operation: Operation[ReplyT],
         *,
         params: Params = (),
+        retry: RetryPolicy | None = None,
         timeout_s: float | None = None,
-    ) -> Answer[ReplyT]:
-        """Send one request and return its answer, and when it was sent.
+    ) -> Heard[ReplyT]:
+        """Send a request until it is answered, refused, or out of time.
 
         Args:
             operation: What to ask.
             params: Further query parameters; the library's own are allowed.
-            timeout_s: Seconds for the request; ``None``: the config's
-                ``attempt_timeout_s``.
+            retry: When to try again; ``None``: as the config says.
+            timeout_s: Seconds for all attempts; ``None``: the config's
+                ``call_timeout_s``.
 
         Raises:
             RequestError: As any call, without secrets.
 
         Cancellation: cuts the connection.
         """
-        limit_s = timeout_s or self._config.attempt_timeout_s
-        call = self._pipeline.call(
-            operation,
-            budget=self._pipeline.budget(limit_s),
-            retry=NoRetry(),
-            attempt_timeout_s=limit_s,
-            params=params,
-        )
-        with self._timed():
-            return await self._pipeline.send(call)
+        budget = self._pipeline.budget(timeout_s or self._config.call_timeout_s)
+        call = self._pipeline.call(operation, budget=budget, retry=retry, params=params)
+        answer = await self._pipeline.send(call)
+        now_s = asyncio.get_running_loop().time()
+        done_s = math.inf if call.is_pending else now_s
+        acted = Bounds(budget.started_s, done_s)
+        return Heard(answer.value, acted, answer.sent_at_s, now_s)
 
     async def ask(self, operation: Operation[ReplyT], **options: Any) -> ReplyT:  # noqa: ANN401  # as send
-        """Send one request and return the value of its answer; as ``send``."""
+        """Return the value of the answer; as ``send``."""
         return (await self.send(operation, **options)).value
-
-    async def service_time_s(self) -> float:
-        """Return the service's Unix time in seconds, from ``/time/0``.
-
-        Raises:
-            ServiceError: 429 or a 5xx.
-        RequestError: No answer, or one of another kind.
-        """
-        reply = await self._reply(_TIME)
-        words = f"/time/0 was answered {reply.status}, without a time"
-        if reply.status in _PASSING:
-            raise ServiceError(words, status=reply.status, operation="time")
-        with suppress(JsonError, ValueError, OverflowError):
-            ticks, *_ = decode(reply.body, _TIME_REPLY)
-            return ticks / TIMETOKENS_PER_S
-        raise ReplyFormatError(words, operation="time")
 
     async def repeatable(self, operation: Operation[Any]) -> Repeatable:
         """Return an operation as a request that can be sent again to the letter."""
@@ -152,19 +147,11 @@ class Wire:
         limit = asyncio.timeout(limit_s)
         try:
             async with limit:
-                with self._timed():
-                    return await self._transport.send(request)
+                return await self._transport.send(request)
         except TimeoutError:
             if not limit.expired():
                 raise
-        raise DeadlineError(f"no answer within {limit_s:g} s", operation="time")
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        yield
-        self.slowest_s = max(self.slowest_s, loop.time() - started_s)
+        raise DeadlineError(f"no answer within {limit_s:g} s")
 
 
 class Repeatable:
@@ -178,14 +165,18 @@ class Repeatable:
         self._send = send
         self._request = request
 
-    async def age_s(self) -> int:
-        """Send it, and return the ``Age`` of the answer: 0 if no cache gave it.
+    async def age_s(self) -> int | None:
+        """Send it once, and return the ``Age`` of the answer.
 
-        An ``Age`` that is no number counts as 0, too.
+        ``None``: it has none, or one that is no number, so no cache says that it gave
+        the answer.
 
         Raises:
             TransportError: No answer came.
+            ServiceError: The answer is no success.
         """
         reply = await self._send(self._request)
+        if reply.status != _SUCCESS:
+            raise ServiceError(f"answered {reply.status}", status=reply.status)
         age = reply.headers.get("age", "")
-        return int(age) if _AGE.fullmatch(age) else 0
+        return int(age) if _AGE.fullmatch(age) else None

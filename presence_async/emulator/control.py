@@ -27,9 +27,9 @@ pages of other sites: see ``control_guard``. Bodies and replies are JSON;
 - ``GET health`` says for how long the emulator has served and how many requests it has
   had since the last reset; this one is for everybody
 
-The fields of a fault may stand in the query instead of the body, as in
-``POST /_emulator/faults?operation=heartbeat&status=503``. ``GET /`` answers the
-console, a page that uses these. Pure.
+An empty parameter is refused. The fields of a fault may stand in the query instead of
+the body, as in ``POST /_emulator/faults?operation=heartbeat&status=503``. ``GET /``
+answers the console, a page that uses these. Pure.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from .control_params import (
     MAX_BODY_BYTES,
     Params,
     fields,
+    given,
     needed,
     number_of,
     unfit,
@@ -156,8 +157,8 @@ class Control:
         if (found := unfit(request)) is not None:
             return _refused(*found)
         try:
-            params = request.http.params()
-            return _reply(200, handler(params, value_of(request.body), now_s))
+            reply = handler(given(request), value_of(request.body), now_s)
+            return _reply(200, reply)
         except InvalidArgumentError as error:
             return _refused(400, str(error))
 

@@ -16,6 +16,7 @@ __all__ = [
     "MAX_BODY_BYTES",
     "Params",
     "fields",
+    "given",
     "needed",
     "number_of",
     "unfit",
@@ -63,6 +64,22 @@ def value_of(body: bytes | None) -> object:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise InvalidArgumentError("body", "must be JSON") from None
     return value
+
+
+def given(request: ControlRequest) -> Params:
+    """Return the parameters of a query.
+
+    Raises:
+        InvalidArgumentError: One is empty, as a script writes it whose variable is not
+            set. Taken for one that is left out, it would mean everything.
+    """
+    params = request.http.params()
+    for name, value in params.items():
+        if not value:
+            raise InvalidArgumentError(
+                name, "is empty; give it a value, or leave it out"
+            )
+    return params
 
 
 def fields(params: Params, body: object) -> dict[str, Any]:

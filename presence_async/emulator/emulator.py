@@ -246,6 +246,9 @@ class PresenceEmulator:
 
         Others see a ``timeout``. A client that knows nothing of it joins the user again
         with its next heartbeat.
+
+        Raises:
+            InvalidArgumentError: The channel is empty, which is not all of them.
         """
         key, now_s = subscribe_key or self._subscribe_key, self._server.now_s()
         channels = self._server.service.kick(key, user_id, channel, now_s=now_s)

@@ -54,9 +54,10 @@ class EventFault:
     seed: int = attrs.field(default=0, validator=validator(whole_number))
 
     def __attrs_post_init__(self) -> None:
-        """Reject a channel that is not text."""
-        if self.channel is not None and not isinstance(self.channel, str):
-            raise InvalidArgumentError("channel", "must be a str, or None")
+        """Reject a channel that is not text, or empty, which would concern none."""
+        is_name = isinstance(self.channel, str) and self.channel
+        if self.channel is not None and not is_name:
+            raise InvalidArgumentError("channel", "must be a str, not empty, or None")
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> EventFault:

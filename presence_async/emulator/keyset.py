@@ -9,6 +9,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+from ..errors import InvalidArgumentError
 from ..protocol.channel_groups import (
     AddChannelsOperation,
     DeleteGroupOperation,
@@ -162,8 +163,15 @@ class Keyset:
         self._emit(changes, now_s)
 
     def kick(self, user_id: str, channel: str | None, now_s: float) -> tuple[str, ...]:
-        """Time a user out now, on a channel or on all; return on which."""
-        channels = (channel,) if channel else self.occupancy.channels_of(user_id)
+        """Time a user out now, on a channel or on all; return on which.
+
+        Raises:
+            InvalidArgumentError: The channel is empty, which is not all of them.
+        """
+        if channel is not None and not channel:
+            raise InvalidArgumentError("channel", "must not be empty; None means all")
+        everywhere = self.occupancy.channels_of(user_id)
+        channels = everywhere if channel is None else (channel,)
         changes = self.occupancy.kick(user_id, channels, now_s=now_s)
         self._emit(changes, now_s)
         return tuple([change.channel for change in changes])

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .unclosed import unclosed_clients
 from .virtual_loop import VirtualLoop
 
 __all__ = ["LeakCheck", "LeakError"]
@@ -34,7 +35,7 @@ class LeakCheck:
     only the loop's exception handler, such as that of a task nobody awaited, and on a
     ``VirtualLoop`` sockets that the loop still watches. Turning warnings into errors
     finds neither of the first two. Tasks and sockets that were cancelled or closed get
-    some turns of the loop to end.
+    some turns of the loop to end. A client that was not closed is named by its user.
 
     Raises:
         LeakError: At the end, unless the block raised something itself.
@@ -61,6 +62,8 @@ class LeakCheck:
         traceback: TracebackType | None,
     ) -> None:
         found = await self._settled()
+        if found:
+            found += unclosed_clients(self._left())
         loop = asyncio.get_running_loop()
         # If the block set a handler of its own and kept it, that was on purpose.
         if loop.get_exception_handler() == self._record:
@@ -79,11 +82,14 @@ class LeakCheck:
             found = self._found()
         return found
 
-    def _found(self) -> list[str]:
+    def _left(self) -> list[asyncio.Task[Any]]:
         tasks = asyncio.all_tasks() - self._tasks - {asyncio.current_task()}
+        return [task for task in tasks if _name(task) != _ANYIO_CALL]
+
+    def _found(self) -> list[str]:
         sockets = _watched(asyncio.get_running_loop()) - self._sockets
         return [
-            *(_task_text(task) for task in tasks if _name(task) != _ANYIO_CALL),
+            *(_task_text(task) for task in self._left()),
             *(_socket_text(number) for number in sockets),
             *(f"unread: {text}" for text in self._unread),
         ]

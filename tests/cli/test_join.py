@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -152,10 +154,21 @@ async def test_a_signal_hands_the_user_over(
     process.send_signal(signal.SIGINT)
     out, errors = await process.communicate()
 
-    assert out == b"handing over lobby\n"
+    first, second, *more = out.decode().splitlines()
+    told = re.fullmatch(
+        r"(\w+) stays on lobby until about (\d\d:\d\d:\d\d)"
+        r" unless somebody takes over",
+        second,
+    )
+    assert (first, more, told is not None) == ("handing over lobby", [], True)
+    assert told is not None
+    sent = emulator.requests.of("heartbeat")[-1]
+    assert sent.params["heartbeat"] == "25"
+    until = datetime.strptime(told[2], "%H:%M:%S") - datetime.now()  # noqa: DTZ005, DTZ007
+    assert 20 < until.seconds <= 25
+    assert told[1] == sent.user_id
     assert (errors, process.returncode) == (b"", 0)
     assert [e.action for e in emulator.events("lobby")] == ["join"]
-    assert emulator.requests.of("heartbeat")[-1].params["heartbeat"] == "25"
 
 
 async def test_handing_over_that_fails_ends_join_with_1(

@@ -14,6 +14,7 @@ import pytest
 from presence_async import PresenceClient
 from presence_async.cli import app
 from presence_async.cli.output import OutputClosedError, complain, print_json, say
+from presence_async.emulator import PresenceEmulator
 
 from .commands import ask
 
@@ -48,8 +49,8 @@ async def test_characters_that_the_terminal_lacks_are_escaped(
 
 @pytest.mark.parametrize(
     ("output", "code", "words"),
-    [("pipe", 1, ""), (">&-", 0, ""), (">/dev/full", 1, "No space left on device")],
-    ids=["no reader", "closed", "full"],
+    [("pipe", 1, ""), (">/dev/full", 1, "No space left on device")],
+    ids=["no reader", "full"],
 )
 async def test_output_that_cannot_be_written_ends_a_command_without_a_traceback(
     service: dict[str, str], output: str, code: int, words: str
@@ -70,6 +71,52 @@ async def test_output_that_cannot_be_written_ends_a_command_without_a_traceback(
     assert process.returncode == code
     assert words in errors.decode()
     assert errors.count(b"\n") == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "silenced"),
+    [
+        ("doctor", ""),
+        ("doctor", "2>&-"),
+        ("join lobby", ""),
+        ("join lobby", "2>&-"),
+        ("emulate", ""),
+        ("--help", ""),
+    ],
+)
+async def test_no_command_runs_whose_output_was_closed_at_its_start(
+    emulator: PresenceEmulator, service: dict[str, str], command: str, silenced: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'exec "$@" >&- {silenced}', "sh"),
+        *(sys.executable, "-m", "presence_async", *command.split()),
+        env={**os.environ, **service},
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(20):
+        _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    expected = b"" if silenced else b"presence-async: stdout is closed; "
+    assert errors.startswith(expected)
+    assert errors.count(b"\n") == (0 if silenced else 1)
+    assert emulator.requests.total == 0
+
+
+async def test_a_command_without_stderr_works(
+    client: PresenceClient, service: dict[str, str]
+) -> None:
+    await client.join("lobby")
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'exec "$@" 2>&-', "sh"),
+        *(sys.executable, "-m", "presence_async", "where-now", "bob"),
+        env={**os.environ, **service},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+
+    assert (process.returncode, out) == (0, b"lobby\n")
 
 
 class Unwritable(io.StringIO):

@@ -137,8 +137,9 @@ async def test_what_never_opened_says_so(
 ) -> None:
     live = client.live_count(CHANNEL)
     assert live.health is StreamHealth.CLOSED
-    for use in (lambda: live.as_of, live.changes, live.__aiter__):
-        with pytest.raises(ClientClosedError):
+    assert repr(live) == f"<LiveCount of {CHANNEL!r}: not open>"
+    for use in (lambda: live.as_of, lambda: live.count, live.changes, live.__aiter__):
+        with pytest.raises(ClientClosedError, match="not open; use 'async with'"):
             use()
     with pytest.raises(ClientClosedError):
         await live.wait_for(lambda x: x.count)

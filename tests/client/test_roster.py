@@ -21,6 +21,7 @@ from presence_async import (
     PresenceClient,
     PresenceConfig,
     RejectedRequestError,
+    RequestError,
     Roster,
     SnapshotEvent,
     StateChangeEvent,
@@ -51,6 +52,23 @@ async def test_entering_says_who_is_there(
         assert (roster.channel, roster.error) == ("lobby", None)
         assert "2 here, not in sync" in repr(roster)
     assert "bob" not in emulator.occupants("lobby"), "watching makes nobody present"
+
+
+@pytest.mark.parametrize("what", ["occupants", "user_ids", "occupancy", "as_of"])
+async def test_what_was_not_entered_is_not_an_empty_room(
+    emulator: PresenceEmulator, client: PresenceClient, what: str
+) -> None:
+    roster = client.roster("lobby")
+
+    with pytest.raises(ClientClosedError, match=r"roster is not open; use 'async with"):
+        getattr(roster, what)
+    assert not roster.is_synced
+    assert repr(roster) == "<Roster of 'lobby': not open>"
+    emulator.inject(Fault(operation="subscribe", status=403))
+    with pytest.raises(RequestError):
+        await roster.__aenter__()
+    with pytest.raises(ClientClosedError, match="not open"):
+        getattr(roster, what)
 
 
 async def test_it_subscribes_first_and_asks_second(

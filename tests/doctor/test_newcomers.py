@@ -11,11 +11,12 @@ import pytest
 
 from presence_async import ConnectError, InvalidArgumentError
 from presence_async.cli.findings import closing_line, line
+from presence_async.client.transport import Transport
 from presence_async.doctor.examination import examine
 from presence_async.doctor.finding import Verdict
 from presence_async.doctor.verification import verify
-from presence_async.doctor.wire import Wire
 from presence_async.emulator import Fault, Grant, PresenceEmulator
+from presence_async.protocol.exchange import HttpReply, HttpRequest
 
 PORTAL = "Admin Portal (admin.pubnub.com)"
 
@@ -234,10 +235,10 @@ async def test_what_no_test_can_bring_about_has_its_line_too(
     cause: str,
     words: str,
 ) -> None:
-    async def fails(_: Wire) -> float:
+    async def fails(_: Transport, __: HttpRequest) -> HttpReply:
         raise ConnectError("no connection could be made", cause=cause)
 
-    monkeypatch.setattr(Wire, "service_time_s", fails)
+    monkeypatch.setattr(Transport, "send", fails)
     report = await examine(emulator.config(), is_quick=True)
 
     (told,) = [line(f) for f in report.findings if f.verdict is Verdict.PROBLEM]

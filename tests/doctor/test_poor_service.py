@@ -39,7 +39,10 @@ def wrong(report: Report, profile: EmulatorProfile) -> dict[str, Any]:
         {"operation": "here now", "delay_s": 3},
         {"operation": "leave", "delay_s": math.inf},
         {"operation": "heartbeat", "cut": True, "probability": 0.05},
+        {"operation": "subscribe", "cut": True, "probability": 0.1},
+        {"operation": "leave", "cut": True, "at": "after_effect", "probability": 0.2},
         {"status": 503, "probability": 0.1, "seed": 3},
+        {"status": 429, "retry_after_s": 1, "probability": 0.1, "seed": 4},
     ],
     ids=str,
 )
@@ -120,7 +123,7 @@ async def test_an_age_that_is_no_number_is_none(age: str) -> None:
     async def send(_: HttpRequest) -> HttpReply:
         return HttpReply(status=200, body=b"", headers={"age": age})
 
-    assert await Repeatable(send, HttpRequest(path="/")).age_s() == 0
+    assert await Repeatable(send, HttpRequest(path="/")).age_s() is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
+from presence_async import InvalidArgumentError
 from presence_async.emulator import EmulatorProfile, EventFault, Fault, PresenceEmulator
 from presence_async.emulator.console import page
 from presence_async.emulator.control import Control, ControlRequest
@@ -233,7 +234,7 @@ def test_events_are_told_once_and_all_again_after_a_reset(shown: Shown) -> None:
     assert shown.ask(f"since={shown.ask()['cursor']}")["events"] == []
     shown.service.reset(None)
     shown.beat("eve")
-    for since in (cursor, "", "x", "x.9", f"{cursor.partition('.')[0]}.-1"):
+    for since in (cursor, "x", "x.9", f"{cursor.partition('.')[0]}.-1"):
         assert [e[3] for e in shown.ask(f"since={since}")["events"]] == ["eve"]
 
 
@@ -312,6 +313,58 @@ async def test_a_kicked_user_times_out_where_told(
     assert emulator.kick("bob") == ("a", "c")
     assert [event.action for event in emulator.events("c")] == ["join", "timeout"]
     assert (await steer(wire, "POST", "kick"))[0] == 400
+
+
+async def test_a_kick_from_an_empty_channel_is_refused(
+    emulator: PresenceEmulator, wire: Any
+) -> None:
+    await wire.get(BEAT.format("demo", "a,b", "bob", 20))
+
+    status, refused = await steer(wire, "POST", "kick?user_id=bob&channel=")
+    with pytest.raises(InvalidArgumentError, match="channel"):
+        emulator.kick("bob", "")
+
+    assert (status, list(refused)) == (400, ["error"])
+    assert refused["error"].startswith("channel: is empty")
+    assert emulator.kick("bob") == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "kick?user_id="),
+        ("POST", "kick?user_id=bob&subscribe_key="),
+        ("POST", "reset?subscribe_key="),
+        ("POST", "lose-messages?subscribe_key="),
+        ("POST", "faults?operation=&status=503"),
+        ("POST", "faults?status=503&subscribe_key="),
+        ("POST", "event-faults?drop=1&channel="),
+        ("POST", "restart-timetokens?shift_s="),
+        ("POST", "tokens?token="),
+        ("DELETE", "tokens?token="),
+        ("DELETE", "faults?id="),
+        ("DELETE", "event-faults?id="),
+        ("GET", "requests?operation="),
+        ("GET", "requests?user_id="),
+        ("GET", "requests?limit="),
+        ("GET", "occupants?channel="),
+        ("GET", "events?channel="),
+        ("GET", "events?user_id="),
+        ("GET", "console?channel="),
+    ],
+)
+async def test_an_empty_parameter_is_never_taken_for_everything(
+    emulator: PresenceEmulator, wire: Any, method: str, path: str
+) -> None:
+    await wire.get(BEAT.format("demo", "a", "bob", 20))
+    fault = Fault(operation="time", status=503)
+    emulator.inject(fault)
+
+    status, refused = await steer(wire, method, path)
+
+    assert (status, "is empty; give it a value" in refused["error"]) == (400, True)
+    assert list(emulator.occupants("a")) == ["bob"]
+    assert [event.action for event in emulator.events("a")] == ["join"]
 
 
 async def test_a_kick_is_not_held_back(wire: Any) -> None:

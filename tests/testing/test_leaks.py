@@ -5,6 +5,8 @@ import gc
 
 import pytest
 
+from presence_async import PresenceClient
+from presence_async.emulator import PresenceEmulator
 from presence_async.testing.leaks import LeakCheck, LeakError
 
 
@@ -80,3 +82,28 @@ async def test_the_error_of_the_block_comes_first() -> None:
             task = asyncio.create_task(asyncio.sleep(60))
             raise KeyError
     task.cancel()
+
+
+async def test_a_client_left_open_is_named_with_what_to_do(
+    emulator: PresenceEmulator,
+) -> None:
+    with pytest.raises(LeakError) as caught:
+        async with LeakCheck():
+            client = await open_client(emulator, "alice")
+    async with client:
+        before = asyncio.all_tasks()
+        with pytest.raises(LeakError) as other:
+            async with LeakCheck():
+                task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        assert before <= asyncio.all_tasks()
+
+    told = "<PresenceClient of 'alice', open>: close it: 'async with PresenceClient"
+    assert told in str(caught.value)
+    assert "PresenceClient" not in str(other.value), "it was open before"
+
+
+async def open_client(emulator: PresenceEmulator, user_id: str) -> PresenceClient:
+    client = PresenceClient(emulator.config(user_id=user_id))
+    await client.start()
+    return client
