@@ -246,14 +246,16 @@ class HeartbeatLoop:
         self.news.answered(send, outcome, self.now_s())
         if self._is_aborted:
             return
+        recorder = self.news.recorder
+        is_told = recorder is not None and recorder.hears(send, outcome, self.now_s())
         try:
             self.engine.answered(send, outcome, self.now_s())
         except Exception:
             logger.critical("taking in an answer crashed; going on", exc_info=True)
             self.engine.abandon(send, self.now_s())
             self._wake.set()
-        if self.news.recorder is not None:
-            self.news.recorder.answered(send, outcome)
+        if recorder is not None and is_told:
+            recorder.answered(send, outcome)
         if not self._is_pump_due:
             # Once for all answers of one turn of the event loop.
             self._is_pump_due = True

@@ -20,10 +20,12 @@ class Moment(NamedTuple):
         calls: The ``PresenceCalls`` of the leases.
         joined_at: Unix time of the first acknowledged heartbeat; 0.0 before, or if
             nothing is kept for ``explain``.
+        late_s: How long that took, if it was long.
     """
 
     calls: Any
     joined_at: float = 0.0
+    late_s: float = 0.0
 
 
 # A ``lease`` is a ``Lease``, which this stands below.
@@ -35,11 +37,16 @@ class JoinTimes:
     def __init__(self) -> None:
         self._latest: Moment | None = None
 
-    def note(self, lease: Any, now_s: float) -> None:  # noqa: ANN401
+    def note(self, lease: Any, now_s: float, late_s: float = 0.0) -> None:  # noqa: ANN401
         """Note that a lease joins now, give or take half a second."""
         latest = self._latest
-        if latest is None or not 0 <= now_s - latest.joined_at < _AT_ONCE_S:
-            latest = self._latest = Moment(lease._moment.calls, now_s)  # noqa: SLF001
+        if (
+            latest is None
+            or late_s != latest.late_s
+            or not 0 <= now_s - latest.joined_at < _AT_ONCE_S
+        ):
+            latest = Moment(lease._moment.calls, now_s, late_s)  # noqa: SLF001
+            self._latest = latest
         lease._moment = latest  # noqa: SLF001
 
 

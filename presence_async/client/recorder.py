@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..presence.changes import Change, HealthChanged, Settled, UserForgotten
 from ..presence.claims import Order, OrderKind
@@ -21,11 +21,13 @@ from .config import PresenceConfig
 from .join_times import JoinTimes
 from .safe_log import SafeLogger
 
-__all__ = ["Recorder"]
+__all__ = ["LATE_S", "Recorder"]
 
 logger: SafeLogger = SafeLogger("presence_async.client")
 
 _ALIVE_EVERY_S = 30.0
+LATE_S: Final = 1.0
+"""An answer that takes longer leaves open when the service acted on the request."""
 
 
 class Recorder:
@@ -53,16 +55,37 @@ class Recorder:
         if isinstance(change, (Settled, UserForgotten)):
             return
         if isinstance(change, HealthChanged) and change.previous is None:
-            if change.claim.owner is not None:
-                self._join_times.note(change.claim.owner, wall_clock.now_s())
+            self._joined(change)
             if not self._has_file:
                 return
         self._tell("change", change)
 
+    def _joined(self, change: HealthChanged) -> None:
+        if change.claim.owner is not None:
+            late_s = 0.0
+            if "witness" in vars(self):
+                late_s = self._tell("late_s", change) or 0.0
+            self._join_times.note(change.claim.owner, wall_clock.now_s(), late_s)
+
+    def hears(self, send: Send, outcome: Outcome, now_s: float) -> bool:
+        """Return True if ``answered`` is to be told of an outcome as well.
+
+        Asked before the engine takes it in: what was known until then matters. What is
+        expected of a request, in the time that is, is not told.
+        """
+        order = send.order
+        if (
+            isinstance(outcome, Acknowledged)
+            and now_s - outcome.sent_at_s < LATE_S
+            and (order is None or not _is_telling(order))
+        ):
+            return False
+        self._tell("hears", send, outcome, now_s)
+        return True
+
     def answered(self, send: Send, outcome: Outcome) -> None:
-        """Note the outcome of a request, unless it is what is expected of it."""
-        if not isinstance(outcome, Acknowledged) or _is_telling(send.order):
-            self._tell("answered", send, outcome)
+        """Note the outcome of a request, after the engine has taken it in."""
+        self._tell("answered", send, outcome)
 
     def looked(self, report: ClockReport, now_s: float) -> None:
         """Note time that went by unseen; give a sign of life twice a minute."""
@@ -87,20 +110,18 @@ class Recorder:
         if departures or "witness" in vars(self):
             self._tell("close", departures)
 
-    def _tell(self, what: str, *facts: Any) -> None:  # noqa: ANN401  # the witness's own
+    def _tell(self, what: str, *facts: Any) -> Any:  # noqa: ANN401  # the witness's own
         try:
-            tell: Callable[..., None] = getattr(self.witness, what)
-            tell(*facts)
+            return getattr(self.witness, what)(*facts)
         except Exception:
             if not self._is_failing:
                 logger.critical("noting a decision failed", exc_info=True)
             self._is_failing = True
+            return None
 
 
-def _is_telling(order: Order | None) -> bool:
+def _is_telling(order: Order) -> bool:
     """Return True if the success of an order is told: joins have a change for that."""
-    if order is None:
-        return False
     if order.kind is OrderKind.JOIN:
         return order.its_claim.extends is not None
     return order.kind is OrderKind.LEAVE or order.kind is OrderKind.HAND_OVER

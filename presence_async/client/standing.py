@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
-from ..explain.facts import Fact, Joined, Kept, Lost, Names
+from ..explain.facts import Back, Fact, Joined, Kept, Lost, Names
+from ..explain.memory import Memory
 from ..presence.claims import Claim
 from ..presence.records import Told
 from ..presence.user import UserTable
 from .fact_keeper import rounded, unix_now_s
 from .join_times import moment_of
 
-__all__ = ["gone", "joined", "standing", "told", "unix_s"]
+__all__ = ["gone", "joined", "recovered", "standing", "still_held", "told", "unix_s"]
 
 
 def unix_s(loop_s: float) -> float:
@@ -23,11 +25,18 @@ def unix_s(loop_s: float) -> float:
 
 def joined(claim: Claim, names: Names) -> list[Joined]:
     """Return the join of a lease that held some names, unless memory has it."""
-    at = moment_of(claim.owner).joined_at
-    if not at or not names:
+    moment = moment_of(claim.owner)
+    if not moment.joined_at or not names:
         return []
-    timeout_s = claim.presence_timeout_s
-    return [Joined(at=at, user=claim.user_id, names=names, timeout_s=timeout_s)]
+    return [
+        Joined(
+            at=moment.joined_at,
+            user=claim.user_id,
+            names=names,
+            timeout_s=claim.presence_timeout_s,
+            late_s=moment.late_s,
+        )
+    ]
 
 
 def standing(user: UserTable) -> list[Fact]:
@@ -56,8 +65,20 @@ def standing(user: UserTable) -> list[Fact]:
     return facts
 
 
-def gone(user: UserTable | None, names: Names, at: float) -> list[Lost]:
-    """Return what has run out of some names; of the rest, failures will tell."""
+def gone(
+    user: UserTable | None,
+    names: Names,
+    at: float,
+    later_s: Callable[[str, Names, float], float],
+) -> list[Lost]:
+    """Return what has run out of some names; of the rest, failures will tell.
+
+    Args:
+        user: Whose names they are.
+        names: The names.
+        at: Unix time when it was found.
+        later_s: Returns by how much longer a presence may last than until some time.
+    """
     if user is None:
         return []
     ends: dict[tuple[float, int], list[str]] = {}
@@ -72,8 +93,36 @@ def gone(user: UserTable | None, names: Names, at: float) -> list[Lost]:
             names=tuple(some),
             until=until,
             acked=until - timeout_s,
+            late_s=later_s(user.user_id, tuple(some), until),
         )
         for (until, timeout_s), some in ends.items()
+    ]
+
+
+def still_held(user: UserTable | None, names: Names) -> Names:
+    """Return which of some names leases of a user hold."""
+    claims = () if user is None else user.joined
+    held = {name for claim in claims for name in claim.names}
+    return tuple(name for name in names if name in held)
+
+
+def recovered(user: UserTable | None, memory: Memory) -> list[Back]:
+    """Return which lost names are kept again, though others of their lease are refused.
+
+    Of those the health of the lease tells.
+    """
+    if user is None:
+        return []
+    latest: dict[str, Fact] = {}
+    for fact in memory.of(user.user_id):
+        if isinstance(fact, (Lost, Back)):
+            latest |= dict.fromkeys(fact.names, fact)
+    return [
+        Back(at=sent, user=user.user_id, names=(name,), was="lost")
+        for name, each in user.told.items()
+        if isinstance(lost := latest.get(name), Lost)
+        and each.trouble is None
+        and (sent := unix_s(each.until_s - each.timeout_s)) > lost.until
     ]
 
 

@@ -23,7 +23,8 @@ from . import join_times
 from .config import PresenceConfig
 from .fact_keeper import FactKeeper, unix_now_s
 from .overheard import Overheard
-from .standing import gone, joined, standing, told, unix_s
+from .standing import gone, joined, recovered, standing, still_held, told, unix_s
+from .unclear import Unclear, names_in
 
 __all__ = ["Witness"]
 
@@ -48,6 +49,7 @@ class Witness:
         self._keeper = FactKeeper(config, self._count_users)
         self._memory = self._keeper.memory
         self._overheard = Overheard(engine, self._memory)
+        self._unclear = Unclear(engine, config.attempt_timeout_s)
         self._failed_before = 0
         self._latest_why = ""
         self._is_closing = False
@@ -77,6 +79,7 @@ class Witness:
             return
         at = unix_s(change.at_s)
         one: dict[str, Any] = {"at": at, "user": claim.user_id, "names": change.names}
+        one["late_s"] = self.late_s(change)
         match change.health:
             case LeaseHealth.FRESH if was is None:
                 # Not in memory, as long as the lease itself tells of it.
@@ -86,7 +89,8 @@ class Witness:
             ):
                 self._keeper.add(f.Back(was=str(was), **one))
             case LeaseHealth.LOST if change.reason not in {LEFT, TIMED_OUT}:
-                for lost in gone(self._user(claim.user_id), change.names, at):
+                user, later_s = self._user(claim.user_id), self._unclear.later_s
+                for lost in gone(user, change.names, at, later_s):
                     self._keeper.add(lost)
             case LeaseHealth.RELEASED:
                 self._released(change, at)
@@ -108,9 +112,15 @@ class Witness:
                 why=_RELEASED_WHY.get(change.reason, "closed"),
                 linger_s=claim.linger_s if change.reason == "left" else 0,
                 until=until,
-                still=self._still(claim.user_id, change.names),
+                late_s=self._unclear.later_s(claim.user_id, change.names, until),
+                still=still_held(self._user(claim.user_id), change.names),
             )
         )
+
+    def late_s(self, change: c.HealthChanged) -> float:
+        """Return how late the heartbeat was acknowledged that a change is due to."""
+        claim, until = change.claim, unix_s(change.until_s)
+        return self._unclear.later_s(claim.user_id, change.names, until)
 
     def _narrowed(self, change: c.Narrowed) -> None:
         self._remember_join(change.claim, change.names)
@@ -120,13 +130,6 @@ class Witness:
         for join in joined(claim, names):
             self._memory.add(claim.user_id, join)
             join_times.forget(claim.owner)
-
-    def _still(self, user_id: str, names: f.Names) -> f.Names:
-        """Return which names leases of a user hold."""
-        user = self._user(user_id)
-        claims = () if user is None else user.joined
-        held = {name for claim in claims for name in claim.names}
-        return tuple(name for name in names if name in held)
 
     def _leave_given_up(self, change: c.LeaveGivenUp) -> None:
         reason = why(change.error)
@@ -162,6 +165,10 @@ class Witness:
 
     # What requests came to.
 
+    def hears(self, send: Send, outcome: Outcome, now_s: float) -> None:
+        """Take in what an outcome leaves open, before the engine takes it in."""
+        self._unclear.hears(send, outcome, now_s)
+
     def answered(self, send: Send, outcome: Outcome) -> None:
         """Keep what became of a request, unless that is what is expected of it."""
         order = send.order
@@ -176,41 +183,44 @@ class Witness:
         if order is not None and order.error is not outcome.error:
             # Nobody waited for it any more.
             return
-        names = _names(send)
+        names = names_in(send)
         if what == f.What.JOIN and order is not None and order.is_done:
-            self._add(
-                f.GaveUp, send.user_id, what=what, names=names, why=self._latest_why
-            )
+            gave_up = {"what": what, "names": names, "why": self._latest_why}
+            self._add(f.GaveUp, send.user_id, **gave_up, **self._unclear.open)
         elif what:
             self._failed(send, outcome, what, names)
 
     def _acknowledged(self, send: Send, order: Order) -> None:
-        user, names = send.user_id, _names(send)
+        user, late_s = send.user_id, self._unclear.late_s
+        names = names_in(send)
         if order.kind is OrderKind.LEAVE:
-            self._add(f.Left, user, names=names, why=_origin(order))
+            self._add(f.Left, user, names=names, why=_origin(order), late_s=late_s)
         elif order.kind is OrderKind.HAND_OVER:
-            timeout_s = order.operation.presence_timeout_s
-            self._add(f.HandedOver, user, names=names, timeout_s=timeout_s)
+            of = {"timeout_s": order.operation.presence_timeout_s, "late_s": late_s}
+            self._add(f.HandedOver, user, names=names, **of)
         elif send.is_join and order.is_done and order.error is None:
-            self._extended(order.its_claim)
+            self._extended(order.its_claim, late_s)
 
-    def _extended(self, claim: Claim) -> None:
+    def _extended(self, claim: Claim, late_s: float) -> None:
         if claim.extends is None or not claim.names:
             return
         lease = claim.extends
         before = tuple(name for name in lease.names if name not in claim.names)
         self._remember_join(lease, before)
         more = {"names": claim.names, "timeout_s": claim.presence_timeout_s}
-        self._add(f.Joined, claim.user_id, is_more=True, **more)
+        self._add(f.Joined, claim.user_id, is_more=True, late_s=late_s, **more)
 
     def _failed(
         self, send: Send, outcome: Failed | Refused, what: str, names: f.Names
     ) -> None:
+        acked, until, past = self._unclear.told
         refused = isinstance(outcome, Refused)
         if isinstance(outcome, Refused):
             named = set(names_of(outcome.channels, outcome.channel_groups))
             names = tuple(n for n in names if n in named) or names
-        acked, until, past = told(self._user(send.user_id), names)
+            for back in recovered(self._user(send.user_id), self._memory):
+                self._keeper.add(back)
+            acked, until, past = told(self._user(send.user_id), names)
         self._add(
             f.Failed,
             send.user_id,
@@ -222,6 +232,8 @@ class Witness:
             acked=acked,
             until=until,
             gone=past,
+            late_s=self._unclear.later_s(send.user_id, names, until),
+            **self._unclear.open,
         )
 
     # What else happens.
@@ -232,6 +244,7 @@ class Witness:
 
     def slept(self, seconds: float) -> None:
         """Keep that the machine slept until now."""
+        self._unclear.slept(seconds)
         self._add(w.Slept, for_s=seconds)
 
     def new_token(self, user_id: str | None, is_refresh: bool) -> None:  # noqa: FBT001  # called by name
@@ -281,13 +294,6 @@ class Witness:
 
     def _add(self, kind: type[f.Fact], user_id: str = "", **of: Any) -> None:  # noqa: ANN401  # the fact's
         self._keeper.add(kind(at=unix_now_s(), user=user_id, **of))
-
-
-def _names(send: Send) -> f.Names:
-    if send.beat is not None:
-        return send.beat.names
-    operation = send.operation
-    return names_of(operation.channels, operation.channel_groups)
 
 
 def _origin(order: Order) -> str:

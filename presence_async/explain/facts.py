@@ -75,11 +75,13 @@ class Joined(Fact, frozen=True, kw_only=True):
         names: What it holds by that.
         timeout_s: Its presence timeout.
         is_more: Whether they were added to a lease.
+        late_s: Seconds that the answer took, so it may have been earlier; 0: about one.
     """
 
     names: Names
     timeout_s: int
     is_more: bool = False
+    late_s: float = 0.0
 
 
 class Failed(Fact, frozen=True, kw_only=True):
@@ -96,6 +98,10 @@ class Failed(Fact, frozen=True, kw_only=True):
         acked: When the last acknowledged heartbeat before was sent; 0: unknown.
         until: When the presence runs out by that; 0: unknown.
         gone: What had run out by the time of the first one.
+        late_s: Seconds by which it may last longer: so late that answer was.
+        sent: When the first one was sent on which the service may have acted.
+        acted_by: By when it has acted on all of them, if it ever does; 0: on none.
+        timeout_s: The longest presence timeout of those; 0: none is a heartbeat.
     """
 
     what: str
@@ -108,6 +114,10 @@ class Failed(Fact, frozen=True, kw_only=True):
     acked: float = 0.0
     until: float = 0.0
     gone: Names = ()
+    late_s: float = 0.0
+    sent: float = 0.0
+    acted_by: float = 0.0
+    timeout_s: int = 0
 
 
 class Lost(Fact, frozen=True, kw_only=True):
@@ -117,11 +127,13 @@ class Lost(Fact, frozen=True, kw_only=True):
         names: What ran out.
         until: When.
         acked: When the last acknowledged heartbeat was sent; 0: unknown.
+        late_s: As in ``Failed``.
     """
 
     names: Names
     until: float
     acked: float = 0.0
+    late_s: float = 0.0
 
 
 class Back(Fact, frozen=True, kw_only=True):
@@ -130,10 +142,12 @@ class Back(Fact, frozen=True, kw_only=True):
     Attributes:
         names: What is kept.
         was: The health before: ``at_risk``, ``lost`` or ``refused``.
+        late_s: Seconds that the answer took, so it may have been earlier; 0: about one.
     """
 
     names: Names
     was: str
+    late_s: float = 0.0
 
     def is_answer_to(self, other: Fact) -> bool:
         """Return True if it followed at once what somebody else had done."""
@@ -151,6 +165,7 @@ class Released(Fact, frozen=True, kw_only=True):
         linger_s: Seconds that its leave waits.
         still: Which of the names other leases of the client hold.
         until: When the presence runs out if nothing follows; 0: unknown.
+        late_s: As in ``Failed``.
     """
 
     names: Names
@@ -158,6 +173,7 @@ class Released(Fact, frozen=True, kw_only=True):
     linger_s: float = 0
     still: Names = ()
     until: float = 0.0
+    late_s: float = 0.0
 
 
 class Left(Fact, frozen=True, kw_only=True):
@@ -168,10 +184,12 @@ class Left(Fact, frozen=True, kw_only=True):
         why: ``closed``: the client was closed; ``lingered``: the time to come back was
             over; ``others``: for another process that is gone; ``undone``: a join was
             taken back; empty: it was asked for.
+        late_s: Seconds that the answer took, so it may have been earlier; 0: about one.
     """
 
     names: Names
     why: str = ""
+    late_s: float = 0.0
 
 
 class StillHeld(Fact, frozen=True, kw_only=True):
@@ -186,18 +204,30 @@ class HandedOver(Fact, frozen=True, kw_only=True):
     Attributes:
         names: What is left to the next process.
         timeout_s: The presence timeout of the last heartbeat; 0: none was sent.
+        late_s: As in ``Joined``.
     """
 
     names: Names
     timeout_s: int = 0
+    late_s: float = 0.0
 
 
 class GaveUp(Fact, frozen=True, kw_only=True):
-    """A join or a leave is not tried any more."""
+    """A join or a leave is not tried any more.
+
+    Attributes:
+        what: What was tried, one of ``What``.
+        names: What it was about.
+        why: What the last attempt failed with.
+        sent, acted_by, timeout_s: Of that one, as in ``Failed``.
+    """
 
     what: str
     names: Names
     why: str
+    sent: float = 0.0
+    acted_by: float = 0.0
+    timeout_s: int = 0
 
 
 class NewToken(Fact, frozen=True, kw_only=True):
@@ -256,7 +286,7 @@ class RanOut(Fact, frozen=True, kw_only=True):
 
     Attributes:
         names: What ran out.
-        is_about: Whether the time is an estimate.
+        is_about: Whether that may have been earlier.
     """
 
     names: Names

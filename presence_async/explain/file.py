@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import msgspec
+
+if sys.platform != "win32":
+    import fcntl
 
 from . import circumstances, facts
 from .facts import Fact
@@ -43,7 +47,8 @@ class FactFile:
 
     Args:
         path: Where; beyond ``largest_bytes`` it becomes ``path.1``, the one before
-            that is dropped.
+            that is dropped. A new one is for its owner alone; one that exists keeps its
+            mode.
         largest_bytes: When to rotate.
 
     Attributes:
@@ -70,7 +75,8 @@ class FactFile:
         if self._number is not None and not self._is_moved(self._number):
             if os.fstat(self._number).st_size < self._largest_bytes:
                 return False
-            self._path.replace(f"{self._path}.1")
+            if not self._rotate(self._number):
+                return False
         self.close()
         self._number = os.open(self._path, _FLAGS, 0o600)
         # Whoever wrote before may have been killed in the middle of a line.
@@ -96,6 +102,26 @@ class FactFile:
         number, self._number = self._number, None
         if number is not None:
             os.close(number)
+
+    def _rotate(self, number: int) -> bool:
+        """Move the file away; return False if another process is doing so.
+
+        Of two that did so at once, the second would move the new file over the one
+        that the first has moved away.
+        """
+        if sys.platform != "win32":
+            try:
+                # Held until the file is closed.
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:
+                # A file system without locks.
+                pass
+            if self._is_moved(number):
+                return True
+        self._path.replace(f"{self._path}.1")
+        return True
 
     def _is_moved(self, number: int) -> bool:
         try:

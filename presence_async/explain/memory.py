@@ -13,7 +13,7 @@ from .merging import end_of, merge
 __all__ = ["Memory"]
 
 _USER_BYTES = 300
-_FLOATS_BYTES = 4 * 24
+_FLOATS_BYTES = 6 * 24
 _SHARED_BYTES = 160
 """A tuple of one short name is mostly that of the lease, and of many leases."""
 _MOST_GLOBAL = 200

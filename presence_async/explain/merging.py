@@ -49,9 +49,15 @@ def merged(last: Fact, fact: Fact) -> Fact | None:
         return None
     if isinstance(last, Failed) and isinstance(fact, Failed) and not _same(last, fact):
         return None
-    return msgspec.structs.replace(
-        last, times=last.times + fact.times, last=fact.last or fact.at
-    )
+    both: dict[str, float] = {
+        "times": last.times + fact.times,
+        "last": fact.last or fact.at,
+    }
+    if isinstance(last, Failed) and isinstance(fact, Failed):
+        both["sent"] = last.sent or fact.sent
+        both["acted_by"] = max(last.acted_by, fact.acted_by)
+        both["timeout_s"] = max(last.timeout_s, fact.timeout_s)
+    return msgspec.structs.replace(last, **both)
 
 
 def _same(last: Failed, fact: Failed) -> bool:

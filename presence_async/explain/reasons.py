@@ -21,13 +21,14 @@ from .facts import (
     Failed,
     GaveUp,
     HandedOver,
+    Joined,
     Left,
     Lost,
     Released,
     Seen,
     What,
 )
-from .timeline import Spell
+from .shown import Spell
 
 __all__ = ["because"]
 
@@ -58,6 +59,10 @@ def because(spell: Spell, facts: Sequence[Fact]) -> str:
 
 
 def _failed(fact: Failed, spell: Spell, facts: Sequence[Fact]) -> str:
+    if fact.what != What.HEARTBEAT:
+        return (
+            f"it is not known what came of a {fact.what} ({words.printable(fact.why)})"
+        )
     if not fact.is_refused:
         return _lost(fact, spell, facts)
     text = words.printable(fact.why)
@@ -76,6 +81,8 @@ def _handed_over(_: HandedOver, __: Spell, ___: Sequence[Fact]) -> str:
 
 def _gave_up(fact: GaveUp, _: Spell, __: Sequence[Fact]) -> str:
     why = words.printable(fact.why)
+    if fact.what == What.JOIN:
+        return f"it is not known what came of a join ({why})"
     return f"the lease ended and its leave failed ({why})"
 
 
@@ -88,6 +95,10 @@ def _no_leave(fact: Closed | Released, spell: Spell, facts: Sequence[Fact]) -> s
                 f"the lease ended and its leave failed ({words.printable(later.why)})"
             )
     return _NO_LEAVE
+
+
+def _joined(_: Joined, __: Spell, ___: Sequence[Fact]) -> str:
+    return "the first heartbeat was acknowledged late"
 
 
 def _ended(fact: Ended, _: Spell, facts: Sequence[Fact]) -> str:
@@ -204,6 +215,7 @@ _REASONS: Mapping[type[Fact | None], Callable[[Any, Spell, Sequence[Fact]], str]
     Failed: _failed,
     GaveUp: _gave_up,
     HandedOver: _handed_over,
+    Joined: _joined,
     Left: _left,
     Lost: _lost,
     Released: _no_leave,

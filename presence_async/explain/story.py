@@ -6,17 +6,19 @@ import datetime as dt
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 import attrs
 
 from ..errors import InvalidArgumentError
 from . import words
 from .circumstances import Started
+from .concluded import ran_out, told_at, with_ends
 from .facts import Fact, GaveUp, HandedOver, Kept, Left, StillHeld
 from .merging import end_of, merge
 from .moment import aware
 from .telling import lines
-from .timeline import Timeline, ran_out, told_at, with_ends
+from .timeline import Timeline
 from .verdict import verdict
 
 __all__ = ["Decision", "Explanation", "explained"]
@@ -158,7 +160,9 @@ def explained(
     told = [
         (fact, text)
         for fact, text in lines(
-            words.printable(user_id), sorted([*known, *concluded], key=told_at)
+            words.printable(user_id),
+            sorted([*known, *concluded], key=told_at),
+            timeline.doubtful,
         )
         if named or not isinstance(fact, Started)
     ]
@@ -172,7 +176,7 @@ def explained(
             timeline,
             at=at,
             now=now,
-            written=_written(user_id, given),
+            written=_written(user_id, given, timeline.keepers),
         ),
         decisions=tuple(
             Decision(
@@ -206,9 +210,10 @@ def _decided(told: Iterable[tuple[Fact, str]]) -> int:
     return sum(not isinstance(fact, Kept) for fact, _ in told)
 
 
-def _written(user_id: str, facts: Sequence[Fact]) -> float:
-    """Return when a process last wrote that kept a user; 0: none writes."""
+def _written(user_id: str, facts: Sequence[Fact], keepers: AbstractSet[str]) -> float:
+    """Return when a process last wrote that keeps a user, or did; 0: none writes."""
     runs = {fact.run for fact in facts if fact.user == user_id and fact.run}
+    runs = runs & keepers or runs
     return max((end_of(fact) for fact in facts if fact.run in runs), default=0.0)
 
 

@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import words
-from .circumstances import Closed, Ended
 from .facts import (
     Asked,
     Back,
     Fact,
+    Failed,
     GaveUp,
     Kept,
     Left,
-    Released,
+    Lost,
     Seen,
     StillHeld,
     What,
 )
 from .reasons import because
-from .timeline import Spell, Timeline, is_unknown
+from .shown import Spell, is_unknown
+from .timeline import Timeline
 
 __all__ = ["verdict"]
 
@@ -28,6 +29,10 @@ _MOST_SPELLS = 3
 _UNSEEN = (
     "Whoever saw the user offline saw a leave by another process or device with the"
     " same user ID, which only a stream or roster of {} client notices."
+)
+_OPEN = (
+    "; a heartbeat whose answer was late or lost may have kept the user online all the"
+    " same"
 )
 _FRESH_S = 35.0
 """A sign of life is written each 30 s."""
@@ -37,18 +42,39 @@ class _Case(NamedTuple):
     """What is judged: the user, ready to be printed, all that is known, and now.
 
     Attributes:
+        spells: What follows from that.
         since: From when on nothing was dropped of what was known.
         written: When a process last wrote what is known; 0: none did.
     """
 
     who: str
     facts: Sequence[Fact]
+    spells: Sequence[Spell]
     now: float
     since: float
     written: float
 
     def clock(self, at: float) -> str:
         return words.moment(at, self.now)
+
+    def span(self, begins: float, ends: float | None) -> str:
+        """Return from when to when, or since when."""
+        if ends is None:
+            return f"since {self.clock(begins)}"
+        if self.clock(ends) == self.clock(begins):
+            return f"for a moment at {self.clock(begins)}"
+        return f"from {self.clock(begins)} to {self.clock(ends)}"
+
+    def doubtful(self, spell: Spell) -> tuple[float, float | None]:
+        """Return when a spell began and ended with what may belong to it."""
+        begins, ends = spell.begins, spell.ends
+        for each in self.spells:
+            if each.name == spell.name and not each.is_sure:
+                if each.ends == begins:
+                    begins = each.begins
+                elif each.begins == ends and each.cause is spell.cause:
+                    ends = each.ends
+        return begins, ends
 
     def begin(self, spells: Sequence[Spell]) -> str:
         """Return since when the first of some spells has lasted, as far as known."""
@@ -76,7 +102,8 @@ def verdict(
         now: The time of asking.
         written: When a process last wrote what is known; 0: none did.
     """
-    case = _Case(words.printable(user), facts, now, timeline.since, written)
+    who, since = words.printable(user), timeline.since
+    case = _Case(who, facts, timeline.spells, now, since, written)
     spells = timeline.spells_at(now if at is None else at)
     away = [spell for spell in spells if spell.cause is not None]
     if away:
@@ -85,16 +112,23 @@ def verdict(
         return _away(case, away) + also
     before = [s for s in timeline.spells if s.cause is not None and s.ends is not None]
     if at is None and before:
-        last = max(before, key=lambda spell: spell.begins)
+        cause = max(before, key=lambda spell: spell.begins).cause
+        last = max((s for s in before if s.cause is cause), key=_rank)
         return _away(case, [spell for spell in before if _is_one(spell, last)])
     if not spells:
         return _unknown(case, at)
-    if at is None or 0 < written < at - _FRESH_S:
+    if at is None or 0 < written < at:
         return _now(case, spells)
     return _then(case, spells, at)
 
 
+def _rank(spell: Spell) -> tuple[bool, float]:
+    return spell.is_sure, spell.begins
+
+
 def _is_one(one: Spell, other: Spell) -> bool:
+    if one.is_sure is not other.is_sure:
+        return False
     times = (one.begins, one.ends)
     return one.cause is other.cause or times == (other.begins, other.ends)
 
@@ -118,24 +152,28 @@ def _away(case: _Case, spells: Sequence[Spell]) -> str:
 
 
 def _spell(case: _Case, spell: Spell, where: str) -> str:
-    who, begins, ends = case.who, case.clock(spell.begins), spell.ends
+    who, begins, ends = case.who, spell.begins, spell.ends
     if is_unknown(spell.cause):
         others = "and left the user to the processes that share its register"
         if isinstance(spell.cause, StillHeld):
             others = "when another process still held the user"
         return (
-            f"This client let go of {who} on {where} at {begins}, {others}; it does not"
-            " know what came later."
+            f"This client let go of {who} on {where} at {case.clock(begins)}, {others};"
+            " it does not know what came later."
         )
-    if isinstance(spell.cause, (Ended, Closed, Released, GaveUp)):
-        begins = f"about {begins}"
-    told = f"{who} has been shown offline on {where} since {begins}"
-    if ends is not None:
-        when = f"from {begins} to {case.clock(ends)}"
-        if case.clock(ends) == begins:
-            when = f"for a moment at {begins}"
-        told = f"{who} was shown offline on {where} {when}"
-    return f"{told} because {because(spell, case.facts)}{_way_back(case, spell)}."
+    why = f"because {because(spell, case.facts)}"
+    since = case.span(begins, ends)
+    if not spell.is_sure:
+        is_kept = isinstance(spell.cause, Lost) or (
+            isinstance(spell.cause, Failed) and spell.cause.what == What.HEARTBEAT
+        )
+        open_ = _OPEN if is_kept else ""
+        return f"{who} may have been shown offline on {where} {since} {why}{open_}."
+    if (wide := case.span(*case.doubtful(spell))) != since:
+        since += f", perhaps {wide},"
+    verb = "has been" if ends is None else "was"
+    told = f"{who} {verb} shown offline on {where} {since} {why}"
+    return f"{told}{_way_back(case, spell)}."
 
 
 def _way_back(case: _Case, spell: Spell) -> str:
@@ -166,22 +204,28 @@ def _now(case: _Case, spells: Sequence[Spell]) -> str:
     if not case.written:
         return f"{told}."
     if case.now - case.written <= _FRESH_S:
-        return f"{told}, as far as the file tells. {_UNSEEN.format('that')}"
-    verb = "seems to" if any(isinstance(f, Ended) for f in case.facts) else "may"
+        return (
+            f"{told}, as far as the file tells, which was last written at"
+            f" {case.clock(case.written)}. {_UNSEEN.format('that')}"
+        )
     return (
         f"As of {case.clock(case.written)}, when the file was last written, {case.who}"
-        f" had been shown online on {where} since {since}. The process {verb} have"
-        " ended since."
+        f" had been shown online on {where} since {since}. The process may have ended"
+        " since."
     )
 
 
 def _then(case: _Case, spells: Sequence[Spell], at: float) -> str:
     where = words.names(spell.name for spell in spells)
     since = case.begin(spells)
-    return (
+    told = (
         f"{case.who} was shown online on {where} at {case.clock(at)}, and had been"
-        f" since {since}."
+        f" since {since}"
     )
+    if any(isinstance(fact, Asked) for fact in case.facts):
+        return f"{told}."
+    source = "the file tells" if case.written else "this client knows"
+    return f"{told}, as far as {source}."
 
 
 def _unknown(case: _Case, at: float | None) -> str:

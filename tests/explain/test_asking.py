@@ -50,7 +50,8 @@ async def test_the_answer_is_about_the_time_that_is_asked_about(
         "Nothing is known of alice at 12:00:00; the story begins at 12:00:10."
     )
     assert told["online"].verdict == (
-        "alice was shown online on lobby at 12:00:30, and had been since 12:00:10."
+        "alice was shown online on lobby at 12:00:30, and had been since 12:00:10, as"
+        " far as this client knows."
     )
     assert "was shown offline on lobby from 12:01:10 to" in told["offline"].verdict
     assert "was shown online on lobby at 12:08:20" in told["again"].verdict
@@ -262,7 +263,9 @@ async def test_a_fault_in_noting_harms_nothing(
     recorder = alice._core.heartbeats.news.recorder
     assert recorder is not None
     monkeypatch.delattr(type(recorder.witness), "change")
-    monkeypatch.delattr(type(recorder.witness), "answered")
+    for name in ("answered", "hears", "late_s"):
+        monkeypatch.delattr(type(recorder.witness), name)
+    await alice.join("news")
     emulator.inject(Fault(operation="heartbeat", status=503, for_s=120))
     await asyncio.sleep(200)
 

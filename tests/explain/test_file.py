@@ -122,6 +122,37 @@ def test_two_clients_may_write_into_one_file(tmp_path: Path) -> None:
     assert [fact.at for fact in facts][-20:] == list(range(20, 40))
 
 
+def test_of_two_clients_that_find_it_too_large_one_moves_it(tmp_path: Path) -> None:
+    path = tmp_path / "decisions"
+    files = [FactFile(path, 60), FactFile(path, 60)]
+    for file in files:
+        write(file, lost(1))
+    first, second = (file._number for file in files)
+    assert first is not None
+    assert second is not None
+
+    # Both have looked before either moves it.
+    assert files[0]._rotate(first)
+    assert not files[1]._rotate(second)
+    write(files[0], lost(2))
+    assert files[1]._rotate(second)
+    write(files[1], lost(3))
+    for file in files:
+        file.close()
+
+    assert [fact.at for fact in read_facts(lines_of(path))[0]] == [1, 1, 2, 3]
+
+
+def test_one_that_exists_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "decisions"
+    path.touch(0o640)
+    file = FactFile(path)
+    write(file, lost(1))
+    file.close()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 def test_a_line_after_one_that_was_cut_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

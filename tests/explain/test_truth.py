@@ -30,7 +30,8 @@ async def test_to_leave_a_name_that_was_never_joined_joins_nothing(
     await alice.leave("news")
 
     assert shown(alice, "12:00:30") == (
-        "alice was shown online on lobby at 12:00:30, and had been since 12:00:00."
+        "alice was shown online on lobby at 12:00:30, and had been since 12:00:00, as"
+        " far as this client knows."
     )
 
 
