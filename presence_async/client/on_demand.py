@@ -81,4 +81,10 @@ __all__ = [  # noqa: PLE0604  # the keys above, which ruff cannot see
     *sorted(_HOMES)
 ]
 
-__getattr__, __dir__ = on_first_use(globals(), _HOMES)
+
+def __getattr__(name: str) -> object:
+    return on_first_use(name, _HOMES, globals())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

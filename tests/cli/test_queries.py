@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import pytest
@@ -153,7 +154,8 @@ async def test_the_demo_shows_each_event_and_ends_within_seconds() -> None:
     assert (code, errors) == (0, "")
     assert max(len(line) for line in out.splitlines()) <= 80
     assert "\x1b" not in out
-    assert out.splitlines()[-7:] == [
+    # On a machine that stalls for seconds a state is announced once more.
+    assert [line for line, _ in itertools.groupby(out.splitlines())][-7:] == [
         "   alice join, 1 there",
         "   bob join, 2 there",
         "   carol join, 3 there",
