@@ -30,7 +30,7 @@ def joined(claim: Claim, names: Names) -> list[Joined]:
         return []
     return [
         Joined(
-            at=moment.joined_at,
+            at=rounded(moment.joined_at),
             user=claim.user_id,
             names=names,
             timeout_s=claim.presence_timeout_s,
