@@ -29,7 +29,8 @@ def unclosed_clients(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
     return [
         f"{client!r}: {_REMEDY}"
         for client in gc.get_objects()
-        if isinstance(client, client_class) and id(_heartbeats(client)) in owners
+        # Not ``isinstance``: it asks the object itself, and a proxy may raise anything.
+        if issubclass(type(client), client_class) and id(_heartbeats(client)) in owners
     ]
 
 

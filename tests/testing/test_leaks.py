@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 
@@ -101,6 +102,25 @@ async def test_a_client_left_open_is_named_with_what_to_do(
     told = "<PresenceClient of 'alice', open>: close it: 'async with PresenceClient"
     assert told in str(caught.value)
     assert "PresenceClient" not in str(other.value), "it was open before"
+
+
+async def test_objects_that_cannot_be_asked_their_class_hide_no_leak() -> None:
+    class Lazy:
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError("working outside of a context")
+
+    class Gone:
+        pass
+
+    lazy, gone = [Lazy()], Gone()
+    proxy = weakref.proxy(gone)
+    del gone
+
+    with pytest.raises(LeakError, match="forgotten"):
+        async with LeakCheck():
+            task = asyncio.create_task(asyncio.sleep(60), name="forgotten")
+    task.cancel()
+    del lazy, proxy
 
 
 async def open_client(emulator: PresenceEmulator, user_id: str) -> PresenceClient:
