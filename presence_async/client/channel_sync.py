@@ -52,6 +52,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
         health: Whether events arrive.
         error: The failure behind the last change of ``health``, or ``None``.
         heard_at_s: Unix time when the service was last heard; 0 if never.
+        has_answer: Whether it was ever told who is there; events alone do not say.
         channel: The channel.
         channels: The same, as the feed asks a listener for it; no ``channel_groups``.
     """
@@ -74,6 +75,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
         self.health: StreamHealth = StreamHealth.CLOSED
         self.error: RequestError | None = None
         self.heard_at_s: float = 0.0
+        self.has_answer: bool = False
         self.channel: str = channel
         self.channels: tuple[str, ...] = (channel,)
         self.channel_groups: tuple[str, ...] = ()
@@ -287,6 +289,7 @@ class ChannelSync(ABC, Generic[AnswerT]):
         self.schedule.sent(now_s=loop_s())
         answer = await self._ask(budget)
         self._reconcile(answer, now_s=loop_s())
+        self.has_answer = True
         self.heard_at_s = max(self.heard_at_s, answer.timestamp_ms / 1000)
         self._has_crashed = False
         self._notify()

@@ -44,10 +44,9 @@ class ChannelView:
         """When the service was last heard, in UTC, by this machine's clock.
 
         Raises:
-            ClientClosedError: It was never entered.
+            ClientClosedError: Entering it has not succeeded yet.
         """
-        if not self._sync.heard_at_s:
-            raise self._not_open()
+        self._check_open()
         return datetime.fromtimestamp(self._sync.heard_at_s, UTC)
 
     @property
@@ -66,20 +65,17 @@ class ChannelView:
 
     @property
     def _is_new(self) -> bool:
-        """Whether it was never open, so that it knows nothing."""
-        return self._sync.is_closed and not self._sync.heard_at_s
+        """Whether it has not been opened yet, so that it knows nothing."""
+        return not self._sync.has_answer
 
     def _check_open(self) -> None:
         """Refuse to tell who is there before anybody has been asked.
 
         Raises:
-            ClientClosedError: It was never entered.
+            ClientClosedError: Entering it has not succeeded yet.
         """
         if self._is_new:
-            raise self._not_open()
-
-    def _not_open(self) -> ClientClosedError:
-        return ClientClosedError(f"the {self._kind} is not open; use 'async with'")
+            raise ClientClosedError(f"the {self._kind} is not open; use 'async with'")
 
     # Opening and closing.
 

@@ -67,7 +67,7 @@ class LiveCount(ChannelView):
         """How many are on the channel.
 
         Raises:
-            ClientClosedError: It was never entered.
+            ClientClosedError: Entering it has not succeeded yet.
         """
         self._check_open()
         return self._sync.occupancy
@@ -88,11 +88,11 @@ class LiveCount(ChannelView):
         Each call makes an independent reader; a slow one sees the latest.
 
         Raises:
-            ClientClosedError: It was never entered, or belongs to another event loop.
+            ClientClosedError: Entering it has not succeeded yet, or it belongs to
+                another event loop.
         """
         check_loop(self._loop, "the live count")
-        if not self._sync.heard_at_s:
-            raise self._not_open()
+        self._check_open()
         return LiveCountChanges(self._sync, self._loop)
 
     def __aiter__(self) -> LiveCountChanges:

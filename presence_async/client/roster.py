@@ -75,7 +75,7 @@ class Roster(ChannelView):
         """Who is here, with states; ``state`` is ``None`` until it is known.
 
         Raises:
-            ClientClosedError: It was never entered.
+            ClientClosedError: Entering it has not succeeded yet.
         """
         self._check_open()
         return self._sync.occupants
@@ -85,7 +85,7 @@ class Roster(ChannelView):
         """The IDs of everybody who is here.
 
         Raises:
-            ClientClosedError: It was never entered.
+            ClientClosedError: Entering it has not succeeded yet.
         """
         self._check_open()
         return self._sync.user_ids
@@ -95,7 +95,7 @@ class Roster(ChannelView):
         """How many are here.
 
         Raises:
-            ClientClosedError: It was never entered.
+            ClientClosedError: Entering it has not succeeded yet.
         """
         self._check_open()
         return self._sync.occupancy
@@ -121,8 +121,8 @@ class Roster(ChannelView):
                 a ``GapEvent`` and another ``SnapshotEvent`` take their place.
 
         Raises:
-            ClientClosedError: The roster was never entered, or belongs to another
-                event loop.
+            ClientClosedError: Entering it has not succeeded yet, or it belongs to
+                another event loop.
         """
         check_loop(self._loop, "the roster")
         size = checked_buffer_size(buffer_size)

@@ -71,6 +71,35 @@ async def test_what_was_not_entered_is_not_an_empty_room(
         getattr(roster, what)
 
 
+async def test_events_alone_do_not_tell_who_is_there(
+    emulator: PresenceEmulator, client: PresenceClient
+) -> None:
+    await client.join("lobby")
+    emulator.inject(Fault(operation="here now", delay_s=5))
+    roster, count = client.roster("lobby"), client.live_count("lobby")
+    views = [roster, count]
+    opening = [asyncio.create_task(view.__aenter__()) for view in views]
+    uses = [
+        *(lambda: roster.user_ids, lambda: roster.occupancy, lambda: roster.occupants),
+        *(lambda: roster.as_of, roster.changes),
+        *(lambda: count.count, lambda: count.as_of, count.changes),
+    ]
+
+    await asyncio.sleep(3)
+    assert [view.health for view in views] == [StreamHealth.LIVE] * 2
+    for use in uses:
+        with pytest.raises(ClientClosedError, match="not open"):
+            use()
+    opening[0].cancel()
+    await asyncio.wait(opening)
+
+    for use in uses[:5]:
+        with pytest.raises(ClientClosedError, match="not open"):
+            use()
+    assert count.count == 1
+    await count.close()
+
+
 async def test_it_subscribes_first_and_asks_second(
     emulator: PresenceEmulator, client: PresenceClient
 ) -> None:
