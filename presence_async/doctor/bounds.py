@@ -60,6 +60,8 @@ class Bounds(NamedTuple):
         most = self.most_s + _EXACT_S
         if least <= most < least + 1:
             return least
+        if most < max(0.0, self.least_s):
+            raise UnclearError("what was seen contradicts itself")
         raise UnclearError(f"it may be {self}")
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from .limits import first_time
 from .sight import Sight
 from .subject import Subject
 
-__all__ = ["announce_maximum"]
+__all__ = ["announce_maximum", "judged"]
 
 _NAME = "announce maximum"
 # After so many users their events are waited for; 20 is usual, 100 the largest.
@@ -24,6 +24,8 @@ _STEPS = (1, 6, 26)
 _TIMEOUT_S = 200
 _APART_S = 0.1
 _INTERVALS = 2
+# By so much may intervals differ. Recordings tell their times in whole seconds only.
+_UNEVEN_S = 0.25
 
 
 async def announce_maximum(subject: Subject) -> Finding:
@@ -74,7 +76,7 @@ async def _measured(crowd: _Crowd, sight: Sight) -> Finding:
     if largest >= crowd.size:
         late = f"events come more than {crowd.limits.event_s:g} s late"
         return unknown(_NAME, f"not measured: {late}")
-    return _judged(largest, intervals, can_stay=crowd.can_stay)
+    return judged(largest, intervals, can_stay=crowd.can_stay)
 
 
 class _Crowd:
@@ -186,9 +188,10 @@ def _largest_announced(sight: Sight, since_s: float) -> int:
     )
 
 
-def _judged(
+def judged(
     largest: int, intervals: Sequence[IntervalEvent], *, can_stay: bool
 ) -> Finding:
+    """Return the finding, from how many had events and what came after. Pure."""
     measured: dict[str, object] = {"announce_max": largest}
     if not can_stay:
         text = "joins have no events of their own; users time out before intervals"
@@ -200,7 +203,8 @@ def _judged(
         return ok(_NAME, text, **measured)
     try:
         seconds = _apart_s(*intervals)
-        measured["interval_s"] = Bounds(seconds, seconds).whole_s()
+        about = Bounds(seconds - _UNEVEN_S, seconds + _UNEVEN_S)
+        measured["interval_s"] = about.whole_s()
         often = f"every {measured['interval_s']} s"
     except UnclearError as error:
         often = f"not measured: how often ({error})"

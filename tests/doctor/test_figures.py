@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from presence_async import IntervalEvent
+from presence_async.doctor import crowd
 from presence_async.doctor.bounds import Bounds, UnclearError
 from presence_async.doctor.caches import heartbeat_cache, here_now_cache
 from presence_async.doctor.comparison import compared
@@ -240,6 +242,29 @@ def test_where_timeouts_are_late_at_random_the_figures_still_hold() -> None:
     assert unclear.measured == {"accepted_timeout_s": 60}
     assert unclear.text.startswith("not measured: what becomes of 1 s (it may be 2.9")
     assert judged({}, 60).measured == {}
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "measured"),
+    [(10, 10), (9.9, 10), (10.1, 10), (10.2, 10), (10.4, None), (15.15, 15)],
+)
+def test_intervals_need_not_come_on_the_dot(
+    apart_s: float, measured: int | None
+) -> None:
+    first, second = [
+        IntervalEvent(
+            timetoken=int(at_s * 10_000_000),
+            timestamp_ms=int(at_s * 1000),
+            channel="lobby",
+            occupancy=21,
+        )
+        for at_s in (1_700_000_000, 1_700_000_000 + apart_s)
+    ]
+
+    finding = crowd.judged(20, [first, second], can_stay=True)
+
+    assert finding.measured.get("interval_s") == measured
+    assert finding.measured["announce_max"] == 20
 
 
 async def test_when_a_request_acted_is_open_while_an_attempt_may_still_act(
