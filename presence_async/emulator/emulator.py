@@ -248,7 +248,7 @@ class PresenceEmulator:
         with its next heartbeat.
 
         Raises:
-            InvalidArgumentError: The channel is empty, which is not all of them.
+            InvalidArgumentError: The channel is empty; ``None`` means all of them.
         """
         key, now_s = subscribe_key or self._subscribe_key, self._server.now_s()
         channels = self._server.service.kick(key, user_id, channel, now_s=now_s)

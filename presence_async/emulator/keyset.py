@@ -166,7 +166,7 @@ class Keyset:
         """Time a user out now, on a channel or on all; return on which.
 
         Raises:
-            InvalidArgumentError: The channel is empty, which is not all of them.
+            InvalidArgumentError: The channel is empty; ``None`` means all of them.
         """
         if channel is not None and not channel:
             raise InvalidArgumentError("channel", "must not be empty; None means all")

@@ -11,7 +11,10 @@ ValueT = TypeVar("ValueT")
 
 
 class Lately(Generic[KeyT, ValueT]):
-    """Keeps each entry for ``span_s`` at least, and for twice as long at most.
+    """Keeps each entry for ``span_s`` at least.
+
+    Later entries push it out, after three times as long at the latest; without any it
+    stays.
 
     Args:
         span_s: Seconds.

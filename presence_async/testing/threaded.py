@@ -185,7 +185,11 @@ class ThreadedEmulator:
         channel: str | None = None,
         subscribe_key: str | None = None,
     ) -> tuple[str, ...]:
-        """Time a user out now, on a channel or on all; return on which."""
+        """Time a user out now, on a channel or on all; return on which.
+
+        Raises:
+            InvalidArgumentError: The channel is empty; ``None`` means all of them.
+        """
         return self._on_loop(self._emulator.kick, user_id, channel, subscribe_key)
 
     def advance(self, seconds: float) -> None:
