@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -79,7 +80,7 @@ async def test_events_alone_do_not_tell_who_is_there(
     roster, count = client.roster("lobby"), client.live_count("lobby")
     views = [roster, count]
     opening = [asyncio.create_task(view.__aenter__()) for view in views]
-    uses = [
+    uses: list[Callable[[], object]] = [
         *(lambda: roster.user_ids, lambda: roster.occupancy, lambda: roster.occupants),
         *(lambda: roster.as_of, roster.changes),
         *(lambda: count.count, lambda: count.as_of, count.changes),
