@@ -12,6 +12,7 @@ from .facts import (
     Fact,
     Failed,
     GaveUp,
+    Joined,
     Kept,
     Left,
     Lost,
@@ -110,7 +111,8 @@ def verdict(
         there = [spell.name for spell in spells if spell.cause is None]
         also = f" On {words.names(there)} {case.who} was shown online." if there else ""
         return _away(case, away) + also
-    before = [s for s in timeline.spells if s.cause is not None and s.ends is not None]
+    over = [s for s in timeline.spells if s.cause is not None and s.ends is not None]
+    before = [spell for spell in over if not _is_arrival(spell)]
     if at is None and before:
         cause = max(before, key=lambda spell: spell.begins).cause
         last = max((s for s in before if s.cause is cause), key=_rank)
@@ -120,6 +122,15 @@ def verdict(
     if at is None or 0 < written < at:
         return _now(case, spells)
     return _then(case, spells, at)
+
+
+def _is_arrival(spell: Spell) -> bool:
+    """Return True if it is in doubt only how early a user came."""
+    cause = spell.cause
+    is_join = isinstance(cause, Joined) or (
+        isinstance(cause, (Failed, GaveUp)) and cause.what == What.JOIN
+    )
+    return is_join and not spell.is_sure
 
 
 def _rank(spell: Spell) -> tuple[bool, float]:

@@ -45,6 +45,28 @@ async def test_answers_that_are_lost(
     assert [e.action for e in emulator.events("lobby")] == ["join"]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(operation="heartbeat", delay_s=2, times=1),
+        Fault(operation="heartbeat", cut=True, at="after_effect", times=1),
+        Fault(operation="heartbeat", cut=True, times=1),
+    ],
+    ids=["late", "lost", "failed"],
+)
+async def test_a_join_that_took_a_while_is_no_time_offline(
+    alice: PresenceClient, emulator: PresenceEmulator, fault: Fault
+) -> None:
+    emulator.inject(fault)
+    await alice.join("lobby", presence_timeout_s=60)
+    await until("12:05:00")
+
+    told = alice.explain().verdict
+    assert told.startswith("alice has been shown online on lobby since 12:00:0"), told
+    early = alice.explain(at=NOON + 0.01).verdict
+    assert early.startswith("alice may have been shown offline"), early
+
+
 async def test_a_shorter_timeout_that_never_arrives(
     alice: PresenceClient, emulator: PresenceEmulator
 ) -> None:
