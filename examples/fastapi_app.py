@@ -59,11 +59,11 @@ Presence = Annotated[PresenceClient, Depends(presence)]
 
 @app.websocket("/ws")
 async def tab(socket: WebSocket, user: str, client: Presence) -> None:
+    await socket.accept()  # before that, a browser is not told why it is refused
     try:
         joining = client.join(ROOM, user_id=user, linger_s=RELOAD_S)
-    except InvalidArgumentError as error:
-        raise WebSocketException(1008, str(error)) from None
-    await socket.accept()
+    except InvalidArgumentError:
+        raise WebSocketException(1008, "not a user ID") from None
     async with joining:
         await socket.send_text("present")
         async for _ in socket.iter_text():

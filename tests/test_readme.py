@@ -134,6 +134,9 @@ def test_the_page_shows_who_is_here(
             while "<script>" not in shown[-1]:
                 shown.append(tab.receive_json())
             assert set(presence_emulator_thread.occupants("lobby")) == {"<script>"}
+        # Only after it was accepted does a browser see the code that stops the page.
+        with web.websocket_connect("/ws?user=") as tab:
+            assert tab.receive()["code"] == 1008
     presence_emulator_thread.wait_until(
         lambda: not presence_emulator_thread.occupants("lobby")
     )

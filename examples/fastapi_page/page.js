@@ -3,8 +3,10 @@
 function connect() {
   const socket = new WebSocket(
     `${location.origin.replace("http", "ws")}/ws${location.search}`);
-  // A moment at random: after a restart not everybody comes back at once.
-  socket.onclose = () => setTimeout(connect, 200 + 2000 * Math.random());
+  // A moment at random: after a restart not everybody comes back at once. After 1008
+  // nobody does: the server has refused the name.
+  socket.onclose = ({code}) =>
+    code === 1008 || setTimeout(connect, 200 + 2000 * Math.random());
 }
 if (location.search) connect();
 
