@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
@@ -28,6 +29,11 @@ _MOST_NAMED = 10
 _WITHIN_S = 10.0
 _LARGEST_ANSWER = 256 * 2**20
 _SCHEMES = ("http://", "https://")
+_CONTROL_TOKEN = "PRESENCE_EMULATOR_CONTROL_TOKEN"  # noqa: S105  # a variable's name
+_REMEDIES = {
+    401: f"put its control token into {_CONTROL_TOKEN}",
+    403: "it answers its own machine alone, or whoever has a control token",
+}
 
 User = Annotated[str, typer.Argument(help="The user.", show_default=False)]
 Sources = Annotated[
@@ -37,6 +43,7 @@ Sources = Annotated[
         help=(
             "Files that programs write with explain_to, or the URL of an emulator"
             " [env: PRESENCE_EXPLAIN_FILE]. The stories of several are told as one."
+            f" A control token of the emulator comes from {_CONTROL_TOKEN}."
         ),
         show_default=False,
     ),
@@ -90,6 +97,8 @@ async def _told(
     from ..explain import moment  # noqa: PLC0415
     from ..explain.story import explained  # noqa: PLC0415
 
+    if not user.strip():
+        raise InvalidArgumentError("USER", "is missing; name the user to tell about")
     subscribe_key = subscribe_key or environment_value("PUBNUB_SUBSCRIBE_KEY")
     now = wall_clock.now_s()
     when = None if at is None else moment.read(at, now)
@@ -122,8 +131,10 @@ def _of_file(source: str) -> list[Fact]:
     try:
         facts, unread = read_facts(lines_of(Path(source)))
     except OSError as error:
-        problem = f"cannot read {source!r}: {error.strerror}"
-        raise PresenceError(problem) from None
+        raise PresenceError(
+            f"cannot read {source!r}: {error.strerror}; name a file that a program"
+            " writes with explain_to"
+        ) from None
     if unread and not facts:
         raise InvalidArgumentError("FILE", f"{source!r} is not written by explain_to")
     if unread:
@@ -161,30 +172,43 @@ def _nobody(
 def _of_emulator(
     user: str, url: str, subscribe_key: str | None, now: float
 ) -> list[Fact]:
+    from ..client.config import environment_value  # noqa: PLC0415
     from ..explain.service_side import facts_of, key_of  # noqa: PLC0415
 
+    token = environment_value(_CONTROL_TOKEN)
     params = {"user_id": user, "limit": "1000000"}
     base = f"{url.rstrip('/')}/_emulator"
     try:
         # Without a key, requests are those of every key, and events are not.
-        key = subscribe_key or key_of(_get(f"{base}/requests", params))
+        key = subscribe_key or key_of(_get(f"{base}/requests", params, token))
         if key is not None:
             params["subscribe_key"] = key
-        events = _get(f"{base}/events", params)
-        requests = _get(f"{base}/requests", params)
+        events = _get(f"{base}/events", params, token)
+        requests = _get(f"{base}/requests", params, token)
         return facts_of(user, events, requests, now)
     except (ValueError, http.client.HTTPException):
-        raise PresenceError(f"there is no emulator at {url!r}") from None
+        raise PresenceError(
+            f"there is no emulator at {url!r}; copy the URL that emulate prints"
+        ) from None
     except OSError as error:
+        remedy = "check that it runs, and copy the URL it prints"
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+            remedy = _REMEDIES.get(error.code, remedy)
         reason = getattr(error, "reason", error)
         why = getattr(reason, "strerror", None) or reason
-        raise PresenceError(f"cannot ask the emulator at {url!r}: {why}") from None
+        raise PresenceError(
+            f"cannot ask the emulator at {url!r}: {why}; {remedy}"
+        ) from None
 
 
-def _get(url: str, params: Mapping[str, str]) -> bytes:
+def _get(url: str, params: Mapping[str, str], token: str | None) -> bytes:
     # An emulator answers its own machine alone, so no proxy can be on the way.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    asked = f"{url}?{urllib.parse.urlencode(params)}"
+    asked = urllib.request.Request(f"{url}?{urllib.parse.urlencode(params)}")  # noqa: S310  # http or https
+    if token is not None:
+        # Nobody to whom the emulator might redirect gets it.
+        asked.add_unredirected_header("Authorization", f"Bearer {token}")
     with opener.open(asked, timeout=_WITHIN_S) as answer:
         body: bytes = answer.read(_LARGEST_ANSWER)
     return body

@@ -54,14 +54,16 @@ def facts_of(user_id: str, events: bytes, requests: bytes, now: float) -> list[F
     """
     happened = msgspec.json.decode(events, type=_Events)
     asked = msgspec.json.decode(requests, type=_Requests)
+    # Both are on one clock, so one of the two answers sets it: what was close together
+    # would else change places by as much as the answers took.
+    began = now - happened.now_s
     facts: list[Fact] = []
     for request in asked.requests:
         if request.operation in _KINDS and request.status is not None:
-            at = now - (asked.now_s - request.at_s)
-            _add(facts, _asked(user_id, request, at))
+            _add(facts, _asked(user_id, request, began + request.at_s))
     facts += [
         Seen(
-            at=now - (happened.now_s - event.at_s),
+            at=began + event.at_s,
             user=user_id,
             action=event.action,
             name=event.channel,

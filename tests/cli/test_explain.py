@@ -82,11 +82,13 @@ def test_several_files_are_one_story(file: Path, tmp_path: Path) -> None:
     [
         (["carol", "FILE"], 1, "nothing is told of 'carol'; there are decisions about"),
         (["alice"], 2, "FILE|URL: is missing; name a file that a program"),
+        ([""], 2, "USER: is missing; name the user"),
         (["alice", "/nowhere"], 1, "cannot read '/nowhere': No such file"),
+        (["alice", "/nowhere"], 1, "name a file that a program writes with explain_to"),
         (["alice", "FILE", "--at", "soon"], 2, "--at: must be like 2026-11-27T12:05"),
         (["alice", "FILE", "--at", "2999-01-01"], 2, "--at: is in the future"),
         (["alice", "OTHER"], 2, "is not written by explain_to"),
-        (["alice", "http://127.0.0.1:1"], 1, "cannot ask the emulator at"),
+        (["alice", "http://127.0.0.1:1"], 1, "Connection refused; check that it runs"),
     ],
 )
 def test_what_cannot_be_told_is_said(
@@ -147,6 +149,29 @@ async def test_an_emulator_is_asked_about_the_key_that_the_user_uses(
     for environment in {}, {"PUBNUB_SUBSCRIBE_KEY": "other"}:
         _, out, _ = await ask("explain", "alice", origin, **environment)
         assert out.startswith("alice has been shown offline on lobby since ")
+
+
+async def test_an_emulator_is_sent_the_control_token_of_the_environment() -> None:
+    async with PresenceEmulator(control_token="opens") as emulator:
+        config = emulator.config(user_id="alice")
+        async with PresenceClient(config) as client, client.join("lobby"):
+            pass
+        told, problems = [], []
+        for environment in (
+            {},
+            {"PRESENCE_EMULATOR_CONTROL_TOKEN": "wrong"},
+            {"PRESENCE_EMULATOR_CONTROL_TOKEN": "opens"},
+        ):
+            code, out, problem = await ask(
+                "explain", "alice", emulator.url, **environment
+            )
+            told.append((code, bool(out)))
+            problems.append(problem)
+
+    assert told == [(1, False), (1, False), (0, True)]
+    remedy = "; put its control token into PRESENCE_EMULATOR_CONTROL_TOKEN\n"
+    assert problems[0].endswith(remedy)
+    assert problems[1].endswith(remedy)
 
 
 def test_an_address_that_is_none_is_one_line() -> None:

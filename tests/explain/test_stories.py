@@ -206,6 +206,25 @@ async def test_what_the_service_saw(
     check("seen_by_the_service", explained("alice", facts, at=None, now=NOON + 480))
 
 
+def test_answers_of_the_service_that_took_a_while_leave_its_order() -> None:
+    events = (
+        b'{"now_s": 100, "events": ['
+        b'{"action": "join", "channel": "lobby", "at_s": 10.1},'
+        b'{"action": "leave", "channel": "lobby", "at_s": 10.3}]}'
+    )
+    requests = (
+        b'{"now_s": 101, "requests": ['
+        b'{"operation": "heartbeat", "at_s": 10.0, "status": 200},'
+        b'{"operation": "leave", "at_s": 10.2, "status": 200}]}'
+    )
+
+    facts = facts_of("alice", events, requests, NOON + 100)
+
+    in_order = sorted(facts, key=lambda fact: fact.at)
+    assert [type(fact).__name__ for fact in in_order] == ["Asked", "Seen"] * 2
+    assert [round(fact.at - NOON, 1) for fact in in_order] == [10.0, 10.1, 10.2, 10.3]
+
+
 async def kill(client: PresenceClient) -> None:
     """End a client as SIGKILL does: nothing is said or written any more."""
     client._core.heartbeats.news.recorder = None
